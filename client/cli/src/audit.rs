@@ -9,8 +9,8 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::context::Settings;
 use crate::exit::{self, Failed};
+use crate::settings::Settings;
 
 /// The node is asked so often for one chain at most: far more than one keeps.
 const PAGES_MAX: usize = 100_000;

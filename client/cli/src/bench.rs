@@ -28,9 +28,9 @@ use serde_json::{Value, json};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Outcome;
-use crate::context::Settings;
 use crate::exit::{Failed, chain};
 use crate::output::say;
+use crate::settings::Settings;
 
 /// Microseconds; a slower answer counts as this.
 const LATENCY_MAX_US: u64 = 60_000_000;

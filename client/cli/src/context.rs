@@ -1,713 +1,516 @@
-//! Where to connect and as whom: flags first, then `CARNET_*`, then the context file.
-//!
-//! ```toml
-//! # ~/.config/carnet/contexts.toml
-//! current = "cn"
-//! [contexts.cn]
-//! endpoints = ["10.0.0.1:7102", "10.0.0.2:7102"]
-//! admin_endpoints = ["10.0.0.1:7103"]
-//! pki = "/etc/carnet/pki"            # a directory of `carnet pki init` …
-//! as = "registrar-hq-anna"           # … and who of it; or the files one by one:
-//! ca = "/etc/carnet/roots.crt"
-//! cert = "…/registrar-hq-anna.crt"
-//! key = "…/registrar-hq-anna.key"
-//! actor_key = "…/registrar-hq-anna.actor.key"
-//! pins = ["…/contexts.pins/cn/86.bundle"]   # as `carnet context add` pinned them: verdicts are judged under them …
-//! own = "86"                                 # … for this country
-//! ```
+//! The contexts of a person: where a registry is, who one is there, and whose roots are believed. A context begins with pinning.
 
-use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
-use carnet_client::admin::Admin;
-use carnet_client::{Client, FileSessions, FileSigner, Identity, MemorySessions, Sessions, keys};
+use carnet_client::private_folder;
 use carnet_domain::bytes::code::Prefix;
-use carnet_domain::bytes::digest::sha256;
-use carnet_trust::pins::Pins;
-use serde::{Deserialize, Serialize};
+use carnet_domain::bytes::digest::Digest;
+use carnet_trust::bundle::verify_bundle;
+use carnet_trust::pins::{Pin, Pins};
+use carnet_trust::verdict::OWN_AGE_MAX;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
+use crate::Outcome;
+use crate::bundle::{bundle_in, read_bundle};
 use crate::exit::{Failed, chain};
-use crate::output::Format;
+use crate::settings::{Context, ContextFile, Global, choose, current, in_place, without};
 
-/// How long it is tried when nobody is there at all. A cluster that elects a leader answers meanwhile.
-const UNREACHABLE_AFTER: Duration = Duration::from_secs(3);
-/// A connection to one of several servers has its part of that, and this at the least: all are tried within it, also those that take
-/// a connection and say nothing.
-const CONNECT_WITHIN_MIN: Duration = Duration::from_millis(750);
-
-/// How long a connection to one of so many servers may take.
-fn connect_within(endpoints: &[String]) -> Duration {
-    let count = u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);
-    (UNREACHABLE_AFTER / count).max(CONNECT_WITHIN_MIN)
-}
-
-/// Options of every command.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Global {
-    /// How output looks.
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_enum,
-        default_value = "table",
-        env = "CARNET_OUTPUT"
-    )]
-    pub(crate) output: Format,
-    /// Client endpoints of the registry, host:port, separated by commas.
-    #[arg(
-        long,
-        global = true,
-        value_delimiter = ',',
-        env = "CARNET_ENDPOINTS",
-        help_heading = "Connection"
-    )]
-    endpoints: Vec<String>,
-    /// Admin endpoints, one a node.
-    #[arg(
-        long,
-        global = true,
-        value_delimiter = ',',
-        env = "CARNET_ADMIN_ENDPOINTS",
-        help_heading = "Connection"
-    )]
-    admin_endpoints: Vec<String>,
-    /// Root certificates that are believed (PEM).
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "CARNET_CA",
-        help_heading = "Connection"
-    )]
-    ca: Option<PathBuf>,
-    /// Our certificate with its authority (PEM).
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "CARNET_CERT",
-        help_heading = "Connection"
-    )]
-    cert: Option<PathBuf>,
-    /// Key of our certificate (PEM).
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "CARNET_KEY",
-        help_heading = "Connection"
-    )]
-    key: Option<PathBuf>,
-    /// Key that signs commands (64 hexadecimal digits).
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "CARNET_ACTOR_KEY",
-        help_heading = "Connection"
-    )]
-    actor_key: Option<PathBuf>,
-    /// A directory made by `carnet pki init`: stands for --ca, and with --as for the other files.
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "CARNET_PKI",
-        help_heading = "Connection"
-    )]
-    pki: Option<PathBuf>,
-    /// Who we are in that directory: <role>-<unit>-<name>.
-    #[arg(
-        long = "as",
-        global = true,
-        value_name = "WHO",
-        env = "CARNET_AS",
-        help_heading = "Connection"
-    )]
-    who: Option<String>,
-    /// The registry meant, when the roots are of several jurisdictions.
-    #[arg(
-        long,
-        global = true,
-        env = "CARNET_PREFIX",
-        help_heading = "Connection"
-    )]
-    prefix: Option<Prefix>,
-    /// Which context of the file; default is its `current`.
-    #[arg(
-        long,
-        global = true,
-        env = "CARNET_CONTEXT",
-        help_heading = "Connection"
-    )]
-    context: Option<String>,
-    /// The context file; default ~/.config/carnet/contexts.toml.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Contexts {
+    /// Adds a context: what is said of the connection beside it, and the bundles that are believed from now on.
     ///
-    /// TOML: `current = "cn"`, and for each context `[contexts.cn]` with any of endpoints, admin_endpoints (lists), pki, as,
-    /// ca, cert, key, actor_key and prefix (texts). `carnet context add` writes one, with the bundles that are pinned.
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "CARNET_CONFIG",
-        help_heading = "Connection"
-    )]
-    config: Option<PathBuf>,
-    /// Where sessions and seen log heads are kept; default ~/.local/state/carnet.
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "CARNET_STATE_DIR",
-        help_heading = "Connection"
-    )]
-    state_dir: Option<PathBuf>,
-    /// Seconds a call may take over all attempts.
-    #[arg(
-        long,
-        global = true,
-        default_value = "30",
-        value_name = "SECONDS",
-        env = "CARNET_TIMEOUT",
-        help_heading = "Connection"
-    )]
-    timeout: u64,
+    /// Ask every country for the fingerprint of its bundle by another way than the bundle came, and give both:
+    ///
+    ///   carnet --endpoints 10.0.0.1:7102,10.0.0.2:7102 --pki /etc/carnet/pki --as customs-hamburg-karl
+    ///   context add de --own 49 --pin de.bundle=FINGERPRINT --pin cn.bundle=FINGERPRINT
+    ///
+    /// The bundles are kept beside the context file. Verdicts asked for in the context are judged here, under them.
+    Add(Box<Add>),
+    /// Changes a context: what is said beside it takes the place of what stands there, all else stays as it is.
+    ///
+    ///   carnet context change de --pin our.bundle=FINGERPRINT
+    ///   carnet --endpoints 10.0.0.4:7102 context change de
+    ///
+    /// A bundle takes the place of that of the same country, if it is not older than any that was pinned on this machine.
+    Change(Box<Change>),
+    /// Removes a context, with the bundles that were kept for it. Nothing else on this machine or in a registry is changed.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// Lists the contexts.
+    List,
+    /// Makes a context the one that is taken when none is named.
+    Use {
+        /// Its name.
+        name: String,
+    },
 }
 
-#[derive(Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ContextFile {
-    pub(crate) current: Option<String>,
-    #[serde(default)]
-    pub(crate) contexts: BTreeMap<String, Context>,
+#[derive(Debug, Args)]
+pub(crate) struct Add {
+    /// Its name: letters, digits and -.
+    #[arg(value_parser = named)]
+    name: String,
+    /// A bundle, and its fingerprint as that country said it. Once a country, the own one among them.
+    #[arg(long = "pin", value_name = "BUNDLE=FINGERPRINT", required = true, value_parser = bundle)]
+    pins: Vec<(PathBuf, Digest)>,
+    /// The verifier's own country: one of those pinned.
+    #[arg(long)]
+    own: Prefix,
 }
 
-impl ContextFile {
-    pub(crate) fn read(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|error| error.to_string())
-    }
-}
-
-#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Context {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) endpoints: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    admin_endpoints: Vec<String>,
-    ca: Option<PathBuf>,
-    cert: Option<PathBuf>,
-    key: Option<PathBuf>,
-    actor_key: Option<PathBuf>,
-    pub(crate) pki: Option<PathBuf>,
-    #[serde(rename = "as")]
-    pub(crate) who: Option<String>,
-    prefix: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) pins: Vec<PathBuf>,
-    pub(crate) own: Option<String>,
-}
-
-impl Context {
-    /// The file with this context behind what stands there; the first is the current one.
-    pub(crate) fn behind(&self, before: &str, name: &str) -> Result<String, String> {
-        let one = BTreeMap::from([("contexts", BTreeMap::from([(name, self)]))]);
-        let table = toml::to_string(&one).map_err(|error| error.to_string())?;
-        let text = match before.trim().is_empty() {
-            true => format!("current = \"{name}\"\n\n{table}"),
-            false => format!("{}\n\n{table}", before.trim_end()),
-        };
-        // What stands in a file that a person wrote stays as it is, and means what it meant.
-        match choose(&text, Some(name))? == *self {
-            true => Ok(text),
-            false => Err("the file cannot be added to: write the context by hand".to_owned()),
-        }
-    }
-}
-
-impl Context {
-    /// What is said takes the place of what stands here.
-    pub(crate) fn take(&mut self, said: Self) {
-        let several = |ours: &mut Vec<String>, said: Vec<String>| {
-            if !said.is_empty() {
-                *ours = said;
-            }
-        };
-        several(&mut self.endpoints, said.endpoints);
-        several(&mut self.admin_endpoints, said.admin_endpoints);
-        let one = |ours: &mut Option<PathBuf>, said: Option<PathBuf>| *ours = said.or(ours.take());
-        one(&mut self.ca, said.ca);
-        one(&mut self.cert, said.cert);
-        one(&mut self.key, said.key);
-        one(&mut self.actor_key, said.actor_key);
-        one(&mut self.pki, said.pki);
-        self.who = said.who.or(self.who.take());
-        self.prefix = said.prefix.or(self.prefix.take());
-    }
-
-    /// The names of the settings that differ.
-    pub(crate) fn differing(&self, other: &Self) -> Result<Vec<String>, String> {
-        let fields = |context: &Self| {
-            let text = toml::to_string(context).map_err(|error| error.to_string())?;
-            toml::from_str::<toml::Table>(&text).map_err(|error| error.to_string())
-        };
-        let (ours, theirs) = (fields(self)?, fields(other)?);
-        let mut names: Vec<String> = ours.keys().chain(theirs.keys()).cloned().collect();
-        names.sort();
-        names.dedup();
-        names.retain(|name| ours.get(name) != theirs.get(name));
-        Ok(names)
-    }
-}
-
-/// The file without a context; if that was the current one, none is.
-pub(crate) fn without(text: &str, name: &str) -> Result<String, String> {
-    let mut expected = ContextFile::read(text)?;
-    expected.contexts.remove(name);
-    expected.current = expected.current.filter(|current| current != name);
-    cut(text, name, &expected)
-}
-
-/// The file with another context of the same name.
-pub(crate) fn in_place(text: &str, name: &str, context: &Context) -> Result<String, String> {
-    let mut expected = ContextFile::read(text)?;
-    expected.contexts.remove(name);
-    context.behind(&cut(text, name, &expected)?, name)
-}
-
-/// The file without the lines of a context, if that is what is expected.
-fn cut(text: &str, name: &str, expected: &ContextFile) -> Result<String, String> {
-    let heads = [name.to_owned(), format!("\"{name}\""), format!("'{name}'")];
-    let is_head = |line: &str| {
-        let inner = line.trim_start().strip_prefix("[contexts.");
-        let inner = inner.and_then(|rest| rest.split_once(']'));
-        inner.is_some_and(|(inner, _)| heads.iter().any(|head| head == inner.trim()))
-    };
-    let (mut out, mut above) = (Vec::new(), Vec::new());
-    let (mut in_table, mut is_this) = (false, false);
-    for line in text.lines() {
-        let word = line.trim_start();
-        if word.starts_with('[') {
-            (in_table, is_this) = (true, is_head(line));
-            if !is_this {
-                // What stands right above the next table is about that one.
-                out.append(&mut above);
-            }
-        }
-        let is_current = !in_table && word.split(['=', ' ', '\t']).next() == Some("current");
-        match is_this {
-            true if word.is_empty() || word.starts_with('#') => above.push(line),
-            true => above.clear(),
-            false if is_current && expected.current.is_none() => {}
-            false => out.push(line),
-        }
-    }
-    let text = format!("{}\n", out.join("\n").trim_end());
-    // What stands in a file that a person wrote means what it meant.
-    match ContextFile::read(&text)? == *expected {
-        true => Ok(text),
-        false => Err(format!(
-            "the file cannot be changed: change context {name} by hand"
-        )),
-    }
-}
-
-/// The file with another current context.
-pub(crate) fn current(text: &str, name: &str) -> Result<String, String> {
-    choose(text, Some(name))?;
-    let line = format!("current = \"{name}\"");
-    let mut out: Vec<&str> = Vec::new();
-    let mut in_table = false;
-    for old in text.lines() {
-        let word = old.trim_start();
-        in_table |= word.starts_with('[');
-        let is_current = word.split(['=', ' ', '\t']).next() == Some("current");
-        if in_table || !is_current {
-            out.push(old);
-        }
-    }
-    let text = format!("{line}\n{}\n", out.join("\n"));
-    match ContextFile::read(&text)?.current.as_deref() == Some(name) {
-        true => Ok(text),
-        false => Err("the file cannot be changed: write `current` by hand".to_owned()),
-    }
-}
-
-/// What is in force after flags, environment and file.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    endpoints: Vec<String>,
-    admin_endpoints: Vec<String>,
-    ca: Option<PathBuf>,
-    cert: Option<PathBuf>,
-    key: Option<PathBuf>,
-    actor_key: Option<PathBuf>,
-    pki: Option<PathBuf>,
-    who: Option<String>,
-    prefix: Option<Prefix>,
-    pins: Vec<PathBuf>,
+#[derive(Debug, Args)]
+pub(crate) struct Change {
+    /// Its name.
+    name: String,
+    /// A bundle, and its fingerprint as that country said it: of a country that is pinned, the newer one. May be repeated.
+    #[arg(long = "pin", value_name = "BUNDLE=FINGERPRINT", value_parser = bundle)]
+    pins: Vec<(PathBuf, Digest)>,
+    /// A country that is to be pinned no more, by its primary prefix. May be repeated.
+    #[arg(long, value_name = "PREFIX")]
+    unpin: Vec<Prefix>,
+    /// The verifier's own country: one of those pinned.
+    #[arg(long)]
     own: Option<Prefix>,
-    state_dir: PathBuf,
-    timeout: Duration,
 }
 
-fn home() -> PathBuf {
-    std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from)
+fn named(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    match !text.is_empty() && text.chars().all(fits) {
+        true => Ok(text.to_owned()),
+        false => Err("letters, digits and -".to_owned()),
+    }
 }
 
-fn xdg(variable: &str, default: &str) -> PathBuf {
-    std::env::var_os(variable)
-        .map_or_else(|| home().join(default), PathBuf::from)
-        .join("carnet")
+fn bundle(text: &str) -> Result<(PathBuf, Digest), String> {
+    let (file, print) = text.rsplit_once('=').ok_or("write BUNDLE=FINGERPRINT")?;
+    let plain = print.chars().filter(|c| !matches!(c, ' ' | ':' | '-'));
+    let digest = Digest::parse(&plain.collect::<String>());
+    let digest = digest.map_err(|error| format!("fingerprint: {error}"))?;
+    Ok((PathBuf::from(file), digest))
 }
 
-impl Global {
-    /// Resolves everything that does not touch the network.
-    pub(crate) fn settings(&self) -> Result<Settings, Failed> {
-        let context = self.read_context()?;
-        let several = |ours: &Vec<String>, file: &Vec<String>| {
-            if ours.is_empty() {
-                file.clone()
-            } else {
-                ours.clone()
+pub(crate) fn run(verb: Contexts, global: &Global) -> Result<Outcome, Failed> {
+    let path = global.context_file();
+    match verb {
+        Contexts::Add(new) => add(&new, global, &path),
+        Contexts::Change(change) => changed(&change, global, &path),
+        Contexts::Remove { name } => remove(&name, &path),
+        Contexts::List => {
+            let file = ContextFile::read(&text_of(&path)?).map_err(wrong(&path))?;
+            let rows = file.contexts.iter().map(|(name, context)| {
+                json!({
+                    "context": name,
+                    "current": file.current.as_ref() == Some(name),
+                    "endpoints": context.endpoints,
+                    "as": context.who,
+                    "pki": context.pki.as_ref().map(|path| path.display().to_string()),
+                    "own": context.own,
+                    "pinned": context.pins.len(),
+                })
+            });
+            Ok(Value::Array(rows.collect()).into())
+        }
+        Contexts::Use { name } => {
+            let text = current(&text_of(&path)?, &name).map_err(wrong(&path))?;
+            replace(&path, &text)?;
+            Ok(json!({"current": name, "file": path.display().to_string()}).into())
+        }
+    }
+}
+
+fn wrong(path: &Path) -> impl FnOnce(String) -> Failed {
+    move |fault| Failed::usage(format!("{}: {fault}", path.display()))
+}
+
+/// The file as it stands; nothing if there is none.
+fn text_of(path: &Path) -> Result<String, Failed> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(wrong(path)(error.to_string())),
+    }
+}
+
+fn add(new: &Add, global: &Global, path: &Path) -> Result<Outcome, Failed> {
+    let before = text_of(path)?;
+    let known = ContextFile::read(&before).map_err(wrong(path))?;
+    if known.contexts.contains_key(&new.name) {
+        return Err(Failed::usage(format!(
+            "there is a context {} already in {}; carnet context change {} changes it",
+            new.name,
+            path.display(),
+            new.name
+        )));
+    }
+    let said = global.said().map_err(Failed::usage)?;
+    if said.endpoints.is_empty() {
+        return Err(Failed::usage("where is the registry? (--endpoints)"));
+    }
+    let (kept, pins) = compared(&new.pins)?;
+    // Whether they are one set, and the own country is one of them, is judged before any is kept.
+    let pins = Pins::new(new.own, pins, OWN_AGE_MAX);
+    pins.map_err(|error| Failed::usage(chain(&error)))?;
+    let mut context: Context = said;
+    context.own = Some(new.own.to_string());
+    for (bytes, prefix) in &kept {
+        context.pins.push(keep(bytes, *prefix, &new.name, path)?);
+    }
+    let text = context.behind(&before, &new.name).map_err(wrong(path))?;
+    replace(path, &text)?;
+    let value = json!({
+        "context": new.name,
+        "file": path.display().to_string(),
+        "own": new.own.to_string(),
+        "pinned": kept.iter().map(|(_, prefix)| prefix.to_string()).collect::<Vec<_>>(),
+        "next": format!("carnet --context {0} …, or carnet context use {0}", new.name),
+    });
+    Ok(value.into())
+}
+
+/// The bytes of a file, and the country that its bundle is of.
+type Of = (Vec<u8>, Prefix);
+
+/// Bundles whose fingerprints are those that were said, and whose they are.
+fn compared(said: &[(PathBuf, Digest)]) -> Result<(Vec<Of>, Vec<Pin>), Failed> {
+    let (mut kept, mut pins) = (Vec::new(), Vec::new());
+    for (file, fingerprint) in said {
+        // What is kept is what was compared, whatever the file is a moment later.
+        let bytes = crate::signed::read(file)?;
+        let (signed, bundle) = bundle_in(file, &bytes)?;
+        let refused = |fault: String| Failed::usage(format!("{}: {fault}", file.display()));
+        verify_bundle(&signed, fingerprint).map_err(|error| refused(chain(&error)))?;
+        pins.push(Pin::of_bundle(&signed).map_err(|error| refused(chain(&error)))?);
+        let prefix = bundle.primary();
+        let prefix = prefix.ok_or_else(|| refused("the bundle names no prefix".into()))?;
+        kept.push((bytes, prefix));
+    }
+    Ok((kept, pins))
+}
+
+/// Where the bundles of a context are kept.
+fn folder_of(name: &str, path: &Path) -> PathBuf {
+    path.with_extension("pins").join(name)
+}
+
+/// Keeps the bundle of a country for a context; gives where.
+fn keep(bytes: &[u8], prefix: Prefix, name: &str, path: &Path) -> Result<PathBuf, Failed> {
+    let folder = folder_of(name, path);
+    let place = folder.join(format!("{prefix}.bundle"));
+    private_folder(&folder)
+        .map_err(|error| Failed::local(format!("{}: {error}", folder.display())))?;
+    // In the place of another it is whole or not at all: the context names it all the while.
+    let part = folder.join(format!("{prefix}.{}.part", std::process::id()));
+    write_private(&part, bytes)?;
+    std::fs::rename(&part, &place)
+        .map_err(|error| Failed::local(format!("{}: {error}", place.display())))?;
+    Ok(std::path::absolute(&place).unwrap_or(place))
+}
+
+/// The context as it stands in the file.
+fn standing(name: &str, text: &str, path: &Path) -> Result<Context, Failed> {
+    choose(text, Some(name)).map_err(wrong(path))
+}
+
+fn changed(change: &Change, global: &Global, path: &Path) -> Result<Outcome, Failed> {
+    let before = text_of(path)?;
+    let stood = standing(&change.name, &before, path)?;
+    let mut context = stood.clone();
+    context.take(global.said().map_err(Failed::usage)?);
+    if let Some(own) = change.own {
+        context.own = Some(own.to_string());
+    }
+    let (kept, mut pins) = compared(&change.pins)?;
+    let given: Vec<Prefix> = kept.iter().map(|(_, prefix)| *prefix).collect();
+    let mut unknown = change.unpin.clone();
+    context.pins.clear();
+    for file in &stood.pins {
+        let (signed, bundle) = read_bundle(file)?;
+        let refused = |fault: String| Failed::usage(format!("{}: {fault}", file.display()));
+        let pin = Pin::of_bundle(&signed).map_err(|error| refused(chain(&error)))?;
+        let prefix = pin.primary();
+        unknown.retain(|country| *country != prefix);
+        if given.contains(&prefix) {
+            let newer = pins.iter().find(|pin| pin.primary() == prefix);
+            let newer = newer.and_then(|pin| pin.bundle());
+            if newer.is_some_and(|newer| newer.bundle().sequence < bundle.sequence) {
+                return Err(older(prefix, bundle.sequence));
             }
-        };
-        let prefix = match (&self.prefix, &context.prefix) {
-            (Some(prefix), _) => Some(*prefix),
-            (None, Some(text)) => Some(
-                Prefix::parse(text)
-                    .map_err(|error| Failed::usage(format!("context: prefix: {error}")))?,
-            ),
-            (None, None) => None,
-        };
-        let own = context.own.as_deref().map(Prefix::parse).transpose();
-        let own = own.map_err(|error| Failed::usage(format!("context: own: {error}")))?;
-        Ok(Settings {
-            endpoints: several(&self.endpoints, &context.endpoints),
-            admin_endpoints: several(&self.admin_endpoints, &context.admin_endpoints),
-            ca: self.ca.clone().or(context.ca),
-            cert: self.cert.clone().or(context.cert),
-            key: self.key.clone().or(context.key),
-            actor_key: self.actor_key.clone().or(context.actor_key),
-            pki: self.pki.clone().or(context.pki),
-            who: self.who.clone().or(context.who),
-            prefix,
-            pins: context.pins,
-            own,
-            state_dir: self.state_dir(),
-            timeout: Duration::from_secs(self.timeout.max(1)),
-        })
+        } else if !change.unpin.contains(&prefix) {
+            pins.push(pin);
+            context.pins.push(file.clone());
+        }
     }
-
-    /// Where what is kept on this machine is.
-    pub(crate) fn state_dir(&self) -> PathBuf {
-        let usual = || xdg("XDG_STATE_HOME", ".local/state");
-        self.state_dir.clone().unwrap_or_else(usual)
+    if let [country, ..] = unknown.as_slice() {
+        let text = format!("context {} does not pin {country}", change.name);
+        return Err(Failed::usage(text));
     }
-
-    /// Keeps what a test keeps in a folder of its own.
-    #[cfg(test)]
-    pub(crate) fn keep_state_in(&mut self, folder: &Path) {
-        self.state_dir = Some(folder.to_owned());
+    let own = context.own.as_deref().map(Prefix::parse).transpose();
+    let own = own.map_err(|error| Failed::usage(format!("own: {error}")))?;
+    match own {
+        Some(own) => {
+            let pins = Pins::new(own, pins, OWN_AGE_MAX);
+            let pins = pins.map_err(|error| Failed::usage(chain(&error)))?;
+            crate::pinned::compare(&pins, &global.state_dir())?;
+        }
+        None if pins.is_empty() => {}
+        None => return Err(Failed::usage("for which country? (--own PREFIX)")),
     }
-
-    /// The file of contexts.
-    pub(crate) fn context_file(&self) -> PathBuf {
-        let usual = || xdg("XDG_CONFIG_HOME", ".config").join("contexts.toml");
-        self.config.clone().unwrap_or_else(usual)
+    for (bytes, prefix) in &kept {
+        let place = keep(bytes, *prefix, &change.name, path)?;
+        context.pins.push(place);
     }
-
-    /// What is said of the connection by the call and the environment, no context helping.
-    pub(crate) fn said(&self) -> Result<Context, String> {
-        let path = |path: &Option<PathBuf>| {
-            let whole = path.as_ref().map(std::path::absolute).transpose();
-            whole.map_err(|error| error.to_string())
-        };
-        Ok(Context {
-            endpoints: self.endpoints.clone(),
-            admin_endpoints: self.admin_endpoints.clone(),
-            ca: path(&self.ca)?,
-            cert: path(&self.cert)?,
-            key: path(&self.key)?,
-            actor_key: path(&self.actor_key)?,
-            pki: path(&self.pki)?,
-            who: self.who.clone(),
-            prefix: self.prefix.map(|prefix| prefix.to_string()),
-            pins: Vec::new(),
-            own: None,
-        })
+    let fields = context.differing(&stood).map_err(wrong(path))?;
+    let is_pinned = !kept.is_empty();
+    if fields.is_empty() && !is_pinned {
+        return Err(Failed::usage(
+            "nothing is changed: say what is, before the noun (--endpoints, --as, …) or behind the name (--pin, --unpin, --own)",
+        ));
     }
+    let text = in_place(&before, &change.name, &context).map_err(wrong(path))?;
+    replace(path, &text)?;
+    // What no context names any more is nobody's.
+    for file in stood
+        .pins
+        .iter()
+        .filter(|file| !context.pins.contains(file))
+    {
+        if file.starts_with(folder_of(&change.name, path)) {
+            drop(std::fs::remove_file(file));
+        }
+    }
+    let value = json!({
+        "context": change.name,
+        "file": path.display().to_string(),
+        "changed": fields,
+        "pinned_anew": given.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "own": context.own,
+        "endpoints": context.endpoints,
+    });
+    Ok(value.into())
+}
 
-    fn read_context(&self) -> Result<Context, Failed> {
-        let path = self.context_file();
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error)
-                if error.kind() == std::io::ErrorKind::NotFound
-                    && self.config.is_none()
-                    && self.context.is_none() =>
-            {
-                return Ok(Context::default());
-            }
-            Err(error) => return Err(Failed::usage(format!("{}: {error}", path.display()))),
-        };
-        choose(&text, self.context.as_deref())
-            .map_err(|fault| Failed::usage(format!("{}: {fault}", path.display())))
+fn older(prefix: Prefix, sequence: u64) -> Failed {
+    let text = format!(
+        "the bundle of {prefix} that is given is older than the one that the context pins, whose sequence is {sequence}"
+    );
+    Failed {
+        next: "Nothing was changed. Give the newer one.".into(),
+        ..Failed::usage(text)
     }
 }
 
-pub(crate) fn choose(text: &str, wanted: Option<&str>) -> Result<Context, String> {
-    let file = ContextFile::read(text)?;
-    let Some(name) = wanted.or(file.current.as_deref()) else {
-        return Ok(Context::default());
-    };
-    file.contexts.get(name).cloned().ok_or_else(|| {
-        let known: Vec<&str> = file.contexts.keys().map(String::as_str).collect();
-        format!(
-            "there is no context {name:?}; known are: {}",
-            known.join(", ")
-        )
-    })
-}
-
-impl Settings {
-    /// The PKI directory, where the roots' seeds are.
-    pub(crate) fn pki_dir(&self) -> Result<&Path, Failed> {
-        self.pki
-            .as_deref()
-            .ok_or_else(|| Failed::usage("which PKI directory? (--pki)"))
-    }
-
-    /// The roots that are believed.
-    pub(crate) fn ca(&self) -> Result<PathBuf, Failed> {
-        let from_pki = || self.pki.as_ref().map(|pki| pki.join("root/roots.crt"));
-        self.ca
-            .clone()
-            .or_else(from_pki)
-            .ok_or_else(|| Failed::usage("whose roots are believed? (--ca or --pki)"))
-    }
-
-    fn of_pki(&self, ending: &str) -> Option<PathBuf> {
-        let (pki, who) = (self.pki.as_ref()?, self.who.as_ref()?);
-        Some(pki.join(format!("clients/{who}{ending}")))
-    }
-
-    fn file(&self, given: &Option<PathBuf>, ending: &str, what: &str) -> Result<PathBuf, Failed> {
-        let path = given.clone().or_else(|| self.of_pki(ending));
-        path.ok_or_else(|| {
-            Failed::usage(format!(
-                "{what} is missing: give the file, or --pki and --as"
-            ))
-        })
-    }
-
-    fn identity(&self, cert: &Path, key: &Path) -> Result<Identity, Failed> {
-        let prefix = self.registry()?;
-        Ok(Identity::from_files(self.ca()?, cert, key, Some(prefix))?)
-    }
-
-    /// The registry meant: the one said, or the one whose roots are believed.
-    pub(crate) fn registry(&self) -> Result<Prefix, Failed> {
-        if let Some(prefix) = self.prefix {
-            return Ok(prefix);
-        }
-        let roots = keys::read_roots(&self.ca()?)?;
-        match roots.jurisdictions().collect::<Vec<_>>().as_slice() {
-            [one] => Ok(*one),
-            _ => Err(Failed::usage(
-                "the roots are of several jurisdictions: which one is meant? (--prefix)",
-            )),
-        }
-    }
-
-    /// Whether anything says which registry is meant.
-    pub(crate) fn names_registry(&self) -> bool {
-        self.prefix.is_some() || self.ca.is_some() || self.pki.is_some()
-    }
-
-    /// The bundles that the context pins, and the own country among them.
-    pub(crate) fn pinned(&self) -> (&[PathBuf], Option<Prefix>) {
-        (&self.pins, self.own)
-    }
-
-    /// Whether it is known whom to ask.
-    pub(crate) fn has_endpoints(&self) -> bool {
-        !self.endpoints.is_empty()
-    }
-
-    /// The registry meant, if it was said.
-    pub(crate) fn prefix(&self) -> Option<Prefix> {
-        self.prefix
-    }
-
-    /// Where pinned log heads are kept.
-    pub(crate) fn pin_file(&self, origin: &carnet_domain::log::checkpoint::Origin) -> PathBuf {
-        self.state_dir.join(format!(
-            "pins/{}-{}.checkpoint",
-            origin.prefix, origin.incarnation
-        ))
-    }
-
-    /// Where what is kept on this machine is.
-    pub(crate) fn state_dir(&self) -> &Path {
-        &self.state_dir
-    }
-
-    /// Pins that do not contradict those that were borne out here before.
-    pub(crate) fn compared(&self, pins: Pins) -> Result<Pins, Failed> {
-        crate::pinned::compare(&pins, &self.state_dir)?;
-        crate::pinned::say_newer(&self.pins, &pins);
-        Ok(pins)
-    }
-
-    /// A client that can read, and sign if there is a key.
-    pub(crate) fn client(&self) -> Result<Client, Failed> {
-        let cert = self.certificate()?;
-        let sessions = FileSessions::new(self.session_file(&cert)?);
-        self.client_with(&cert, Arc::new(sessions))
-    }
-
-    /// A client for a command that runs on: its session is in memory, so no request waits for a file.
-    pub(crate) fn long_lived_client(&self) -> Result<Client, Failed> {
-        self.client_with(&self.certificate()?, Arc::new(MemorySessions::default()))
-    }
-
-    fn certificate(&self) -> Result<PathBuf, Failed> {
-        self.file(&self.cert, ".crt", "our certificate (--cert)")
-    }
-
-    fn client_with(&self, cert: &Path, sessions: Arc<dyn Sessions>) -> Result<Client, Failed> {
-        let key = self.file(&self.key, ".key", "the key of our certificate (--key)")?;
-        let identity = self.identity(cert, &key)?;
-        if self.endpoints.is_empty() {
-            return Err(Failed::usage(
-                "whom to ask? (--endpoints, CARNET_ENDPOINTS, or the context file)",
-            ));
-        }
-        let identity = identity.connect_within(connect_within(&self.endpoints));
-        let mut builder = Client::builder(self.endpoints.clone(), identity)
-            .deadline(self.timeout)
-            .unreachable_after(UNREACHABLE_AFTER);
-        let actor = self.actor_key.clone().or_else(|| self.of_pki(".actor.key"));
-        if let Some(actor) = actor {
-            let signer = FileSigner::open(&actor).map_err(|error| Failed::local(chain(&error)))?;
-            builder = builder.signer(Arc::new(signer)).sessions(sessions);
-        }
-        Ok(builder.build()?)
-    }
-
-    /// One session a certificate and registry: the registry counts sessions by certificate.
-    fn session_file(&self, cert: &Path) -> Result<PathBuf, Failed> {
-        let bytes = std::fs::read(cert)
-            .map_err(|error| Failed::local(format!("{}: {error}", cert.display())))?;
-        let name = sha256(&[&bytes]).to_string();
-        Ok(self
-            .state_dir
-            .join(format!("sessions/{}.json", &name[..32])))
-    }
-
-    /// A client of the admin plane.
-    pub(crate) fn admin(&self) -> Result<Admin, Failed> {
-        let beside = |path: &Option<PathBuf>| path.as_ref().map(|path| admin_sibling(path));
-        let cert = self.file(
-            &beside(&self.cert),
-            ".admin.crt",
-            "our certificate (--cert)",
-        )?;
-        let key = self.file(
-            &beside(&self.key),
-            ".admin.key",
-            "the key of our certificate (--key)",
-        )?;
-        if !cert.exists() && self.cert.is_none() {
-            return Err(Failed::usage(format!(
-                "this takes an admin: {} has no certificate of the admin plane ({})",
-                self.who.as_deref().unwrap_or("whoever asks"),
-                cert.display()
+fn remove(name: &str, path: &Path) -> Result<Outcome, Failed> {
+    let before = text_of(path)?;
+    standing(name, &before, path)?;
+    let current = ContextFile::read(&before).map_err(wrong(path))?.current;
+    let text = without(&before, name).map_err(wrong(path))?;
+    replace(path, &text)?;
+    let folder = folder_of(name, path);
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failed::local(format!(
+                "the context is removed; {}: {error}",
+                folder.display()
             )));
         }
-        let identity = self.identity(&cert, &key)?.admin();
-        if self.admin_endpoints.is_empty() {
-            return Err(Failed::usage(
-                "whom to ask? (--admin-endpoints, CARNET_ADMIN_ENDPOINTS, or the context file)",
-            ));
-        }
-        let identity = identity.connect_within(connect_within(&self.admin_endpoints));
-        let admin = Admin::new(self.admin_endpoints.clone(), identity, self.timeout)?;
-        Ok(admin.unreachable_after(UNREACHABLE_AFTER))
+        _ => {}
     }
+    let mut value = json!({"removed": name, "file": path.display().to_string()});
+    if current.as_deref() == Some(name) {
+        value["next"] = "None is current now: carnet context use NAME.".into();
+    }
+    Ok(value.into())
 }
 
-/// `x.crt` → `x.admin.crt` if that is there; else the file itself, which must then be of the admin plane.
-fn admin_sibling(path: &Path) -> PathBuf {
-    let text = path.to_string_lossy();
-    if let Some((stem, ending)) = text.rsplit_once('.') {
-        let sibling = PathBuf::from(format!("{stem}.admin.{ending}"));
-        if !stem.ends_with(".admin") && sibling.exists() {
-            return sibling;
-        }
+fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let write = || {
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|error| Failed::local(format!("{}: {error}", path.display())))
+}
+
+/// Puts a text in the place of the file, whole or not at all, once it is known to be read as contexts.
+fn replace(path: &Path, text: &str) -> Result<(), Failed> {
+    choose(text, None).map_err(wrong(path))?;
+    let fault = |error: std::io::Error| Failed::local(format!("{}: {error}", path.display()));
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        private_folder(folder).map_err(fault)?;
     }
-    path.to_owned()
+    let part = PathBuf::from(format!("{}.{}.part", path.display(), std::process::id()));
+    write_private(&part, text.as_bytes())?;
+    std::fs::rename(&part, path).map_err(fault)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use carnet_kit::Country;
+    use carnet_trust::bundle::to_file;
+    use clap::Parser;
 
-    const FILE: &str = r#"
-        current = "cn"
-        [contexts.cn]
-        endpoints = ["a:1", "b:1"]
-        pki = "/pki"
-        as = "registrar-hq-anna"
-        [contexts.de]
-        endpoints = ["c:1"]
-    "#;
-
-    #[test]
-    fn the_current_context_is_taken_unless_another_is_named() {
-        assert_eq!(choose(FILE, None).expect("cn").endpoints, ["a:1", "b:1"]);
-        assert_eq!(choose(FILE, Some("de")).expect("de").endpoints, ["c:1"]);
-        let error = choose(FILE, Some("fr")).expect_err("unknown");
-        assert!(error.contains("cn, de"), "{error}");
+    /// What a call with this context file says, as JSON.
+    fn call(file: &Path, words: &str) -> Result<Value, Failed> {
+        let file_folder = file.parent().expect("a folder");
+        let head = ["carnet", "--config"].map(str::to_owned);
+        let words = words.split(' ').map(str::to_owned);
+        let file = file.display().to_string();
+        let all = head.into_iter().chain([file]).chain(words);
+        let mut cli = crate::Cli::try_parse_from(all).map_err(Failed::usage)?;
+        cli.global.keep_state_in(file_folder);
+        match cli.noun {
+            crate::Noun::Context(verb) => run(verb, &cli.global).map(|done| done.value),
+            _ => Err(Failed::usage("another noun")),
+        }
     }
 
     #[test]
-    fn what_a_person_wrote_stays_when_another_context_is_current() {
-        let file = "# mine\ncurrent = 'cn' # home\n[contexts.cn]\nendpoints = ['a:1']\n[contexts.de]\nas = 'current'\n";
-        let text = current(file, "de").expect("changed");
-        assert!(
-            text.starts_with("current = \"de\"\n# mine\n[contexts.cn]"),
-            "{text}"
-        );
-        let read = ContextFile::read(&text).expect("read");
-        assert_eq!(read.contexts["de"].who.as_deref(), Some("current"));
-        assert!(current(file, "fr").is_err());
-    }
-
-    #[test]
-    fn a_context_goes_and_what_a_person_wrote_beside_it_stays() {
-        let file = "# mine\ncurrent = 'de' # home\n[contexts.cn]\nendpoints = ['a:1']\n\n# the desk\n[contexts.'de']\n# twice\nas = 'x'\n\n# behind\n[contexts.fr]\nas = 'y'\n";
-        let text = without(file, "de").expect("gone");
+    fn a_context_begins_with_bundles_whose_fingerprints_were_compared() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("contexts.toml");
+        let mut made = Vec::new();
+        for prefix in ["86", "49"] {
+            let mut country = Country::new(prefix);
+            let signed = country.bundle();
+            let path = folder.path().join(format!("{prefix}.bundle"));
+            std::fs::write(&path, to_file(&signed)).expect("written");
+            let read = crate::bundle::read_bundle(&path).expect("a bundle").1;
+            made.push((path.display().to_string(), read.fingerprint().to_string()));
+        }
+        let pin = |at: usize, print: &str| format!("--pin {}={print}", made[at].0);
+        let (own, other) = (pin(0, &made[0].1), pin(1, &made[1].1));
+        let add = |rest: &str| call(&file, &format!("--endpoints a:1 --as customs-x-y {rest}"));
+        let wrong = pin(0, &made[1].1);
+        for refused in [
+            "context add cn --own 86",
+            &format!("context add cn --own 86 {wrong}"),
+            &format!("context add cn --own 86 {other}"),
+            &format!("context add c.n --own 86 {own}"),
+        ] {
+            assert!(add(refused).is_err(), "{refused}");
+        }
+        assert!(!file.exists(), "nothing of it is kept");
+        let no_place = call(&file, &format!("context add cn --own 86 {own}"));
+        assert!(no_place.expect_err("where").text.contains("--endpoints"));
+        add(&format!("context add cn --own 86 {own} {other}")).expect("added");
+        let again = add(&format!("context add cn --own 86 {own}"));
+        assert!(again.expect_err("there").text.contains("already"));
+        add(&format!("context add de --own 49 {other}")).expect("added");
+        let listed = call(&file, "context list").expect("listed");
+        assert_eq!(listed[0]["pinned"], 2);
         assert_eq!(
-            text,
-            "# mine\n[contexts.cn]\nendpoints = ['a:1']\n\n# the desk\n\n# behind\n[contexts.fr]\nas = 'y'\n"
+            (&listed[0]["current"], &listed[1]["current"]),
+            (&json!(true), &json!(false))
         );
-        let text = without(file, "cn").expect("gone");
+        call(&file, "context use de").expect("used");
+        assert!(call(&file, "context use fr").is_err());
+        let settings =
+            crate::Cli::try_parse_from(["carnet", "--config", &file.display().to_string(), "demo"]);
+        let settings = settings
+            .expect("a call")
+            .global
+            .settings()
+            .expect("settings");
+        let (pins, own) = settings.pinned();
+        assert_eq!(
+            (pins.len(), own.map(|own| own.to_string())),
+            (1, Some("49".into()))
+        );
         assert!(
-            text.starts_with("# mine\ncurrent = 'de' # home\n\n# the desk"),
-            "{text}"
+            pins[0].exists() && pins[0] != Path::new(&made[1].0),
+            "a copy of its own"
         );
-        // Of another form, it is left to whoever wrote it.
-        let odd = "contexts = { cn = { as = 'x' } }";
-        assert!(without(odd, "cn").is_err());
     }
 
+    /// Bundles of 86 in files, by sequence, each with its fingerprint.
+    fn bundles(folder: &Path, sequences: &[u64]) -> Vec<(String, String)> {
+        use carnet_domain::bytes::encoding::{Blob, Canonical as _};
+        use carnet_domain::record::peer::Signed;
+        let country = Country::new("86");
+        let made = sequences.iter().map(|sequence| {
+            let bundle = country.bundle_of(*sequence);
+            let bytes = bundle.to_bytes();
+            let signed = Signed {
+                signatures: country.root_signatures(&bytes),
+                bytes: Blob(bytes),
+            };
+            let path = folder.join(format!("86-{sequence}.bundle"));
+            std::fs::write(&path, to_file(&signed)).expect("written");
+            let print = crate::view::print(&bundle.fingerprint());
+            (path.display().to_string(), print)
+        });
+        made.collect()
+    }
+
+    /// Once, a desk that was given its country's newer bundle could put it into no context that it had.
     #[test]
-    fn a_misspelt_setting_is_refused() {
-        assert!(choose("[contexts.cn]\nendpoint = [\"a:1\"]", Some("cn")).is_err());
+    fn a_context_takes_a_newer_bundle_and_another_address_and_goes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("contexts.toml");
+        let made = bundles(folder.path(), &[2, 3]);
+        let pin = |at: usize| format!("--pin {}={}", made[at].0, made[at].1);
+        let add = format!(
+            "--endpoints a:1 --as customs-x-y context add cn --own 86 {}",
+            pin(0)
+        );
+        call(&file, &add).expect("added");
+        let de = format!("--endpoints b:1 context add de --own 86 {}", pin(0));
+        call(&file, &de).expect("added");
+        let text = std::fs::read_to_string(&file).expect("read");
+        std::fs::write(&file, format!("# mine\n{text}")).expect("written");
+        let nothing = call(&file, "context change cn").expect_err("nothing");
+        assert!(
+            nothing.text.contains("nothing is changed"),
+            "{}",
+            nothing.text
+        );
+        let wrong = format!("context change cn --pin {}={}", made[1].0, made[0].1);
+        assert!(call(&file, &wrong).is_err(), "another fingerprint");
+        assert!(call(&file, "context change fr --own 86").is_err());
+        assert!(call(&file, "context change cn --unpin 49").is_err());
+        assert!(
+            call(&file, "context change cn --unpin 86").is_err(),
+            "the own one"
+        );
+        let newer = format!("context change cn {}", pin(1));
+        call(&file, &newer).expect("changed");
+        let read = |name: &str| {
+            let text = std::fs::read_to_string(&file).expect("read");
+            assert!(text.starts_with("# mine"), "{text}");
+            let found = ContextFile::read(&text).expect("contexts");
+            assert_eq!(found.current.as_deref(), Some("cn"), "{text}");
+            found.contexts[name].clone()
+        };
+        let sequence = |name: &str| {
+            let pins = read(name).pins;
+            assert_eq!(pins.len(), 1, "{pins:?}");
+            read_bundle(&pins[0]).expect("a bundle").1.sequence
+        };
+        assert_eq!((sequence("cn"), sequence("de")), (3, 2));
+        assert_eq!(read("cn").who.as_deref(), Some("customs-x-y"));
+        let back = call(&file, &format!("context change cn {}", pin(0))).expect_err("older");
+        assert!(back.text.contains("is older"), "{}", back.text);
+        assert_eq!(sequence("cn"), 3, "as before");
+        call(&file, "--endpoints c:1,d:1 context change cn").expect("changed");
+        assert_eq!(read("cn").endpoints, ["c:1", "d:1"]);
+        let stays = read("de");
+        call(&file, "context remove cn").expect("removed");
+        assert!(call(&file, "context remove cn").is_err());
+        let text = std::fs::read_to_string(&file).expect("read");
+        let left = ContextFile::read(&text).expect("contexts");
+        assert_eq!((left.current, left.contexts.len()), (None, 1));
+        assert_eq!(left.contexts["de"], stays);
+        assert!(stays.pins[0].exists() && !folder.path().join("contexts.pins/cn").exists());
     }
 }

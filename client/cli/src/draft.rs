@@ -8,10 +8,12 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::context::Settings;
 use crate::exit::Failed;
+use crate::settings::Settings;
+use crate::signed::{
+    Roots, of_own_cluster, read_statement, signatures, submit, write, write_draft,
+};
 use crate::submit::merge;
-use crate::trust::{Roots, of_own_cluster, read_statement, signatures, submit, write, write_draft};
 
 /// What is done with a draft.
 #[derive(Debug, Subcommand)]

@@ -5,8 +5,8 @@ use carnet_domain::rules::command::Command;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::context::Settings;
 use crate::exit::Failed;
+use crate::settings::Settings;
 use crate::submit::{self, Sure, Write};
 use crate::{Outcome, view};
 

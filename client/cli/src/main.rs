@@ -2,50 +2,61 @@
 //!
 //! Verbs by noun. Data on stdout, talk on stderr, `-o json` everywhere, and an exit code for every kind of end.
 
+mod agreement;
 mod audit;
 mod bench;
-mod border;
 mod bounded;
-mod certificates;
+mod bundle;
 mod cluster;
+mod completions;
 mod context;
-mod contexts;
 mod demo;
 mod draft;
+mod enterprise;
+mod evidence;
 mod exit;
-mod health;
+mod export;
 mod help;
 mod import;
-mod log_time;
+mod key;
+mod key_text;
+mod log;
 mod mail;
+mod maker;
 mod member;
-mod office;
+mod model;
+mod movement;
 mod offices;
-mod order;
 mod output;
+mod pack;
+mod pages;
 mod parse;
 mod part;
+mod peer;
+mod pin;
+mod pin_args;
 mod pinned;
+mod pki;
 mod recall;
 mod robot;
 mod root;
 mod rows;
+mod settings;
 mod sheet;
-mod skip;
+mod signed;
 mod submit;
-mod trust;
+mod transfer;
 mod verify;
 mod view;
-mod voters;
 
 use std::process::ExitCode;
 
 use clap::{FromArgMatches, Parser, Subcommand};
 use serde_json::Value;
 
-use crate::context::Global;
 use crate::exit::Failed;
 use crate::output::Format;
+use crate::settings::Global;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -78,10 +89,10 @@ struct Cli {
 enum Noun {
     /// Where registries are, who one is there, and whose roots are believed.
     #[command(subcommand)]
-    Context(contexts::Contexts),
+    Context(context::Contexts),
     /// Keys and certificates of a jurisdiction.
     #[command(subcommand)]
-    Pki(cluster::Pki),
+    Pki(pki::Pki),
     /// The cluster of a registry: begin it, see it, change it.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -90,10 +101,10 @@ enum Noun {
     Member(member::Members),
     /// Enterprises and their accreditation.
     #[command(subcommand)]
-    Enterprise(office::Enterprise),
+    Enterprise(enterprise::Enterprise),
     /// Keys that sign commands.
     #[command(subcommand)]
-    Key(office::Key),
+    Key(key::Key),
     /// Roots of this registry.
     #[command(subcommand)]
     Root(root::Root),
@@ -102,7 +113,7 @@ enum Noun {
     /// A model's code has 12 characters: prefix 2, enterprise 4, model 6, as 86-0001-000002. Under a prefix of digits all
     /// are digits, under one of letters 0-9 and A-Z. Hyphens are optional.
     #[command(subcommand)]
-    Model(office::Model),
+    Model(model::Model),
     /// Robots: register, look up, life cycle, holds.
     ///
     /// A robot's code has 29 characters: prefix 2, enterprise 4, model 6, serial 17, as 86-0001-000002-00000000000000042.
@@ -112,16 +123,16 @@ enum Noun {
     Robot(robot::Robot),
     /// The exporting side of a transfer between countries.
     #[command(subcommand)]
-    Export(border::Export),
+    Export(export::Export),
     /// The importing side of a transfer between countries.
     #[command(subcommand)]
-    Import(border::Import),
+    Import(import::Import),
     /// Transfers between countries.
     #[command(subcommand)]
-    Transfer(border::Transfer),
+    Transfer(transfer::Transfer),
     /// Where a robot has been.
     #[command(subcommand)]
-    Movement(border::Movement),
+    Movement(movement::Movement),
     /// Recalls.
     #[command(subcommand)]
     Recall(recall::Recall),
@@ -129,19 +140,19 @@ enum Noun {
     Verify(Box<verify::Verify>),
     /// Evidence for later, without a network.
     #[command(subcommand)]
-    Evidence(verify::Evidence),
+    Evidence(evidence::Evidence),
     /// What our registry knows, for verdicts without a network.
     #[command(subcommand)]
-    Pack(verify::Pack),
+    Pack(pack::Pack),
     /// The countries that were pinned on this machine.
     #[command(subcommand)]
-    Pin(pinned::PinVerb),
+    Pin(pin::PinVerb),
     /// What other countries need to believe this one.
     #[command(subcommand)]
-    Bundle(trust::Bundle),
+    Bundle(bundle::Bundle),
     /// Other countries' registries.
     #[command(subcommand)]
-    Peer(trust::Peer),
+    Peer(peer::Peer),
     /// What other countries said that cannot be taken yet.
     #[command(subcommand)]
     Mail(mail::Mail),
@@ -150,20 +161,17 @@ enum Noun {
     Audit(audit::Audit),
     /// Recognition agreements.
     #[command(subcommand)]
-    Agreement(trust::Agreement),
+    Agreement(agreement::Agreement),
     /// The transparency log.
     #[command(subcommand)]
-    Log(cluster::Log),
+    Log(log::Log),
     /// Load, side by side with another system.
     #[command(subcommand)]
     Bench(bench::Bench),
     /// The main job on this machine: three countries, one robot that crosses a border.
     Demo(Box<demo::Demo>),
     /// Writes what a shell needs to complete calls: into the folder where it looks for such files.
-    Completions {
-        /// bash, elvish, fish, powershell or zsh.
-        shell: clap_complete::Shell,
-    },
+    Completions(completions::Completions),
 }
 
 /// What a command found, and how it ends.
@@ -264,47 +272,39 @@ fn usage(error: &clap::Error) -> ExitCode {
 async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
     let noun = match noun {
         // Before there is any to be read.
-        Noun::Context(verb) => return contexts::run(verb, global),
-        Noun::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut help::program(),
-                "carnet",
-                &mut std::io::stdout(),
-            );
-            return Ok(Outcome::nothing());
-        }
+        Noun::Context(verb) => return context::run(verb, global),
+        Noun::Completions(wanted) => return Ok(completions::run(&wanted)),
         noun => noun,
     };
     let settings = global.settings()?;
     match noun {
-        Noun::Context(verb) => contexts::run(verb, global),
-        Noun::Completions { .. } => Ok(Outcome::nothing()),
-        Noun::Pki(verb) => cluster::pki(verb, &settings).await,
+        Noun::Context(verb) => context::run(verb, global),
+        Noun::Completions(wanted) => Ok(completions::run(&wanted)),
+        Noun::Pki(verb) => pki::run(verb, &settings).await,
         Noun::Cluster(verb) => cluster::run(verb, &settings).await,
         Noun::Member(verb) => member::run(verb, &settings).await,
-        Noun::Log(verb) => cluster::log(verb, &settings).await,
-        Noun::Enterprise(verb) => office::enterprise(verb, &settings).await,
-        Noun::Key(verb) => office::key(verb, &settings).await,
+        Noun::Log(verb) => log::run(verb, &settings).await,
+        Noun::Enterprise(verb) => enterprise::run(verb, &settings).await,
+        Noun::Key(verb) => key::run(verb, &settings).await,
         Noun::Root(verb) => root::run(verb, &settings).await,
-        Noun::Model(verb) => office::model(verb, &settings).await,
+        Noun::Model(verb) => model::run(verb, &settings).await,
         Noun::Robot(verb) => robot::run(verb, &settings, global.output).await,
-        Noun::Export(verb) => border::export(verb, &settings).await,
-        Noun::Import(verb) => border::import(verb, &settings).await,
-        Noun::Transfer(verb) => border::transfer(verb, &settings, global.output).await,
-        Noun::Movement(verb) => border::movement(verb, &settings).await,
+        Noun::Export(verb) => export::run(verb, &settings).await,
+        Noun::Import(verb) => import::run(verb, &settings).await,
+        Noun::Transfer(verb) => transfer::run(verb, &settings, global.output).await,
+        Noun::Movement(verb) => movement::run(verb, &settings).await,
         Noun::Recall(verb) => recall::run(verb, &settings).await,
         Noun::Verify(verify) => verify::run(*verify, &settings).await,
-        Noun::Evidence(verb) => verify::evidence(verb, &settings).await,
-        Noun::Pack(verb) => verify::pack(verb, &settings).await,
-        Noun::Pin(verb) => pinned::run(&verb, settings.state_dir()),
+        Noun::Evidence(verb) => evidence::run(verb, &settings).await,
+        Noun::Pack(verb) => pack::run(verb, &settings).await,
+        Noun::Pin(verb) => pin::run(&verb, settings.state_dir()),
         Noun::Bench(verb) => bench::run(verb, &settings).await,
         Noun::Demo(demo) => demo::run(*demo, global.output).await,
-        Noun::Bundle(verb) => trust::bundle(verb, &settings).await,
-        Noun::Peer(verb) => trust::peer(verb, &settings).await,
+        Noun::Bundle(verb) => bundle::run(verb, &settings).await,
+        Noun::Peer(verb) => peer::run(verb, &settings).await,
         Noun::Mail(verb) => mail::run(verb, &settings).await,
         Noun::Audit(verb) => audit::run(verb, &settings).await,
-        Noun::Agreement(verb) => trust::agreement(verb, &settings).await,
+        Noun::Agreement(verb) => agreement::run(verb, &settings).await,
     }
 }
 
@@ -355,6 +355,56 @@ mod tests {
             text.push('\n');
         }
         assert_eq!(text, include_str!("verbs.txt"));
+    }
+
+    /// Whoever looks for `carnet peer add` opens `peer.rs`: each noun has the file of its name, with each of its verbs; a word that
+    /// has verbs of its own may have them in a file below. Other files hold no verbs, but for `draft.rs`, whose verbs several nouns share.
+    #[test]
+    fn every_noun_has_the_file_of_its_name_with_its_verbs() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let read = |path: &std::path::Path| std::fs::read_to_string(path).unwrap_or_default();
+        let this = read(&folder.join("main.rs"));
+        let variant = |verb: &str| {
+            let pieces = verb.split('-').map(|piece| {
+                let (first, rest) = piece.split_at(1);
+                first.to_uppercase() + rest
+            });
+            pieces.collect::<String>()
+        };
+        let (mut faults, mut nouns) = (Vec::new(), Vec::new());
+        for noun in Cli::command().get_subcommands() {
+            let name = noun.get_name();
+            nouns.push(name.to_owned());
+            let held = [format!("({name}::"), format!("(Box<{name}::")];
+            let of_noun = held.map(|held| variant(name) + &held);
+            if !of_noun.iter().any(|held| this.contains(held)) {
+                faults.push(format!("{name}: `Noun` takes it from another file"));
+            }
+            let text = read(&folder.join(format!("{name}.rs")));
+            for verb in noun.get_subcommands() {
+                let begins = format!("    {}", variant(verb.get_name()));
+                let is_there = text.lines().any(|line| {
+                    let rest = line.strip_prefix(&begins);
+                    rest.is_some_and(|rest| rest.starts_with([',', '(', ' ']))
+                });
+                if !is_there {
+                    faults.push(format!("{name} {}: not in {name}.rs", verb.get_name()));
+                }
+            }
+        }
+        for entry in std::fs::read_dir(&folder).expect("sources") {
+            let path = entry.expect("an entry").path();
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            let has_verbs = read(&path)
+                .lines()
+                .any(|line| line.starts_with("#[derive(") && line.contains("Subcommand"));
+            if has_verbs && !nouns.contains(&stem.into()) && !path.ends_with("main.rs") {
+                faults.push(format!("{}: verbs, and it is no noun's", path.display()));
+            }
+        }
+        faults.retain(|fault| !fault.contains("/draft.rs:"));
+        assert_eq!(faults, Vec::<String>::new());
+        assert!(nouns.len() > 20, "{nouns:?}");
     }
 
     /// The calls that a text shows: in backticks, behind a prompt, or at the beginning of a line.

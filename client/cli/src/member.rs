@@ -9,12 +9,12 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::cluster::member;
-use crate::context::Settings;
+use crate::cluster::health;
+use crate::cluster::voters::no_leader;
 use crate::exit::Failed;
-use crate::health;
 use crate::output::say;
-use crate::voters::no_leader;
+use crate::parse;
+use crate::settings::Settings;
 
 /// Between two looks at how far a node has come.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -32,7 +32,7 @@ pub(crate) enum Members {
     ///   carnet member add 4=10.0.0.4:7101,10.0.0.4:7102 --vote
     Add {
         /// The node as ID=RAFT_HOST:PORT,CLIENT_HOST:PORT.
-        #[arg(value_parser = member)]
+        #[arg(value_parser = parse::member)]
         node: Member,
         /// Give it the vote as soon as it has caught up.
         #[arg(long)]
@@ -59,7 +59,7 @@ pub(crate) enum Members {
         /// The node that leaves for good.
         old: u64,
         /// The node that comes, as ID=RAFT_HOST:PORT,CLIENT_HOST:PORT.
-        #[arg(long, value_parser = member)]
+        #[arg(long, value_parser = parse::member)]
         by: Member,
         #[command(flatten)]
         patience: Patience,

@@ -3,13 +3,16 @@
 use std::path::Path;
 use std::str::FromStr;
 
+use carnet_client::admin::Member;
 use carnet_client::wall_time;
 use carnet_domain::bytes::code::{Code, EnterpriseId, Serial};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::leaf::personal_commitment;
 use carnet_domain::record::AgreementRef;
+use carnet_domain::rules::command::TransferId;
 use carnet_domain::rules::policy::Role;
+use carnet_trust::verdict;
 use rand::Rng;
 
 use crate::exit::Failed;
@@ -238,6 +241,39 @@ pub(crate) fn commit(text: &str) -> Committed {
         commitment: personal_commitment(&salt, &text.to_owned()),
         salt: Some(salt),
     }
+}
+
+/// The number of a transfer: 32 hexadecimal digits.
+pub(crate) fn transfer_id(text: &str) -> Result<TransferId, String> {
+    TransferId::parse(text).ok_or_else(|| "a transfer number has 32 hexadecimal digits".into())
+}
+
+/// Digests, each written out or of a file.
+pub(crate) fn digests(texts: &[String]) -> Result<Vec<Digest>, Failed> {
+    texts.iter().map(|text| digest_of(text)).collect()
+}
+
+/// A member of the cluster as ID=RAFT_HOST:PORT,CLIENT_HOST:PORT.
+pub(crate) fn member(text: &str) -> Result<Member, String> {
+    let wrong = || format!("{text:?}: write ID=RAFT_HOST:PORT,CLIENT_HOST:PORT");
+    let (id, addresses) = text.split_once('=').ok_or_else(wrong)?;
+    let (raft, client) = addresses.split_once(',').ok_or_else(wrong)?;
+    Ok(Member {
+        node: id.parse().map_err(|_| wrong())?,
+        raft_address: raft.into(),
+        client_address: client.into(),
+    })
+}
+
+/// What a verdict is asked for.
+pub(crate) fn verdict_purpose(text: &str) -> Result<verdict::Purpose, String> {
+    verdict::Purpose::from_name(text).ok_or_else(|| {
+        let all: Vec<String> = verdict::Purpose::ALL
+            .iter()
+            .map(|purpose| hyphened(purpose.name()))
+            .collect();
+        format!("one of {}", all.join(", "))
+    })
 }
 
 #[cfg(test)]

@@ -16,64 +16,17 @@ use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::record::peer::Bundle;
 use carnet_trust::bundle::{BUNDLE_FILE_BYTES_MAX, of_file};
 use carnet_trust::pins::{Pin, Pins};
-use clap::Subcommand;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::bounded::read_bounded;
 use crate::exit::Failed;
 use crate::output::say;
-use crate::{Outcome, view};
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PinVerb {
-    /// Lists the countries that were pinned on this machine and borne out by our own pack.
-    List,
-    /// Forgets a country that was pinned here: its roots were compared wrongly, or replaced. Compare the new ones first.
-    Forget {
-        /// Its primary prefix.
-        #[arg(value_name = "PREFIX")]
-        country: Prefix,
-    },
-}
-
-pub(crate) fn run(verb: &PinVerb, state_dir: &Path) -> Result<Outcome, Failed> {
-    let kept = Kept::of(state_dir);
-    let all = kept.read()?;
-    match verb {
-        PinVerb::List => {
-            let row = |(prefix, newest): (&String, &Newest)| {
-                json!({
-                    "country": prefix,
-                    "sequence": newest.sequence.to_string(),
-                    "fingerprint": newest.print(),
-                    "roots": newest.keys().iter().map(view::key_print).collect::<Vec<_>>(),
-                })
-            };
-            let rows: Vec<_> = all.iter().map(row).collect();
-            Ok(json!({ "pinned": rows }).into())
-        }
-        PinVerb::Forget { country: prefix } => {
-            let _alone = kept.alone()?;
-            let mut after = kept.read()?;
-            let Some(newest) = after.remove(&prefix.to_string()) else {
-                return Err(Failed::usage(format!("{prefix} was not pinned here")));
-            };
-            kept.write(&after)?;
-            Ok(json!({
-                "forgotten": prefix.to_string(),
-                "sequence": newest.sequence.to_string(),
-                "fingerprint": newest.print(),
-            })
-            .into())
-        }
-    }
-}
+use crate::view;
 
 /// The newest bundle of one country that was pinned here, and whose it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Newest {
-    sequence: u64,
+pub(crate) struct Newest {
+    pub(crate) sequence: u64,
     fingerprint: String,
     /// Ascending.
     roots: Vec<String>,
@@ -147,12 +100,12 @@ impl Newest {
     }
 
     /// Its fingerprint as people read it to each other.
-    fn print(&self) -> String {
+    pub(crate) fn print(&self) -> String {
         let digest = Digest::parse(&self.fingerprint);
         digest.map_or_else(|_| self.fingerprint.clone(), |digest| view::print(&digest))
     }
 
-    fn keys(&self) -> Vec<PublicKey> {
+    pub(crate) fn keys(&self) -> Vec<PublicKey> {
         let bytes = self.roots.iter().filter_map(|text| keys::parse_seed(text));
         bytes
             .filter_map(|bytes| PublicKey::enroll(bytes).ok())
@@ -161,15 +114,15 @@ impl Newest {
 }
 
 /// By primary prefix.
-type All = BTreeMap<String, Newest>;
+pub(crate) type All = BTreeMap<String, Newest>;
 
 /// The file in which they are kept.
-struct Kept {
+pub(crate) struct Kept {
     file: PathBuf,
 }
 
 impl Kept {
-    fn of(state_dir: &Path) -> Self {
+    pub(crate) fn of(state_dir: &Path) -> Self {
         let file = state_dir.join("pins/countries.json");
         Self { file }
     }
@@ -178,7 +131,7 @@ impl Kept {
         Failed::local(format!("{}: {error}", self.file.display()))
     }
 
-    fn read(&self) -> Result<All, Failed> {
+    pub(crate) fn read(&self) -> Result<All, Failed> {
         match std::fs::read(&self.file) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| self.wrong(&error)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(All::new()),
@@ -187,7 +140,7 @@ impl Kept {
     }
 
     /// Nobody else changes the file meanwhile, as long as this is held.
-    fn alone(&self) -> Result<File, Failed> {
+    pub(crate) fn alone(&self) -> Result<File, Failed> {
         let lock = self.file.with_extension("lock");
         let take = || -> std::io::Result<File> {
             if let Some(parent) = lock.parent() {
@@ -200,7 +153,7 @@ impl Kept {
         take().map_err(|error| self.wrong(&error))
     }
 
-    fn write(&self, all: &All) -> Result<(), Failed> {
+    pub(crate) fn write(&self, all: &All) -> Result<(), Failed> {
         let bytes = serde_json::to_vec_pretty(all).map_err(|error| self.wrong(&error))?;
         let part = format!("{}.{}.part", self.file.display(), std::process::id());
         let keep = || -> std::io::Result<()> {
@@ -361,14 +314,18 @@ fn update(prefix: Prefix) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::pin::{PinVerb, run};
     use carnet_domain::bytes::encoding::Blob;
     use carnet_domain::bytes::signature::SecretKey;
-    use carnet_domain::bytes::time::{DurationMs, TimeMs};
+    use carnet_domain::bytes::time::DurationMs;
+    use carnet_domain::bytes::time::TimeMs;
     use carnet_domain::record::offices::Profile;
-    use carnet_domain::record::peer::{KeyringKind, RootSignature, Signed, root_signing_bytes};
+    use carnet_domain::record::peer::KeyringKind;
+    use carnet_domain::record::peer::RootSignature;
+    use carnet_domain::record::peer::Signed;
+    use carnet_domain::record::peer::root_signing_bytes;
     use carnet_trust::verdict::OWN_AGE_MAX;
-
-    use super::*;
 
     fn own() -> Prefix {
         Prefix::parse("49").expect("a prefix")

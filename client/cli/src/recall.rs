@@ -9,11 +9,11 @@ use carnet_domain::rules::command::Command;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::context::Settings;
 use crate::exit::Failed;
-use crate::office::LOOKED_MAX;
 use crate::output::say;
+use crate::pages::LOOKED_MAX;
 use crate::parse::{self, When};
+use crate::settings::Settings;
 use crate::submit::{self, Sure, Write};
 use crate::{Outcome, view};
 

@@ -1,6 +1,7 @@
 //! Robots: registered one by one or from a file, looked up, and led through their lives.
 
 mod each;
+mod import;
 
 use std::path::PathBuf;
 
@@ -17,13 +18,13 @@ use carnet_domain::rules::policy::Role;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::context::Settings;
+use self::import::{ImportArgs, TemplateArgs};
 use crate::exit::Failed;
-use crate::import::{self, ImportArgs, TemplateArgs};
-use crate::office::MakerArgs;
+use crate::maker::MakerArgs;
 use crate::output::{Format, say, say_more};
 use crate::parse::{self, When, hyphened};
 use crate::part::{PartText, firmware, part_text, sort_parts};
+use crate::settings::Settings;
 use crate::submit::{self, Sure, Write, merge, party};
 use crate::{Outcome, view};
 

@@ -7,10 +7,10 @@ use carnet_domain::record::peer::{RootsChange, Statement};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::context::Settings;
 use crate::draft::{Drafted, Of};
 use crate::exit::Failed;
-use crate::order::KeyText;
+use crate::key_text::KeyText;
+use crate::settings::Settings;
 use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]

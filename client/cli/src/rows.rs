@@ -1,7 +1,7 @@
 //! What every run over the rows of a file has in common, whatever is done with them: rows are sent, what is not taken is kept and
 //! named, and the books are closed at the end.
 //!
-//! It does not know what a row means: that is [`crate::import`] and [`crate::robot`].
+//! It does not know what a row means: that is [`crate::robot::import`] and [`crate::robot`].
 
 pub(crate) mod refused;
 

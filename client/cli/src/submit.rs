@@ -11,10 +11,10 @@ use carnet_domain::record::PartyName;
 use carnet_domain::rules::command::Command;
 use serde_json::{Value, json};
 
-use crate::context::Settings;
 use crate::exit::{self, Failed};
 use crate::output::say;
 use crate::parse::{self, Committed, hyphened};
+use crate::settings::Settings;
 use crate::{Outcome, view};
 
 /// Options of every write.

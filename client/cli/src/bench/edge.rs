@@ -23,9 +23,9 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::empty;
 use crate::Outcome;
-use crate::context::Settings;
 use crate::exit::{Failed, chain};
 use crate::output::say;
+use crate::settings::Settings;
 
 /// Connections that one task of the flood holds.
 const HELD_COUNT_MAX: usize = 100;

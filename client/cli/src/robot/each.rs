@@ -26,13 +26,13 @@ use serde_json::{Value, json};
 
 use super::{Act, HoldArgs, is_named};
 use crate::Outcome;
-use crate::context::Settings;
 use crate::exit::{self, Failed};
-use crate::import::{delimiter, mapping};
 use crate::output::{Format, say};
+use crate::robot::import::{delimiter, mapping};
 use crate::rows::{
     self, Books, READS_AT_ONCE, ROWS_AT_ONCE, Refused, SHOWN_MAX, Why, Words, progress,
 };
+use crate::settings::Settings;
 use crate::sheet::{Cells, Reading, Sheet, Unreadable};
 use crate::submit::{Write, merge};
 use crate::{parse, recall, view};

@@ -13,11 +13,11 @@ use carnet_domain::record::peer::{RootSignature, Signed};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::context::Settings;
 use crate::exit::{Failed, chain};
 use crate::output::say;
+use crate::settings::Settings;
+use crate::signed::{Roots, of_own_cluster, read, write};
 use crate::submit::merge;
-use crate::trust::{Roots, of_own_cluster, read, write};
 use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]

@@ -9,12 +9,12 @@ use carnet_domain::record::peer::{Statement, TimeChange};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::context::Settings;
+use crate::cluster::health::{self, Asked};
 use crate::draft::{Drafted, Of};
 use crate::exit::Failed;
-use crate::health::{self, Asked};
 use crate::output::{say, table};
 use crate::parse::When;
+use crate::settings::Settings;
 use crate::submit::merge;
 use crate::{Outcome, view};
 

@@ -3,20 +3,18 @@
 
 use std::path::PathBuf;
 
-use carnet_client::keys;
 use carnet_domain::bytes::code::Prefix;
-use carnet_domain::bytes::signature::{PublicKey, Signature};
 use carnet_domain::record::offices::Change;
 use carnet_domain::record::peer::{OfficeOrder, Statement};
 use carnet_domain::record::{Enrolment, Holder};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::Outcome;
-use crate::context::Settings;
 use crate::draft::{Drafted, Of};
 use crate::exit::Failed;
-use crate::parse;
+use crate::key_text::KeyText;
+use crate::settings::Settings;
+use crate::{Outcome, parse};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Order {
@@ -123,60 +121,4 @@ fn says(statement: &Statement) -> Option<Value> {
         "changes": order.changes.iter().map(change).collect::<Vec<_>>(),
         "reason": order.reason,
     }))
-}
-
-/// A public key: 64 hexadecimal digits or a `.pub` file.
-#[derive(Debug, Clone)]
-pub(crate) struct KeyText(String);
-
-impl std::str::FromStr for KeyText {
-    type Err = std::convert::Infallible;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl KeyText {
-    /// The key's own signature for its enrolment: as its holder made it, or made here where the secret key lies beside the
-    /// `.pub` file.
-    pub(crate) fn proof(
-        &self,
-        enrolment: &Enrolment,
-        registry: &Prefix,
-        given: Option<&str>,
-    ) -> Result<Signature, Failed> {
-        if let Some(text) = given {
-            return signature(text);
-        }
-        let beside = self
-            .0
-            .strip_suffix(".pub")
-            .map(|stem| format!("{stem}.key"));
-        let beside = beside.filter(|path| std::path::Path::new(path).exists());
-        let Some(path) = beside else {
-            return Err(Failed::usage(
-                "whoever has the key signs for it (carnet key prove); give that as --proof",
-            ));
-        };
-        let key = keys::read_seed(std::path::Path::new(&path))?;
-        Ok(enrolment.sign(registry, &key))
-    }
-
-    pub(crate) fn read(&self) -> Result<PublicKey, Failed> {
-        if let Some(bytes) = keys::parse_seed(&self.0) {
-            return PublicKey::enroll(bytes).map_err(Failed::usage);
-        }
-        Ok(keys::read_public_key(&PathBuf::from(&self.0))?)
-    }
-}
-
-/// A signature in hexadecimal digits.
-pub(crate) fn signature(text: &str) -> Result<Signature, Failed> {
-    let mut bytes = [0; 64];
-    match hex::decode_to_slice(text.trim(), &mut bytes) {
-        Ok(()) => Ok(Signature(bytes)),
-        Err(_) => Err(Failed::usage(format!(
-            "{text:?}: a signature has 128 hexadecimal digits"
-        ))),
-    }
 }

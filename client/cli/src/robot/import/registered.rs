@@ -107,7 +107,7 @@ fn fields(one: &Registration) -> Vec<Field> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::tests::{CODE_1, defaults, row};
+    use crate::robot::import::tests::{CODE_1, defaults, row};
 
     fn between(there: &Registration, row: &Registration) -> Vec<String> {
         different(fields(there), fields(row))
@@ -118,7 +118,7 @@ mod tests {
         let registration = |extra: &[(&'static str, &str)]| {
             let mut cells = row(CODE_1);
             cells.extend(extra.iter().map(|(name, text)| (*name, (*text).to_owned())));
-            crate::import::cells::registration(&cells, &defaults()).expect("a robot")
+            crate::robot::import::cells::registration(&cells, &defaults()).expect("a robot")
         };
         let there = registration(&[]);
         assert_eq!(between(&there, &registration(&[])), Vec::<String>::new());

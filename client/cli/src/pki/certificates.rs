@@ -17,10 +17,10 @@ use carnet_trust::identity::{ClientName, ClusterId, Identity, NodeId};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::context::Settings;
 use crate::exit::{self, Failed};
 use crate::output::say;
 use crate::parse::{self, When};
+use crate::settings::Settings;
 use crate::submit::{self, Write};
 use crate::{Outcome, view};
 

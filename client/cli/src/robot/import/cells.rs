@@ -11,7 +11,7 @@ use carnet_domain::limits::TEXT_BYTES_MAX;
 use carnet_domain::record::{BodyName, Firmware, IdentifierScheme, Maker};
 use carnet_domain::rules::command::{Command, Registration};
 
-use crate::office::identifier;
+use crate::maker::identifier;
 use crate::parse;
 use crate::part::{firmware, part_text, sort_parts};
 use crate::sheet::Cells;

@@ -8,10 +8,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::context::Settings;
+use crate::cluster::health::{self, Asked};
 use crate::exit::Failed;
-use crate::health::{self, Asked};
 use crate::output::{say, table};
+use crate::settings::Settings;
 
 #[derive(Debug, Args)]
 pub(crate) struct Voters {

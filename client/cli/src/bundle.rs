@@ -1,0 +1,723 @@
+//! `carnet bundle`: what other countries need to believe this one. A bundle states what is at hand here; what a node says is compared
+//! with it, and never stated.
+
+use std::path::{Path, PathBuf};
+
+use carnet_client::keys;
+use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::level::Level;
+use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::record::offices::Profile;
+use carnet_domain::record::peer::{
+    Bundle as TrustBundle, KeyringKind, Signed, Statement, roots_after, signed_by_roots,
+};
+use carnet_trust::bundle::{PinnedBundle, of_file, to_file};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::exit::{Failed, chain};
+use crate::offices::{office_signers, profile_of};
+use crate::output::say;
+use crate::parse::{self, When};
+use crate::settings::Settings;
+use crate::signed::{Roots, cluster_of, read, roots_in_directory, signatures, write};
+use crate::submit::merge;
+use crate::{Outcome, view};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bundle {
+    /// Writes the root-signed bundle that other countries pin. Compare its fingerprint out of band.
+    Export(Box<Export>),
+    /// Shows a bundle and its fingerprint.
+    Show {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// Where to.
+    #[arg(long)]
+    file: PathBuf,
+    /// Name of the jurisdiction.
+    #[arg(long)]
+    name: String,
+    /// Federation endpoints, host:port, separated by commas: where other countries ask us. Default is those of our bundle before, which
+    /// the context pins or which stands in FILE.
+    #[arg(long, value_delimiter = ',')]
+    federation_endpoints: Vec<String>,
+    /// State no endpoint: no other country reads our mail or asks us then.
+    #[arg(long, conflicts_with = "federation_endpoints")]
+    no_endpoints: bool,
+    /// Further prefixes beside the primary one.
+    #[arg(long = "also", value_delimiter = ',')]
+    also: Vec<Prefix>,
+    /// Counts up with every change; default is one more than the highest of our bundle that the context pins, the one in FILE if one
+    /// is there, and the one in the registry, which may be ahead by 1000 at the most. With none of them it is 1.
+    #[arg(long)]
+    sequence: Option<u64>,
+    /// Incarnation of the log; default is that of our bundle that the context pins, else 0.
+    #[arg(long)]
+    incarnation: Option<u64>,
+    /// Whose roots and threshold are stated: a bundle of ours that was compared, or the file of `root rotate` with all its signatures.
+    /// Default is our bundle that the context pins, else the roots in root/ of --pki, or those whose seeds --root names.
+    /// Either leads on from our bundle that the context pins, else from the roots in root/ of --pki: those before signed it too. May be
+    /// repeated, in the order of the replacements.
+    #[arg(long, value_name = "FILE")]
+    roots_of: Vec<PathBuf>,
+    /// The public log key; default is that of our bundle that the context pins, else keys/log.pub of --pki.
+    #[arg(long, value_name = "FILE")]
+    log_key: Option<PathBuf>,
+    /// production or sandbox; default is that of our bundle that the context pins, else as the admins in --pki make it.
+    #[arg(long, value_parser = profile)]
+    profile: Option<Profile>,
+    /// How often others should fetch it anew.
+    #[arg(long, default_value = "1d", value_parser = parse::duration)]
+    refresh: DurationMs,
+    /// Valid until.
+    #[arg(long, default_value = "+365d", allow_hyphen_values = true)]
+    valid_to: When,
+    /// A root seed that signs; default is every one in root/ of --pki. May be repeated.
+    #[arg(long = "root", value_name = "FILE")]
+    roots: Vec<PathBuf>,
+    /// A root seed of those before a replacement of the roots, who sign it too, so that whoever pinned them follows. May be
+    /// repeated.
+    #[arg(long = "former-root", value_name = "FILE")]
+    former_roots: Vec<PathBuf>,
+    /// Ask no registry whether it says the same, and which bundle was the last: what is at hand is stated, true or not.
+    #[arg(long)]
+    offline: bool,
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    match text {
+        "production" => Ok(Profile::Production),
+        "sandbox" => Ok(Profile::Sandbox),
+        _ => Err("production or sandbox".into()),
+    }
+}
+
+pub(crate) async fn run(verb: Bundle, settings: &Settings) -> Result<Outcome, Failed> {
+    match verb {
+        Bundle::Export(export) => {
+            let directory = settings.pki_dir()?;
+            let seeds = Roots::of(&export.roots, settings)?;
+            let certificates = keys::read_chain(&directory.join("root/roots.crt"))?;
+            let pinned = keys::read_roots(&directory.join("root/roots.crt"))?;
+            let primary: Vec<Prefix> = pinned.jurisdictions().collect();
+            let at_hand = Stated::at_hand(&export, settings, primary.first().copied(), &seeds)?;
+            let (stated, last) = match export.offline {
+                true => (at_hand, None),
+                false => {
+                    let told = Stated::told(settings).await?;
+                    (at_hand.compared(&told)?, told.last)
+                }
+            };
+            stated.signed_by(&seeds)?;
+            let next = match export.sequence {
+                Some(sequence) => {
+                    let from = "the call";
+                    Next { sequence, from }
+                }
+                None => stated.next(last)?,
+            };
+            if next.from == GUESSED {
+                say(format!("sequence {} is {GUESSED}", next.sequence));
+            }
+            let endpoints = stated.endpoints(&export)?;
+            let bundle = TrustBundle {
+                name: export.name,
+                prefixes: primary.into_iter().chain(export.also).collect(),
+                sequence: next.sequence,
+                incarnation: stated.incarnation,
+                keyring: KeyringKind::File,
+                roots: stated.roots,
+                threshold: stated.threshold,
+                log_key: stated.log_key,
+                profile: stated.profile,
+                certificates: certificates.iter().map(|der| Blob(der.to_vec())).collect(),
+                endpoints,
+                refresh: export.refresh,
+                valid_to: export.valid_to.resolve(),
+            };
+            let mut signed = seeds.sign(&bundle.to_bytes());
+            if !export.former_roots.is_empty() {
+                Roots::of(&export.former_roots, settings)?.add_to(&mut signed);
+            }
+            write(&export.file, to_file(&signed).as_bytes())?;
+            let more = json!({
+                "sequence_from": next.from,
+                "signatures": signatures(&signed),
+                "file": export.file.display().to_string(),
+                "next": "Others compare its fingerprint and state it; state it at home too, so that the next sequence is known: carnet peer \
+                         add --bundle FILE --fingerprint FINGERPRINT.",
+            });
+            Ok(merge(view::bundle(&bundle), more).into())
+        }
+        Bundle::Show { file } => {
+            let (signed, bundle) = read_bundle(&file)?;
+            Ok(merge(
+                view::bundle(&bundle),
+                json!({"signatures": signatures(&signed)}),
+            )
+            .into())
+        }
+    }
+}
+
+pub(crate) fn read_bundle(path: &Path) -> Result<(Signed, TrustBundle), Failed> {
+    bundle_in(path, &read(path)?)
+}
+
+/// A bundle in bytes that were read from a file.
+pub(crate) fn bundle_in(path: &Path, bytes: &[u8]) -> Result<(Signed, TrustBundle), Failed> {
+    let wrong = |text: String| Failed::unreadable(format!("{}: {text}", path.display()));
+    let signed = of_file(bytes).map_err(|error| wrong(chain(&error)))?;
+    let bundle =
+        TrustBundle::from_bytes(&signed.bytes.0).map_err(|error| wrong(error.to_string()))?;
+    Ok((signed, bundle))
+}
+
+/// How far a registry may be ahead of the bundles at hand: nobody can state a bundle after the last sequence there is.
+const SEQUENCES_AHEAD_MAX: u64 = 1_000;
+
+fn prints(keys: &[PublicKey]) -> String {
+    let prints: Vec<String> = keys.iter().map(view::key_print).collect();
+    prints.join(", ")
+}
+
+/// What a bundle says of the registry that it is of.
+struct Stated {
+    roots: Vec<PublicKey>,
+    threshold: u8,
+    incarnation: u64,
+    profile: Profile,
+    log_key: PublicKey,
+    /// The sequence of the last one stated.
+    last: Option<u64>,
+    /// Where the last one has us asked.
+    endpoints: Vec<String>,
+}
+
+/// The number of the next bundle, and how it was found.
+#[derive(Debug, PartialEq, Eq)]
+struct Next {
+    sequence: u64,
+    from: &'static str,
+}
+
+/// Nothing at hand says that there was a bundle before.
+const GUESSED: &str = "a guess: no bundle of ours is at hand or stated at home, so it is taken for the first; if others have one, say --sequence, \
+                       one more than theirs";
+
+impl Stated {
+    /// As one node says the registry is: nobody signs this, it is compared with what is at hand.
+    async fn told(settings: &Settings) -> Result<Self, Failed> {
+        let asked = async {
+            let found = settings.client()?.unverified().registry().await;
+            Ok::<_, Failed>(found?.value)
+        };
+        let registry = asked.await.map_err(|failed| Failed {
+            next: format!(
+                "What a bundle states is compared with what the registry says; --offline asks nobody. {}",
+                failed.next
+            ),
+            ..failed
+        })?;
+        Ok(Self {
+            roots: registry.roots,
+            threshold: registry.threshold,
+            incarnation: registry.incarnation,
+            profile: registry.offices.profile,
+            log_key: registry.log_key,
+            last: registry.bundle.map(|own| own.sequence),
+            endpoints: Vec::new(),
+        })
+    }
+
+    /// As is said in the call, by our bundle that the context pins, and by the keys in the PKI directory, in this order.
+    fn at_hand(
+        export: &Export,
+        settings: &Settings,
+        primary: Option<Prefix>,
+        seeds: &Roots,
+    ) -> Result<Self, Failed> {
+        let directory = settings.pki_dir()?;
+        let pinned = own_pinned(settings, primary)?;
+        let before = match &pinned {
+            Some(own) => (own.roots.clone(), own.threshold),
+            None => roots_in_directory(directory)?,
+        };
+        let (roots, threshold) = match (export.roots_of.is_empty(), &pinned) {
+            (false, _) => roots_led_to(&export.roots_of, before, primary, cluster_of(settings)?)?,
+            (true, Some(_)) => before,
+            (true, None) => roots_by_keys(before.0, seeds),
+        };
+        let log_key = match (&export.log_key, &pinned) {
+            (Some(file), _) => keys::read_public_key(file)?,
+            (None, Some(own)) => own.log_key,
+            (None, None) => keys::read_public_key(&directory.join("keys/log.pub"))?,
+        };
+        let profile = match (export.profile, &pinned, primary) {
+            (Some(profile), ..) => profile,
+            (None, Some(own), _) => own.profile,
+            (None, None, Some(prefix)) => profile_of(&office_signers(directory, prefix)?),
+            (None, None, None) => Profile::Sandbox,
+        };
+        let known = pinned.as_ref().map(|own| own.incarnation);
+        let there = match export.file.exists() {
+            true => read_bundle(&export.file).ok().map(|(_, bundle)| bundle),
+            false => None,
+        };
+        let before = pinned.iter().chain(&there);
+        let before = before.max_by_key(|bundle| bundle.sequence);
+        let (last, endpoints) = match before {
+            Some(bundle) => (Some(bundle.sequence), bundle.endpoints.clone()),
+            None => (None, Vec::new()),
+        };
+        Ok(Self {
+            roots,
+            threshold,
+            incarnation: export.incarnation.or(known).unwrap_or_default(),
+            profile,
+            log_key,
+            last,
+            endpoints,
+        })
+    }
+
+    /// Takes nothing from what a node says but the order of the roots: it is the same in all else, or it is refused.
+    fn compared(self, told: &Self) -> Result<Self, Failed> {
+        let sorted = |keys: &[PublicKey]| {
+            let mut keys = keys.to_vec();
+            keys.sort_unstable();
+            keys
+        };
+        let mut differs = Vec::new();
+        let mut compare = |what: &str, ours: String, theirs: String, same: bool| {
+            if !same {
+                differs.push(format!("{what}: here {ours}, the node says {theirs}"));
+            }
+        };
+        compare(
+            "roots",
+            prints(&self.roots),
+            prints(&told.roots),
+            sorted(&self.roots) == sorted(&told.roots),
+        );
+        compare(
+            "threshold",
+            self.threshold.to_string(),
+            told.threshold.to_string(),
+            self.threshold == told.threshold,
+        );
+        compare(
+            "log key",
+            view::key_print(&self.log_key),
+            view::key_print(&told.log_key),
+            self.log_key == told.log_key,
+        );
+        compare(
+            "incarnation",
+            self.incarnation.to_string(),
+            told.incarnation.to_string(),
+            self.incarnation == told.incarnation,
+        );
+        compare(
+            "profile",
+            format!("{:?}", self.profile).to_lowercase(),
+            format!("{:?}", told.profile).to_lowercase(),
+            self.profile == told.profile,
+        );
+        if !differs.is_empty() {
+            let mut failed = Failed::usage(format!(
+                "a node says of the registry what is not at hand here: {}",
+                differs.join("; ")
+            ));
+            failed.next = "Nothing was signed. Either that node lies, or what is at hand is old or not whole: ask another node \
+                           (--endpoints), and people who know. Then say what is true: --roots-of with the file of `carnet root \
+                           rotate` or a bundle of ours that was compared, --log-key, --incarnation, --profile. --offline asks nobody."
+                .into();
+            return Err(failed);
+        }
+        Ok(Self {
+            roots: told.roots.clone(),
+            ..self
+        })
+    }
+
+    /// Refuses seeds that cannot sign it: what others are sent by them is refused there, or believed though it is over.
+    fn signed_by(&self, seeds: &Roots) -> Result<(), Failed> {
+        let at_hand = seeds.public();
+        let over: Vec<PublicKey> = at_hand
+            .iter()
+            .filter(|key| !self.roots.contains(key))
+            .copied()
+            .collect();
+        let text = if !over.is_empty() {
+            format!(
+                "root {} is in force no more; in force: {}",
+                prints(&over),
+                prints(&self.roots)
+            )
+        } else if at_hand.len() < usize::from(self.threshold) {
+            format!(
+                "{} of the roots sign ({}), it takes {}",
+                at_hand.len(),
+                prints(&at_hand),
+                self.threshold
+            )
+        } else {
+            return Ok(());
+        };
+        let mut failed = Failed::usage(text);
+        failed.next = "Name the seeds of the roots in force with --root (carnet root list), and those of the roots before a \
+                       replacement with --former-root. If what is stated here is from before a replacement, name its file with \
+                       --roots-of."
+            .into();
+        Err(failed)
+    }
+
+    /// The sequence of the next one: of those at hand and the one that a node says, the higher counts.
+    fn next(&self, told: Option<u64>) -> Result<Next, Failed> {
+        let from = match (self.last, told) {
+            (None, None) => GUESSED,
+            (None, Some(_)) => "the one stated at home",
+            (Some(_), None) => "the bundle at hand; none is stated at home",
+            (Some(_), Some(_)) => "the bundle at hand, and the one stated at home",
+        };
+        let known = self.last.unwrap_or_default();
+        let told = told.unwrap_or_default();
+        if told.saturating_sub(known) > SEQUENCES_AHEAD_MAX {
+            let mut failed = Failed::usage(format!(
+                "a node says that the last bundle has sequence {told}, and the last one at hand has {known}"
+            ));
+            failed.next = "Nothing was signed. Peers take no lower sequence ever after: ask another node (--endpoints), then say the \
+                           next one with --sequence."
+                .into();
+            return Err(failed);
+        }
+        let sequence = known.max(told).saturating_add(1);
+        Ok(Next { sequence, from })
+    }
+
+    /// Where others ask us: as is said, else as the bundle before has it. A bundle without any cuts us off from whoever takes it, and
+    /// is signed by nobody by mistake.
+    fn endpoints(&self, export: &Export) -> Result<Vec<String>, Failed> {
+        let said = &export.federation_endpoints;
+        match (said.is_empty(), export.no_endpoints) {
+            (false, _) => Ok(said.clone()),
+            (true, true) => Ok(Vec::new()),
+            (true, false) if !self.endpoints.is_empty() => Ok(self.endpoints.clone()),
+            (true, false) => {
+                let text = "the bundle would name no endpoint: whoever takes it has nobody to ask, and reads our mail no more";
+                Err(Failed {
+                    next: "Nothing was signed. Say where other countries reach us, --federation-endpoints HOST:PORT,HOST:PORT, or \
+                           --no-endpoints if that is meant."
+                        .into(),
+                    ..Failed::usage(text)
+                })
+            }
+        }
+    }
+}
+
+/// Our own bundle that the context pins; of several, the newest.
+fn own_pinned(settings: &Settings, primary: Option<Prefix>) -> Result<Option<TrustBundle>, Failed> {
+    let mut newest: Option<TrustBundle> = None;
+    for file in settings.pinned().0 {
+        let own = of_roots(file)?;
+        let newer = newest
+            .as_ref()
+            .is_none_or(|known| known.sequence < own.sequence);
+        if primary.is_some() && own.primary() == primary && newer {
+            newest = Some(own);
+        }
+    }
+    Ok(newest)
+}
+
+/// A bundle that its own roots signed.
+fn of_roots(file: &Path) -> Result<TrustBundle, Failed> {
+    let (signed, bundle) = read_bundle(file)?;
+    let held = PinnedBundle::by_roots(&signed, &bundle.roots, bundle.threshold);
+    held.map_err(|error| Failed::unreadable(format!("{}: {}", file.display(), chain(&error))))?;
+    Ok(bundle)
+}
+
+/// The roots and the threshold that files lead to from those before, one after the other. What they name alone speaks for nothing:
+/// whoever makes keys can have them sign for themselves.
+fn roots_led_to(
+    files: &[PathBuf],
+    before: (Vec<PublicKey>, u8),
+    primary: Option<Prefix>,
+    cluster: Option<[u8; 16]>,
+) -> Result<(Vec<PublicKey>, u8), Failed> {
+    let mut now = before;
+    for file in files {
+        let wrong = |text: &str| {
+            Failed {
+            next: "Nothing was signed. Give every replacement since (--roots-of, in their order), or have the context pin our bundle from \
+                   before it (carnet context change); a file that those before did not sign is nobody's."
+                .into(),
+            ..Failed::usage(format!("{}: {text}", file.display()))
+        }
+        };
+        let drafted = Signed::from_bytes(&read(file)?).ok();
+        let stated = drafted.and_then(|signed| {
+            let statement = Statement::from_bytes(&signed.bytes.0).ok()?;
+            Some((signed, statement))
+        });
+        match stated {
+            Some((signed, Statement::Roots { change })) => {
+                if cluster.is_some_and(|own| own != change.cluster) {
+                    return Err(wrong("a replacement of the roots of another cluster"));
+                }
+                let led = roots_after(&now.0, now.1, std::slice::from_ref(&signed), Level::KNOWN);
+                let after = (change.roots, change.threshold);
+                // It may have been followed already: whoever signs by it pins its outcome, or has its seeds in root/.
+                let known = same_roots(&after, &now)
+                    && signed_by_roots(&after.0, after.1, &signed.bytes.0, &signed.signatures);
+                match led {
+                    Some(after) => now = after,
+                    None if known => {}
+                    None => {
+                        return Err(wrong(
+                            "it does not lead on from the roots before: they have not signed it",
+                        ));
+                    }
+                }
+            }
+            Some(_) => return Err(wrong("neither a bundle nor a replacement of roots")),
+            None => {
+                let bundle = of_roots(file)?;
+                if bundle.primary() != primary {
+                    return Err(wrong("a bundle of another country"));
+                }
+                let (signed, _) = read_bundle(file)?;
+                let by_those = signed_by_roots(&now.0, now.1, &signed.bytes.0, &signed.signatures);
+                let after = (bundle.roots, bundle.threshold);
+                if !by_those && !same_roots(&after, &now) {
+                    return Err(wrong("the roots before have not signed it"));
+                }
+                now = after;
+            }
+        }
+    }
+    Ok(now)
+}
+
+/// Whether they are the same keys, in whatever order, of which as many sign.
+fn same_roots(one: &(Vec<PublicKey>, u8), other: &(Vec<PublicKey>, u8)) -> bool {
+    let sorted = |keys: &[PublicKey]| {
+        let mut keys = keys.to_vec();
+        keys.sort_unstable();
+        keys
+    };
+    one.1 == other.1 && sorted(&one.0) == sorted(&other.0)
+}
+
+/// Those roots; where other seeds sign, these.
+fn roots_by_keys(roots: Vec<PublicKey>, seeds: &Roots) -> (Vec<PublicKey>, u8) {
+    let roots = match seeds.public().iter().all(|seed| roots.contains(seed)) {
+        true => roots,
+        false => seeds.public(),
+    };
+    let threshold = if roots.len() == 1 { 1 } else { 2 };
+    (roots, threshold)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carnet_domain::bytes::signature::SecretKey;
+    use carnet_domain::record::peer::RootsChange;
+
+    fn key(seed: u8) -> SecretKey {
+        SecretKey::from_seed(&[seed; 32])
+    }
+
+    fn stated(roots: &[u8], last: Option<u64>) -> Stated {
+        Stated {
+            roots: roots.iter().map(|seed| key(*seed).public()).collect(),
+            threshold: 2,
+            incarnation: 0,
+            profile: Profile::Production,
+            log_key: key(9).public(),
+            last,
+            endpoints: Vec::new(),
+        }
+    }
+
+    /// One node's word never becomes what the roots sign.
+    #[test]
+    fn what_a_node_says_of_the_registry_is_compared_and_not_stated() {
+        let same = stated(&[1, 2], None).compared(&stated(&[2, 1], None));
+        let same = same.map_err(|failed| failed.text).expect("the same");
+        assert_eq!(
+            same.roots,
+            stated(&[2, 1], None).roots,
+            "as the registry has them"
+        );
+        let lies: [(&str, Stated); 5] = [
+            ("roots", stated(&[1, 2, 3], None)),
+            (
+                "threshold",
+                Stated {
+                    threshold: 1,
+                    ..stated(&[1, 2], None)
+                },
+            ),
+            (
+                "log key",
+                Stated {
+                    log_key: key(8).public(),
+                    ..stated(&[1, 2], None)
+                },
+            ),
+            (
+                "incarnation",
+                Stated {
+                    incarnation: 1,
+                    ..stated(&[1, 2], None)
+                },
+            ),
+            (
+                "profile",
+                Stated {
+                    profile: Profile::Sandbox,
+                    ..stated(&[1, 2], None)
+                },
+            ),
+        ];
+        for (what, told) in lies {
+            let refused = stated(&[1, 2], None).compared(&told).err().expect(what);
+            assert!(refused.text.contains(what), "{}", refused.text);
+            assert!(refused.next.contains("--roots-of"), "{}", refused.next);
+        }
+        let more = stated(&[1, 2], None).compared(&stated(&[1, 2, 3], None));
+        let text = more.err().expect("refused").text;
+        assert!(
+            text.contains(&view::key_print(&key(3).public())),
+            "both are shown: {text}"
+        );
+    }
+
+    #[test]
+    fn a_sequence_that_leaves_no_next_one_is_not_taken_from_a_node() {
+        let next = |at_hand, told| {
+            let found = stated(&[1], at_hand).next(told).ok();
+            found.map(|next| next.sequence)
+        };
+        assert_eq!(next(None, None), Some(1));
+        assert_eq!(next(Some(7), Some(5)), Some(8));
+        assert_eq!(next(Some(5), Some(7)), Some(8));
+        assert_eq!(next(Some(5), Some(1_005)), Some(1_006));
+        assert_eq!(next(Some(5), Some(1_006)), None);
+        assert_eq!(next(None, Some((1 << 48) - 1)), None);
+    }
+
+    /// Once, a first number was stated as if it had been asked for, and every peer refused it.
+    #[test]
+    fn a_number_that_nothing_at_hand_speaks_for_is_called_a_guess() {
+        let from = |at_hand, told| stated(&[1], at_hand).next(told).ok().map(|it| it.from);
+        assert_eq!(from(None, None), Some(GUESSED));
+        for (at_hand, told) in [(Some(1), None), (None, Some(1)), (Some(2), Some(1))] {
+            assert_ne!(from(at_hand, told), Some(GUESSED));
+        }
+    }
+
+    /// Once, the next bundle of a country left its endpoints out, and its peers read its mail no more, without a word.
+    #[test]
+    fn no_bundle_names_no_endpoint_by_mistake() {
+        let export = |rest: &str| {
+            let call = format!("carnet bundle export --file x --name X{rest}");
+            let cli = <crate::Cli as clap::Parser>::try_parse_from(call.split(' '));
+            match cli.expect("a call").noun {
+                crate::Noun::Bundle(Bundle::Export(export)) => *export,
+                _ => panic!("another noun"),
+            }
+        };
+        let before = |endpoints: &[&str]| Stated {
+            endpoints: endpoints.iter().map(|one| (*one).to_owned()).collect(),
+            ..stated(&[1], Some(1))
+        };
+        let found = |endpoints: &[&str], rest: &str| {
+            before(endpoints)
+                .endpoints(&export(rest))
+                .map_err(|failed| failed.next)
+        };
+        let refused = found(&[], "").expect_err("none");
+        assert!(refused.contains("--federation-endpoints"), "{refused}");
+        assert_eq!(found(&["a:1"], "").expect("as before"), ["a:1"]);
+        let said = found(&["a:1"], " --federation-endpoints b:1,c:1");
+        assert_eq!(said.expect("said"), ["b:1", "c:1"]);
+        assert!(found(&["a:1"], " --no-endpoints").expect("said").is_empty());
+    }
+
+    /// Of the roots in the directory all are stated, whichever sign; others are those that are named.
+    #[test]
+    fn roots_are_stated_by_the_keys_at_hand() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("root");
+        std::fs::create_dir(&root).expect("made");
+        for number in 1..=3_u8 {
+            let text = keys::public_text(&key(number).public());
+            std::fs::write(root.join(format!("root-{number}.pub")), text).expect("written");
+        }
+        let of = |seeds: &[u8]| {
+            let seeds = Roots::of_keys(seeds.iter().map(|seed| key(*seed)).collect());
+            let found = roots_in_directory(folder.path());
+            let found = found.map_err(|failed| failed.text).expect("roots");
+            roots_by_keys(found.0, &seeds)
+        };
+        assert_eq!(of(&[1, 3]), (stated(&[1, 2, 3], None).roots, 2));
+        assert_eq!(of(&[4]), (stated(&[4], None).roots, 1));
+    }
+
+    /// A replacement says which roots follow only when those before and those after signed it, of this cluster: once, whoever made
+    /// keys had them sign for themselves, and the true roots then stated them.
+    #[test]
+    fn a_replacement_of_roots_leads_on_from_those_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let change = |number: u64, roots: &[u8]| RootsChange {
+            cluster: [5; 16],
+            number,
+            roots: roots.iter().map(|seed| key(*seed).public()).collect(),
+            threshold: 1,
+            reason: "root-1 is old".into(),
+        };
+        let file = |name: &str, change: RootsChange, signers: &[u8]| {
+            let file = folder.path().join(name);
+            let bytes = Statement::Roots { change }.to_bytes();
+            let signers = Roots::of_keys(signers.iter().map(|seed| key(*seed)).collect());
+            write(&file, &signers.sign(&bytes).to_bytes()).expect("written");
+            file
+        };
+        let before = || (vec![key(1).public()], 1);
+        let led = |files: &[PathBuf], cluster: [u8; 16]| {
+            let found = roots_led_to(files, before(), None, Some(cluster));
+            found.map_err(|failed| failed.text)
+        };
+        let first = file("1.cbor", change(1, &[4]), &[1, 4]);
+        let second = file("2.cbor", change(2, &[6]), &[4, 6]);
+        let after = |seed: u8| Ok((vec![key(seed).public()], 1));
+        assert_eq!(led(std::slice::from_ref(&first), [5; 16]), after(4));
+        assert_eq!(led(&[first.clone(), second.clone()], [5; 16]), after(6));
+        for (files, cluster) in [
+            (vec![file("x.cbor", change(1, &[4]), &[4])], [5; 16]),
+            (vec![file("y.cbor", change(1, &[1, 4]), &[4])], [5; 16]),
+            (vec![file("z.cbor", change(1, &[4]), &[1])], [5; 16]),
+            (vec![second], [5; 16]),
+            (vec![first.clone()], [6; 16]),
+        ] {
+            assert!(led(&files, cluster).is_err(), "{files:?}");
+        }
+        // Whoever has the new seeds in place already is where it leads.
+        let there = roots_led_to(&[first], (vec![key(4).public()], 1), None, None);
+        assert_eq!(there.map_err(|failed| failed.text), after(4));
+    }
+}

@@ -1,0 +1,156 @@
+//! `carnet export`: the exporting side of a transfer between countries.
+
+use carnet_client::wall_time;
+use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::record::AgreementRef;
+use carnet_domain::rules::command::{Command, Papers, Purpose, TransferId};
+use clap::{Args, Subcommand};
+use rand::Rng as _;
+use serde_json::json;
+
+use crate::Outcome;
+use crate::exit::Failed;
+use crate::parse::{self, When};
+use crate::settings::Settings;
+use crate::submit::{self, Write};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Export {
+    /// Offers a robot to another country. Prints the transfer's number.
+    Declare(Box<Declare>),
+    /// Ends an offer before departure.
+    Cancel {
+        /// The transfer.
+        #[arg(value_parser = parse::transfer_id)]
+        transfer: TransferId,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        write: Write,
+    },
+    /// Releases a robot at the border: from here on the importing country is responsible.
+    Depart {
+        /// The transfer.
+        #[arg(value_parser = parse::transfer_id)]
+        transfer: TransferId,
+        /// Office of exit.
+        #[arg(long)]
+        place: String,
+        #[command(flatten)]
+        write: Write,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Declare {
+    /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
+    #[arg(value_parser = parse::code)]
+    code: Code,
+    /// The importing country.
+    #[arg(long)]
+    to: Prefix,
+    /// permanent-export, temporary-admission, repair-and-return, exhibition or transit.
+    #[arg(long, default_value = "permanent-export", value_parser = parse::purpose)]
+    purpose: Purpose,
+    /// The offer stands until then.
+    #[arg(long, default_value = "+30d", allow_hyphen_values = true)]
+    offer_until: When,
+    /// The agreement as name:version; default is the newest in force.
+    #[arg(long, value_parser = parse::agreement)]
+    agreement: Option<AgreementRef>,
+    /// The transfer's number; default is drawn at random.
+    #[arg(long, value_parser = parse::transfer_id)]
+    transfer: Option<TransferId>,
+    /// Movement reference number of the customs declaration.
+    #[arg(long, default_value = "")]
+    mrn: String,
+    /// Commodity code.
+    #[arg(long, default_value = "")]
+    commodity: String,
+    /// Office of export.
+    #[arg(long, default_value = "")]
+    office_of_export: String,
+    /// Office of entry.
+    #[arg(long, default_value = "")]
+    office_of_entry: String,
+    /// Documents: digests or files.
+    #[arg(long = "document")]
+    documents: Vec<String>,
+    #[command(flatten)]
+    write: Write,
+}
+
+pub(crate) async fn run(verb: Export, settings: &Settings) -> Result<Outcome, Failed> {
+    match verb {
+        Export::Declare(declare) => declare_export(*declare, settings).await,
+        Export::Cancel {
+            transfer,
+            reason,
+            write,
+        } => {
+            let extra = json!({"transfer": transfer.to_string()});
+            submit::one(
+                settings,
+                write,
+                Command::CancelExport { transfer, reason },
+                extra,
+            )
+            .await
+        }
+        Export::Depart {
+            transfer,
+            place,
+            write,
+        } => {
+            let extra = json!({"transfer": transfer.to_string()});
+            submit::one(settings, write, Command::Depart { transfer, place }, extra).await
+        }
+    }
+}
+
+async fn declare_export(declare: Declare, settings: &Settings) -> Result<Outcome, Failed> {
+    let client = settings.client()?;
+    let agreement = match declare.agreement {
+        Some(agreement) => agreement,
+        None => {
+            let peer = client.unverified().peer(declare.to).await.map_err(|error| {
+                let mut failed = Failed::from(error);
+                failed.next = "Name the agreement and its version with --agreement.".into();
+                failed
+            });
+            let peer = peer?.value;
+            let agreement = peer.agreement(wall_time()).ok_or_else(|| {
+                Failed::usage(format!(
+                    "no agreement with {} is in force; name one with --agreement",
+                    declare.to
+                ))
+            })?;
+            agreement.reference()
+        }
+    };
+    let transfer = declare
+        .transfer
+        .unwrap_or_else(|| TransferId(rand::rng().random()));
+    let command = Command::DeclareExport {
+        code: declare.code,
+        transfer,
+        to: declare.to,
+        purpose: declare.purpose,
+        offer_until: declare.offer_until.resolve(),
+        agreement: agreement.clone(),
+        papers: Papers {
+            mrn: declare.mrn,
+            commodity: declare.commodity,
+            office_of_export: declare.office_of_export,
+            office_of_entry: declare.office_of_entry,
+            documents: parse::digests(&declare.documents)?,
+        },
+    };
+    let extra = json!({
+        "transfer": transfer.to_string(),
+        "code": declare.code.to_string(),
+        "agreement": agreement.to_string(),
+    });
+    submit::through(&client, declare.write, command, extra).await
+}
