@@ -31,7 +31,7 @@ mod build;
 mod head;
 mod subject;
 
-pub use build::{BuildError, Published, Reader, build, join};
+pub use build::{BuildError, Published, build, join};
 pub use head::{HeadOrder, LogHead};
 pub use subject::{
     Newest, ProvenSubject, SubjectEvidence, SubjectProof, build_subject, parse_subject,

@@ -9,7 +9,7 @@ use carnet_domain::bytes::signature::SecretKey;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::checkpoint::{Checkpoint, Origin};
 use carnet_domain::log::leaf::{Kind, LEAF_VERSION, Leaf, Subject, leaf_bytes_hash};
-use carnet_domain::log::map::{self, MapProof, MapValue, Page, PagePath, Pages};
+use carnet_domain::log::map::{self, MapProof, MapValue, PageMap};
 use carnet_domain::log::merkle::{inclusion_proof, tree_root};
 use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
 use carnet_domain::machine::standing_now;
@@ -22,15 +22,6 @@ use carnet_trust::known::{
 };
 
 use crate::Country;
-
-struct Memory(BTreeMap<PagePath, Page>);
-
-impl Pages for Memory {
-    type Fault = std::convert::Infallible;
-    fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault> {
-        Ok(self.0.get(path).cloned())
-    }
-}
 
 /// Evidence like the one given, out of a log of two leaves that `key` signed for `country`.
 ///
@@ -61,9 +52,9 @@ pub fn forged(country: &Country, key: &SecretKey, like: &Evidence, now: TimeMs) 
         (leaf.key, value.digest()),
         (model_key, model_value.digest()),
     ]);
-    let (root, pages) = map::update(&Memory(BTreeMap::new()), &changes)
+    let (root, pages) = map::update(&PageMap::new(), &changes)
         .unwrap_or_else(|_| unreachable!("in memory"));
-    let pages = Memory(pages.into_iter().collect());
+    let pages: PageMap = pages.into_iter().collect();
     let proof = |key: &Digest| -> MapProof {
         map::prove(&pages, key).unwrap_or_else(|_| unreachable!("in memory"))
     };

@@ -3,20 +3,18 @@
 //! Everything a peer can check holds: the leaf stands in the tree, the map shows it, the checkpoint is signed. Only what
 //! it says is not what the rules would have let it say.
 
-use std::convert::Infallible;
-
 use crate::Country;
-use crate::memory::MemoryLedger;
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical, Encoder};
-use carnet_domain::custody::mail::{Reader, disclose};
+use carnet_domain::custody::mail::disclose;
 use carnet_domain::log::leaf::{Kind, Leaf, SLOT_COUNT, Slots, Subject, leaf_bytes_hash};
-use carnet_domain::log::map::{self, MapValue, Page, PagePath, Pages};
-use carnet_domain::log::merkle::{Nodes, consistency_proof, inclusion_proof};
+use carnet_domain::log::map::{self, MapValue};
+use carnet_domain::log::merkle::{consistency_proof, inclusion_proof};
 use carnet_domain::log::stored::LeafRecord;
-use carnet_domain::machine::entry::{MailBatch, MailItem, NewestProof, ProvenHead, ProvenLeaf};
+use carnet_domain::machine::entry::{MailBatch, MailItem, NewestProof, ProvenLeaf};
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::reader::Whole;
 
 /// A leaf to be forged.
 #[derive(Debug, Clone)]
@@ -96,24 +94,6 @@ impl Country {
 /// Every slot.
 const ALL: [u8; SLOT_COUNT] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
-/// A ledger as tree and map are read.
-struct Stored<'a>(&'a MemoryLedger);
-
-impl Nodes for Stored<'_> {
-    type Fault = Infallible;
-    fn node(&self, level: u8, index: u64) -> Result<Digest, Infallible> {
-        let Ok(node) = self.0.node(level, index);
-        Ok(node.unwrap_or(Digest::ZERO))
-    }
-}
-
-impl Pages for Stored<'_> {
-    type Fault = Infallible;
-    fn page(&self, path: &PagePath) -> Result<Option<Page>, Infallible> {
-        Reader::page(self.0, path)
-    }
-}
-
 impl Country {
     /// Mail for a peer from a sequence on, as [`Country::mail`], but whatever the leaves say: every slot is shown, and a
     /// custody leaf is proven to be the newest if its registry can prove that.
@@ -123,22 +103,16 @@ impl Country {
     pub fn lying_mail(&self, to: &Prefix, known_size: u64, from: u64) -> MailBatch {
         let registry = self.registry();
         let published = registry.published.as_ref().expect("a closed log");
-        let (size, stored) = (published.size, Stored(&self.ledger));
-        let Ok(consistency) = consistency_proof(&stored, known_size.min(size), size);
-        let last = size.checked_sub(1).expect("a closed log");
-        let Ok(path) = inclusion_proof(&stored, last, size);
-        let Ok(record) = Reader::leaf(&self.ledger, last);
+        let (size, stored) = (published.size, Whole(&self.ledger));
+        let consistency = consistency_proof(&stored, known_size.min(size), size);
+        let map_head = stored.map_head(size).expect("a whole log");
         let items = self.ledger.mailbox(to, from).into_iter();
         let items = items.filter(|(_, index)| *index < size);
         MailBatch {
             peer: self.prefix,
             checkpoint: registry.checkpoint.clone(),
-            map_head: ProvenHead {
-                index: last,
-                leaf: record.expect("a leaf of the log").leaf,
-                path,
-            },
-            consistency,
+            map_head: map_head.expect("a closed log"),
+            consistency: consistency.expect("a whole tree"),
             items: items
                 .map(|(sequence, index)| self.lying_item(sequence, index, size))
                 .collect(),
@@ -147,13 +121,10 @@ impl Country {
     }
 
     fn lying_item(&self, sequence: u64, index: u64, size: u64) -> MailItem {
-        let stored = Stored(&self.ledger);
-        let record = |index: u64| {
-            let Ok(record) = Reader::leaf(&self.ledger, index);
-            record.expect("a leaf of the log")
-        };
+        let stored = Whole(&self.ledger);
+        let record = |index: u64| stored.leaf(index).expect("a leaf of the log");
         let this = record(index);
-        let Ok(path) = inclusion_proof(&stored, index, size);
+        let path = inclusion_proof(&stored, index, size).expect("a whole tree");
         let newest = Leaf::from_bytes(&this.leaf.0)
             .ok()
             .filter(|leaf| leaf.kind == Kind::Custody)
@@ -169,16 +140,12 @@ impl Country {
                 }
                 let value = carnet_domain::custody::mail::map_value_of(&record(at), &last, at)?;
                 let proof = map::prove(&stored, &last.key).ok()?;
-                let Ok(head_path) = inclusion_proof(&stored, size - 1, size);
+                let map_head = stored.map_head(size).ok()??;
                 Some(NewestProof {
                     later,
                     value,
                     proof,
-                    map_head: ProvenHead {
-                        index: size - 1,
-                        leaf: record(size - 1).leaf,
-                        path: head_path,
-                    },
+                    map_head,
                 })
             });
         MailItem {

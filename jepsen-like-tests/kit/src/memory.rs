@@ -11,9 +11,8 @@ use carnet_domain::bytes::encoding::{Blob, Canonical, Encoder};
 use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Step;
-use carnet_domain::custody::mail::Reader;
 use carnet_domain::custody::movement::Movement;
-use carnet_domain::custody::trail::{self, trail};
+use carnet_domain::custody::trail::trail;
 use carnet_domain::log::head::{Head, Jumps};
 use carnet_domain::log::leaf::{Leaf, Subject, leaf_bytes_hash};
 use carnet_domain::log::map::{Page, PageMap, PagePath};
@@ -26,6 +25,7 @@ use carnet_domain::record::denied::DenyList;
 use carnet_domain::record::due::Due;
 use carnet_domain::record::ledger::{Ledger, LooseChain, MapChanges};
 use carnet_domain::record::peer::Peer;
+use carnet_domain::record::reader::Reader;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::told::{ToldBy, Untold};
@@ -35,7 +35,6 @@ use carnet_domain::record::{
     Robot, Signer,
 };
 use carnet_domain::rules::command::TransferId;
-use carnet_trust::evidence;
 
 /// All records of one registry. Reading never fails.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -632,16 +631,7 @@ impl Ledger for MemoryLedger {
     }
 }
 
-impl trail::Reader for MemoryLedger {
-    type Fault = Infallible;
-    fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Infallible> {
-        Ok(self.leaves.get(&index).cloned())
-    }
-    fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, Infallible> {
-        Ok(self.transfers.get(id).cloned())
-    }
-}
-
+/// A ledger in memory reads its newest state: build under its own published head only while nothing follows it.
 impl Reader for MemoryLedger {
     type Fault = Infallible;
     fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Infallible> {
@@ -658,10 +648,10 @@ impl Reader for MemoryLedger {
     fn page(&self, path: &PagePath) -> Result<Option<Page>, Infallible> {
         Ok(self.pages.get(path).cloned())
     }
-}
+    fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, Infallible> {
+        Ok(self.transfers.get(id).cloned())
+    }
 
-/// A ledger in memory reads its newest state: build under its own published head only while nothing follows it.
-impl evidence::Reader for MemoryLedger {
     fn model(&self, id: &ModelId) -> Result<Option<(Model, ModelStanding)>, Self::Fault> {
         let Some(model) = Ledger::model(self, id)? else {
             return Ok(None);
@@ -670,7 +660,7 @@ impl evidence::Reader for MemoryLedger {
         Ok(Some((model, standing)))
     }
 
-    fn own_steps(&self, code: &Code) -> Result<Vec<(Step, u64)>, Self::Fault> {
+    fn own_steps(&self, code: &Code, _: usize) -> Result<Vec<(Step, u64)>, Self::Fault> {
         let registry = Ledger::registry(self)?;
         let me = registry.map(|registry| registry.prefix);
         let movements = self.movements(code).into_iter();

@@ -49,7 +49,7 @@ use crate::edge::{Asker, Holder};
 use crate::gateway::Gateway;
 use crate::keyring::{KeyRole, Keyring};
 use crate::node::Node;
-use crate::reader::MomentReader;
+use crate::reader::newest;
 use crate::run_error::RunError;
 use crate::service::query::Provable;
 use crate::told::{fault, no_genesis, storage};
@@ -304,9 +304,9 @@ impl Verifier {
         let prove = move |meter: &Meter| {
             let evidence = published.map(|published| {
                 let view = meter.over(published.view.as_ref());
-                let reader = MomentReader::over(&view);
-                let mut evidence = evidence_of(&reader, &published, &code)?;
-                evidence.joined = this.joined_to_pack(&reader, &published)?;
+                let records = Records(&view);
+                let mut evidence = evidence_of(&records, &published, &code)?;
+                evidence.joined = this.joined_to_pack(&records, &published)?;
                 let origin = head_of(&published).origin;
                 let proven = evidence.verify(&bundle.log_key, &origin).ok();
                 Ok((evidence, proven))
@@ -320,13 +320,13 @@ impl Verifier {
     /// of ours from before it, and of later evidence sees by this that the log goes on.
     fn joined_to_pack(
         &self,
-        reader: &MomentReader<'_>,
+        records: &Records<'_>,
         published: &Published,
     ) -> Result<Option<Joined>, ApiError> {
         let Some(size) = self.packs.size() else {
             return Ok(None);
         };
-        joined(reader, published, size)
+        joined(records, published, size)
     }
 
     /// What this registry knows for a verdict on a code, before anybody is asked.
@@ -586,11 +586,11 @@ impl Verifier {
 /// # Errors
 /// The state cannot be read.
 pub fn evidence_of(
-    reader: &MomentReader<'_>,
+    records: &Records<'_>,
     published: &Published,
     code: &Code,
 ) -> Result<Evidence, ApiError> {
-    let built = evidence::build(reader, &head_of(published), code, SLOTS_FOR_AUTHORITIES);
+    let built = evidence::build(records, &head_of(published), code, SLOTS_FOR_AUTHORITIES);
     built.map_err(fault("evidence cannot be built"))
 }
 
@@ -599,12 +599,12 @@ pub fn evidence_of(
 /// # Errors
 /// The state cannot be read.
 pub fn subject_evidence(
-    reader: &MomentReader<'_>,
+    records: &Records<'_>,
     published: &Published,
     what: &Provable,
 ) -> Result<SubjectEvidence, ApiError> {
-    let (subject, newest) = reader.newest(what).map_err(storage)?;
-    evidence::build_subject(reader, &head_of(published), subject, newest)
+    let (subject, newest) = newest(records, what).map_err(storage)?;
+    evidence::build_subject(records, &head_of(published), subject, newest)
         .map_err(fault("evidence cannot be built"))
 }
 
@@ -613,11 +613,11 @@ pub fn subject_evidence(
 /// # Errors
 /// The state cannot be read.
 pub fn joined(
-    reader: &MomentReader<'_>,
+    records: &Records<'_>,
     published: &Published,
     size: u64,
 ) -> Result<Option<Joined>, ApiError> {
-    evidence::join(reader, &head_of(published), size).map_err(fault("evidence cannot be built"))
+    evidence::join(records, &head_of(published), size).map_err(fault("evidence cannot be built"))
 }
 
 /// A published head, as evidence names it.

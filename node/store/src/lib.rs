@@ -24,6 +24,7 @@ mod leaves;
 pub mod overlay;
 #[cfg(feature = "planted")]
 pub mod planted;
+mod reader;
 pub mod records;
 pub mod registry;
 mod roots;

@@ -13,7 +13,7 @@ use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::head::Head;
-use carnet_domain::log::map::{Page, PagePath, Pages};
+use carnet_domain::log::map::{Page, PagePath};
 use carnet_domain::log::merkle::Node;
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::entry::Members;
@@ -799,7 +799,7 @@ impl Ledger for Overlay<'_> {
     }
 
     fn page(&self, path: &PagePath) -> Result<Option<Page>, StorageFault> {
-        let found = Pages::page(&Records(self), path)?;
+        let found = Records(self).page(path)?;
         // The rules ask only for what the page above speaks of, and for the root, which the first seal writes.
         let sealed = || {
             let registry = self.registry.as_ref();

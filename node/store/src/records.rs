@@ -13,10 +13,10 @@ use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Step;
 use carnet_domain::custody::movement::Movement;
-use carnet_domain::custody::trail::{self, TrailError, trail, walk};
+use carnet_domain::custody::trail::{TrailError, trail, walk};
 use carnet_domain::log::head::{Head, jump_from};
-use carnet_domain::log::map::{Page, PagePath, Pages};
-use carnet_domain::log::merkle::{Nodes, tree_root};
+use carnet_domain::log::map::{Page, PagePath};
+use carnet_domain::log::merkle::tree_root;
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::record::denied::DenyList;
 use carnet_domain::record::due::Due;
@@ -39,7 +39,7 @@ use crate::keys;
 use crate::leaves::{self, Earlier};
 use crate::skips::Skipped;
 pub(crate) use crate::stored::corrupt;
-pub use crate::stored::{RECORD_VERSION, of_stored, plain_of_stored, plain_to_stored, to_stored};
+pub use crate::stored::{RECORD_VERSION, fault_of, of_stored, plain_of_stored, plain_to_stored, to_stored};
 
 /// The version of the registry's record in its own bytes: the one record that is read before the level is known.
 const REGISTRY_VERSION: u64 = 1;
@@ -928,6 +928,20 @@ impl<'a> Records<'a> {
         Ok(found)
     }
 
+    /// A page of the map; `None` if there is none.
+    pub fn page(&self, path: &PagePath) -> Result<Option<Page>, StorageFault> {
+        let key = path.to_bytes();
+        let found = self.0.get(Family::Map, &key)?;
+        found
+            .map(|bytes| {
+                let page = plain_of_stored(Family::Map, &key, &bytes);
+                self.told(page.and_then(|page| {
+                    Page::from_bytes(page).map_err(|error| corrupt(Family::Map, &key, error))
+                }))
+            })
+            .transpose()
+    }
+
     /// The hash of a complete subtree; `None` if the tree has not got so far.
     pub fn subtree(&self, level: u8, index: u64) -> Result<Option<Digest>, StorageFault> {
         let Some((level, tile, place, count)) = keys::hashes_under(level, index) else {
@@ -990,23 +1004,11 @@ fn number(family: Family, key: &[u8], bytes: &[u8]) -> Result<u64, StorageFault>
 
 fn of_trail(error: TrailError<StorageFault>) -> StorageFault {
     match error {
-        TrailError::Store(fault) => fault,
-        other => StorageFault::Corrupt {
+        TrailError::Read(error) => fault_of(error),
+        other @ TrailError::NoStep(_) => StorageFault::Corrupt {
             what: Family::Entries.name(),
             detail: other.to_string(),
         },
-    }
-}
-
-impl trail::Reader for Records<'_> {
-    type Fault = StorageFault;
-
-    fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, StorageFault> {
-        Records::leaf(self, index)
-    }
-
-    fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, StorageFault> {
-        Records::transfer(self, id)
     }
 }
 
@@ -1017,34 +1019,5 @@ impl Earlier for Records<'_> {
 
     fn hash_of(&self, index: u64) -> Result<Option<Digest>, StorageFault> {
         self.subtree(0, index)
-    }
-}
-
-impl Nodes for Records<'_> {
-    type Fault = StorageFault;
-
-    fn node(&self, level: u8, index: u64) -> Result<Digest, StorageFault> {
-        self.subtree(level, index)?
-            .ok_or_else(|| StorageFault::Corrupt {
-                what: "tree",
-                detail: format!("no node at level {level}, index {index}"),
-            })
-    }
-}
-
-impl Pages for Records<'_> {
-    type Fault = StorageFault;
-
-    fn page(&self, path: &PagePath) -> Result<Option<Page>, StorageFault> {
-        let key = path.to_bytes();
-        let found = self.0.get(Family::Map, &key)?;
-        found
-            .map(|bytes| {
-                let page = plain_of_stored(Family::Map, &key, &bytes);
-                self.told(page.and_then(|page| {
-                    Page::from_bytes(page).map_err(|error| corrupt(Family::Map, &key, error))
-                }))
-            })
-            .transpose()
     }
 }

@@ -13,6 +13,7 @@ use carnet_domain::log::map::{self, MapFault, WalkFault};
 use carnet_domain::log::merkle::{Frontier, Node};
 use carnet_domain::machine::entry::Body;
 use carnet_domain::record::peer::{Statement, signed_by_roots};
+use carnet_domain::record::reader::Whole;
 use carnet_domain::record::registry::{Registry, Sealed};
 
 use crate::artefact::corrupt;
@@ -21,7 +22,7 @@ use crate::families::Family;
 use crate::fault::StorageFault;
 use crate::keys;
 use crate::leaves;
-use crate::records::{Records, tile_of_stored};
+use crate::records::{Records, fault_of, tile_of_stored};
 
 /// Leaves and tiles read at once.
 const PAGE_COUNT: usize = 256;
@@ -282,8 +283,8 @@ fn published(registry: &Registry) -> Result<(), StorageFault> {
 
 /// The map, as of the newest seal: its last leaf is the map head, which names the map's root.
 fn sealed_map(content: &dyn KvRead, registry: &Registry) -> Result<(), StorageFault> {
-    let root = map::recompute(&Records(content)).map_err(|fault| match fault {
-        WalkFault::Map(MapFault::Store(fault)) => fault,
+    let root = map::recompute(&Whole(&Records(content))).map_err(|fault| match fault {
+        WalkFault::Map(MapFault::Store(fault)) => fault_of(fault),
         other => corrupt(other.to_string()),
     })?;
     let Some(sealed) = &registry.sealed else {

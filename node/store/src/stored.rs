@@ -3,6 +3,7 @@
 use std::fmt;
 
 use carnet_domain::bytes::encoding::{Canonical, Encoder};
+use carnet_domain::record::reader::ReadError;
 
 use crate::families::Family;
 use crate::fault::StorageFault;
@@ -69,5 +70,19 @@ pub(crate) fn corrupt(family: Family, key: &[u8], detail: impl fmt::Display) -> 
     StorageFault::Corrupt {
         what: family.name(),
         detail: format!("key {shown}: {detail}"),
+    }
+}
+
+/// Why the store has not what a proof is made from: it failed, or what it must have is missing, and then it is damaged.
+pub fn fault_of(error: ReadError<StorageFault>) -> StorageFault {
+    let what = match error {
+        ReadError::Store(fault) => return fault,
+        ReadError::LeafMissing(_) | ReadError::LeafDamaged { .. } => Family::Entries,
+        ReadError::NodeMissing(..) => Family::Tree,
+        ReadError::PageMissing(_) => Family::Map,
+    };
+    StorageFault::Corrupt {
+        what: what.name(),
+        detail: error.to_string(),
     }
 }

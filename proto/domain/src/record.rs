@@ -17,6 +17,7 @@ pub mod ownership;
 pub mod parked;
 pub mod party;
 pub mod peer;
+pub mod reader;
 pub mod recall;
 pub mod registry;
 pub mod robot;

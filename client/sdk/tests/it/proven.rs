@@ -14,13 +14,14 @@ use carnet_domain::log::map::RobotStatus;
 use carnet_domain::log::stored::ShownLeaf;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::Signed;
+use carnet_domain::record::reader::Reader;
 use carnet_domain::record::{EnterpriseStatus, RecallId, Severity};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::HoldKind;
 use carnet_domain::rules::parties::HISTORY_SLOTS;
 use carnet_kit::{Country, samples};
 use carnet_trust::evidence::{
-    Evidence, Newest, Published, Reader, RobotProof, SLOTS_FOR_ANYBODY, build, build_subject, join,
+    Evidence, Newest, Published, RobotProof, SLOTS_FOR_ANYBODY, build, build_subject, join,
 };
 use carnet_trust::known::KnownHead;
 use carnet_trust::pack::{PACK_VERSION, Pack};
@@ -149,7 +150,7 @@ fn lies(fake: &Fake, evidence: &Evidence) {
 fn leaves_of(country: &Country, code: &Code) -> Vec<Vec<u8>> {
     let history = country.ledger.history(&Subject::robot(code).key());
     let shown = history.into_iter().map(|index| {
-        let record = carnet_domain::custody::mail::Reader::leaf(&country.ledger, index);
+        let record = Reader::leaf(&country.ledger, index);
         let record = record.ok().flatten().expect("a leaf of the history");
         let disclosed = disclose(&record, HISTORY_SLOTS);
         let leaf = record.leaf;

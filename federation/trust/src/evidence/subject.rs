@@ -12,15 +12,15 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::custody::foreign::{Proven, prove};
-use carnet_domain::custody::mail;
 use carnet_domain::limits::Lines;
 use carnet_domain::log::checkpoint::{NOTE_BYTES_MAX, Origin};
 use carnet_domain::log::leaf::{SlotError, Subject};
 use carnet_domain::log::map::{MapAnswer, MapProof, MapValue, SubjectStatus};
 use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
 use carnet_domain::record::event::slot;
+use carnet_domain::record::reader::{Reader, Whole};
 
-use super::build::{BuildError, Published, Stored};
+use super::build::{BuildError, Published, map_head, map_proof, proven};
 use super::{
     EVIDENCE_BYTES_MAX, EVIDENCE_VERSION, EvidenceError, Joined, LogHead, known_version,
     newest_by_map,
@@ -205,20 +205,20 @@ pub struct Newest {
 ///
 /// # Errors
 /// The log cannot be read, or what was read is of another moment than `published`.
-pub fn build_subject<R: mail::Reader>(
+pub fn build_subject<R: Reader>(
     reader: &R,
     published: &Published<'_>,
     subject: Subject,
     newest: Option<Newest>,
 ) -> Result<SubjectEvidence, BuildError<R::Fault>> {
-    let stored = Stored(reader);
-    let (map_head, map_root) = stored.map_head(published.size)?;
-    let (proof, answer) = stored.map_proof(&map_root, &subject.key(), "map")?;
+    let stored = Whole(reader);
+    let (map_head, map_root) = map_head(&stored, published.size)?;
+    let (proof, answer) = map_proof(&stored, &map_root, &subject.key(), "map")?;
     let found = match (answer, newest) {
         (MapAnswer::Absent, _) => SubjectProof::Absent { proof },
         (MapAnswer::Present(digest), Some(newest)) if newest.index < published.size => {
-            let proven = stored.proven(newest.index, published.size, SLOTS)?;
-            let value = stored.value(&newest, digest)?;
+            let proven = proven(&stored, newest.index, published.size, SLOTS)?;
+            let value = value_of(&stored, &newest, digest)?;
             SubjectProof::Present {
                 proven,
                 value,
@@ -238,20 +238,22 @@ pub fn build_subject<R: mail::Reader>(
     })
 }
 
-impl<R: mail::Reader> Stored<'_, R> {
-    /// The value whose digest the map has, of the newest leaf.
-    fn value(&self, newest: &Newest, digest: Digest) -> Result<MapValue, BuildError<R::Fault>> {
-        let record = self.leaf(newest.index)?;
-        let leaf = self.decoded(newest.index, &record)?;
-        let of_status = |status: &SubjectStatus| MapValue {
-            status: status.number() as u8,
-            seq: leaf.seq,
-            leaf_index: newest.index,
-            leaf_hash: carnet_domain::log::leaf::leaf_bytes_hash(&record.leaf.0),
-            facts: newest.facts,
-        };
-        let values = SubjectStatus::ALL.iter().map(of_status);
-        let mut fitting = values.filter(|value| value.digest() == digest);
-        fitting.next().ok_or(BuildError::Moved("subject"))
-    }
+/// The value whose digest the map has, of the newest leaf.
+fn value_of<R: Reader>(
+    stored: &Whole<'_, R>,
+    newest: &Newest,
+    digest: Digest,
+) -> Result<MapValue, BuildError<R::Fault>> {
+    let record = stored.leaf(newest.index)?;
+    let leaf = stored.decoded(newest.index, &record.leaf)?;
+    let of_status = |status: &SubjectStatus| MapValue {
+        status: status.number() as u8,
+        seq: leaf.seq,
+        leaf_index: newest.index,
+        leaf_hash: carnet_domain::log::leaf::leaf_bytes_hash(&record.leaf.0),
+        facts: newest.facts,
+    };
+    let values = SubjectStatus::ALL.iter().map(of_status);
+    let mut fitting = values.filter(|value| value.digest() == digest);
+    fitting.next().ok_or(BuildError::Moved("subject"))
 }

@@ -2,11 +2,11 @@
 
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::custody::mail;
 use carnet_domain::log::leaf::Subject;
-use carnet_domain::log::merkle::{Nodes, inclusion_proof};
+use carnet_domain::log::merkle::inclusion_proof;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::reader::Whole;
 use carnet_domain::record::{Enterprise, EnterpriseStatus};
 use carnet_domain::rules::command::Command;
 use carnet_kit::Country;
@@ -32,17 +32,6 @@ fn built(country: &Country, code: &str) -> Result<SubjectEvidence, String> {
     let subject = Subject::enterprise(&id);
     build_subject(&country.ledger, &published, subject, newest)
         .map_err(|error: BuildError<_>| error.to_string())
-}
-
-/// The tree of a country's log.
-struct Tree<'a>(&'a Country);
-
-impl Nodes for Tree<'_> {
-    type Fault = ();
-    fn node(&self, level: u8, index: u64) -> Result<Digest, ()> {
-        let Ok(found) = mail::Reader::node(&self.0.ledger, level, index);
-        found.ok_or(())
-    }
 }
 
 fn verified(country: &Country, evidence: &SubjectEvidence) -> String {
@@ -111,7 +100,7 @@ fn a_subject_is_proven_or_proven_to_be_absent_and_nothing_between() {
         panic!("it is there");
     };
     let mut older = older;
-    older.path = inclusion_proof(&Tree(&country), older.index, good.map_head.index + 1)
+    older.path = inclusion_proof(&Whole(&country.ledger), older.index, good.map_head.index + 1)
         .expect("a log in memory");
     let swapped = SubjectProof::Present {
         proven: older,

@@ -11,6 +11,7 @@ use carnet_domain::custody::mail::{self, MailError};
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::machine::entry::{Body, ItemAnswer, MailBatch};
 use carnet_domain::record::peer::Peer;
+use carnet_domain::record::reader::ReadError;
 use carnet_peering::home::{Home, HomeError, Outgoing, Shown, Wanted};
 use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;
@@ -23,7 +24,7 @@ use tracing::warn;
 
 use super::pins;
 use crate::node::Node;
-use crate::reader::{MomentReader, registry_of};
+use crate::reader::{records_of, registry_of};
 use crate::tls::TrustedRoots;
 
 /// One node.
@@ -163,9 +164,8 @@ impl Home for NodeHome {
             let Some(published) = node.state.published() else {
                 return Ok(None);
             };
-            let reader = MomentReader::of(&published);
+            let reader = records_of(&published);
             let items = reader
-                .records()
                 .mail(&wanted.peer, wanted.from_sequence, wanted.item_count_max)
                 .map_err(state)?;
             let batch = mail::batch(
@@ -185,7 +185,7 @@ impl Home for NodeHome {
                 Err(MailError::FollowerAhead { known, published }) => {
                     Err(HomeError::FollowerAhead { known, published })
                 }
-                Err(MailError::Store(error)) => Err(state(error)),
+                Err(MailError::Read(ReadError::Store(error))) => Err(state(error)),
                 Err(error) => Err(HomeError::State(error.to_string())),
             }
         })
@@ -237,7 +237,7 @@ fn shown_under(published: &Published, code: &Code, known_size: u64) -> Result<Ve
         checkpoint: &published.checkpoint,
         size: published.size,
     };
-    let reader = MomentReader::of(published);
+    let reader = records_of(published);
     let built = evidence::build(&reader, &head, code, SLOTS_FOR_AUTHORITIES);
     let built = built.and_then(|mut built| {
         built.joined = evidence::join(&reader, &head, known_size)?;

@@ -48,8 +48,8 @@ fn stored(country: &Country) -> (RegistryState<MemoryEngine>, Published) {
 }
 
 fn mailed(published: &Published, to: Prefix) -> MailBatch {
-    let reader = MomentReader::of(published);
-    let items = reader.records().mail(&to, 0, 256).expect("mail");
+    let reader = records_of(published);
+    let items = reader.mail(&to, 0, 256).expect("mail");
     let registry = registry_of(published);
     mail::batch(&reader, &registry, &to, 0, items, MAIL_BYTES_MAX).expect("a batch")
 }
@@ -76,7 +76,7 @@ fn evidence_is_the_same_from_disk_and_from_memory() {
         checkpoint: &published.checkpoint,
         size: published.size,
     };
-    let reader = MomentReader::of(&published);
+    let reader = records_of(&published);
     for serial in [1, 2] {
         let code = country.code(serial);
         let one = evidence::build(&reader, &head, &code, SLOTS_FOR_AUTHORITIES);

@@ -10,11 +10,12 @@ use carnet_domain::bytes::signature::Signature;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::merkle::consistency_proof;
 use carnet_domain::machine::entry::{Answer, Body, Request};
+use carnet_domain::record::reader::Whole;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::rules::policy::{Query, is_authority};
 use carnet_peering::inquirer::AskedFor;
 use carnet_store::engine::KvEngine;
-use carnet_store::records::{MOVEMENTS_MAX, Records, Trail};
+use carnet_store::records::{MOVEMENTS_MAX, Records, Trail, fault_of};
 use carnet_trust::evidence::{Evidence, SubjectEvidence};
 use carnet_wire::limits::{CHECKPOINT_WAIT_MAX, ITEMS_MAX};
 use carnet_wire::status::ApiError;
@@ -29,7 +30,6 @@ use crate::edge::Asker;
 use crate::edge::readers::Meter;
 use crate::ingress;
 use crate::node::Node;
-use crate::reader::MomentReader;
 use crate::verify::{Verifier, evidence_of, joined, subject_evidence};
 
 /// The registry of one node.
@@ -345,7 +345,8 @@ impl RegistryService {
             pinned => {
                 let prove = move |meter: &Meter| {
                     let view = meter.over(published.view.as_ref());
-                    consistency_proof(&Records(&view), pinned, published.size).map_err(storage)
+                    consistency_proof(&Whole(&Records(&view)), pinned, published.size)
+                        .map_err(|error| storage(fault_of(error)))
                 };
                 self.node.readers.read(&caller.holder(), prove).await?
             }
@@ -389,7 +390,7 @@ impl RegistryService {
         let what = what.clone();
         let prove = move |meter: &Meter| {
             let view = meter.over(published.view.as_ref());
-            let reader = MomentReader::over(&view);
+            let reader = Records(&view);
             let joined = match known {
                 Some(size) => joined(&reader, &published, size)?,
                 None => None,

@@ -8,7 +8,7 @@ use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::log::map::{PagePath, Pages};
+use carnet_domain::log::map::PagePath;
 use carnet_domain::record::session::Session;
 use carnet_domain::record::{Holder, Severity};
 use carnet_domain::rules::command::{Action, Command};
@@ -224,7 +224,7 @@ fn read_all(
         Family::Map => {
             for (key, _) in sound {
                 let path = PagePath::from_bytes(key).expect("a path");
-                note(Pages::page(records, &path).map(drop));
+                note(records.page(&path).map(drop));
             }
         }
         Family::Heads => {

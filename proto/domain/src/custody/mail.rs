@@ -1,7 +1,7 @@
 //! A mailbox handed to its peer: own leaves, opened as far as the peer may see, proven under the newest published
 //! checkpoint.
 //!
-//! Pure: leaves, tree and map are read through [`Reader`]. What the receiver makes of it is in `foreign`.
+//! Pure: leaves, tree and map are read through [`Reader`](crate::record::reader::Reader). What the receiver makes of it is in `foreign`.
 
 use crate::bytes::code::{Code, Prefix};
 use crate::bytes::digest::Digest;
@@ -9,49 +9,20 @@ use crate::bytes::encoding::{Canonical, DecodeError};
 use crate::custody::Link;
 use crate::limits::LATER_LEAVES_MAX;
 use crate::log::leaf::{Disclosure, Kind, Leaf, SLOT_COUNT, Slots, leaf_bytes_hash};
-use crate::log::map::{self, MapFault, MapValue, Page, PagePath, Pages, RobotStatus};
-use crate::log::merkle::{Nodes, consistency_proof, inclusion_proof};
+use crate::log::map::{self, MapFault, MapValue, RobotStatus};
+use crate::log::merkle::{consistency_proof, inclusion_proof};
 use crate::log::stored::LeafRecord;
-use crate::machine::entry::{MailBatch, MailItem, NewestProof, ProvenHead, ProvenLeaf};
+use crate::machine::entry::{MailBatch, MailItem, NewestProof, ProvenLeaf};
 use crate::record::event::slot;
+use crate::record::reader::{ReadError, Reader, Whole};
 use crate::record::registry::Registry;
-
-/// What a batch is made from: the log, its tree and its map, as they are stored.
-pub trait Reader {
-    /// How the medium fails.
-    type Fault;
-
-    /// A leaf of this log.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Self::Fault>;
-
-    /// The index of the newest leaf about a robot; `None` if there is none.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    fn newest_of(&self, code: &Code) -> Result<Option<u64>, Self::Fault>;
-
-    /// The hash of a complete subtree of the tree; `None` if it is not stored.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    fn node(&self, level: u8, index: u64) -> Result<Option<Digest>, Self::Fault>;
-
-    /// A page of the map; `None` if there is none.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault>;
-}
 
 /// Why there is no batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MailError<F> {
-    /// The medium failed.
-    #[error("the log cannot be read")]
-    Store(#[source] F),
+    /// What it is made from cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError<F>),
     /// No checkpoint was published yet.
     #[error("no checkpoint is published")]
     NothingPublished,
@@ -62,24 +33,6 @@ pub enum MailError<F> {
         known: u64,
         /// What is published.
         published: u64,
-    },
-    /// A leaf below the published size is not stored.
-    #[error("leaf {0} is missing")]
-    LeafMissing(u64),
-    /// A subtree below the published size is not stored.
-    #[error("node {1} of level {0} is missing")]
-    NodeMissing(u8, u64),
-    /// A page of the map is not stored.
-    #[error("the map page at {0:?} is missing")]
-    PageMissing(PagePath),
-    /// A stored leaf does not decode.
-    #[error("leaf {index} is damaged")]
-    LeafDamaged {
-        /// Its index.
-        index: u64,
-        /// Where and why.
-        #[source]
-        source: DecodeError,
     },
 }
 
@@ -131,11 +84,11 @@ pub fn batch<R: Reader>(
         });
     }
     let map_is_published = registry.sealed.as_ref().map(|sealed| sealed.size) == Some(size);
-    let stored = Stored(reader);
+    let stored = Whole(reader);
     let mut out = MailBatch {
         peer: registry.prefix,
         checkpoint: registry.checkpoint.clone(),
-        map_head: map_head(&stored, size)?,
+        map_head: stored.map_head(size)?.ok_or(MailError::NothingPublished)?,
         consistency: consistency_proof(&stored, known_size, size)?,
         items: Vec::new(),
         large: None,
@@ -146,8 +99,8 @@ pub fn batch<R: Reader>(
             break;
         }
         let record = stored.leaf(index)?;
-        let leaf = decoded(&record, index)?;
-        let link = link_of(&record).map_err(|source| MailError::LeafDamaged { index, source })?;
+        let leaf = stored.decoded(index, &record.leaf)?;
+        let link = link_of(&record).map_err(|source| ReadError::LeafDamaged { index, source })?;
         let newest = match departs(&leaf, link.as_ref(), registry.prefix) {
             true if !map_is_published => break,
             true => Some(newest(&stored, (&record, &leaf, index), size)?),
@@ -230,7 +183,7 @@ fn departs(leaf: &Leaf, link: Option<&Link>, me: Prefix) -> bool {
 
 /// The proof that no custody step follows the departure of a robot; leaves after it (corrections, alarms) are shown.
 fn newest<R: Reader>(
-    stored: &Stored<'_, R>,
+    stored: &Whole<'_, R>,
     departure: (&LeafRecord, &Leaf, u64),
     size: u64,
 ) -> Result<NewestProof, MailError<R::Fault>> {
@@ -238,7 +191,7 @@ fn newest<R: Reader>(
     let mut later = Vec::new();
     // From the newest leaf back to the departure. A ledger in memory may hold more than is published, a view does not.
     let mut next = match code_of(&record) {
-        Some(code) => stored.0.newest_of(&code).map_err(MailError::Store)?,
+        Some(code) => stored.0.newest_of(&code).map_err(ReadError::Store)?,
         None => None,
     };
     while let Some(at) = next.filter(|at| *at >= size) {
@@ -247,7 +200,7 @@ fn newest<R: Reader>(
     if let Some(at) = next.filter(|at| *at > departure.2) {
         index = at;
         record = stored.leaf(at)?;
-        leaf = decoded(&record, at)?;
+        leaf = stored.decoded(at, &record.leaf)?;
     }
     let behind = leaf.seq.checked_sub(departure.1.seq);
     // Where there are too many to show, the map's value alone says how many.
@@ -255,7 +208,7 @@ fn newest<R: Reader>(
         let mut shown = (record.clone(), index);
         while shown.1 > departure.2 {
             let before = shown.0.before.filter(|before| *before < shown.1);
-            let before = before.ok_or(MailError::LeafMissing(shown.1))?;
+            let before = before.ok_or(ReadError::LeafMissing(shown.1))?;
             later.push(shown.0.leaf);
             shown = (stored.leaf(before)?, before);
         }
@@ -263,55 +216,12 @@ fn newest<R: Reader>(
     }
     let proof = map::prove(stored, &leaf.key).map_err(|fault| match fault {
         MapFault::Store(error) => error,
-        MapFault::Missing(path) => MailError::PageMissing(path),
+        MapFault::Missing(path) => ReadError::PageMissing(path),
     })?;
     Ok(NewestProof {
         later,
-        value: map_value_of(&record, &leaf, index).ok_or(MailError::LeafMissing(index))?,
+        value: map_value_of(&record, &leaf, index).ok_or(ReadError::LeafMissing(index))?,
         proof,
-        map_head: map_head(stored, size)?,
+        map_head: stored.map_head(size)?.ok_or(MailError::NothingPublished)?,
     })
-}
-
-/// The last leaf under a checkpoint of a size.
-fn map_head<R: Reader>(
-    stored: &Stored<'_, R>,
-    size: u64,
-) -> Result<ProvenHead, MailError<R::Fault>> {
-    let index = size.checked_sub(1).ok_or(MailError::NothingPublished)?;
-    Ok(ProvenHead {
-        index,
-        leaf: stored.leaf(index)?.leaf,
-        path: inclusion_proof(stored, index, size)?,
-    })
-}
-
-fn decoded<F>(record: &LeafRecord, index: u64) -> Result<Leaf, MailError<F>> {
-    // level: a leaf of our own.
-    Leaf::from_bytes(&record.leaf.0).map_err(|source| MailError::LeafDamaged { index, source })
-}
-
-/// The reader as tree and map ask it, with what must be there insisted on.
-struct Stored<'a, R>(&'a R);
-
-impl<R: Reader> Stored<'_, R> {
-    fn leaf(&self, index: u64) -> Result<LeafRecord, MailError<R::Fault>> {
-        let found = self.0.leaf(index).map_err(MailError::Store)?;
-        found.ok_or(MailError::LeafMissing(index))
-    }
-}
-
-impl<R: Reader> Nodes for Stored<'_, R> {
-    type Fault = MailError<R::Fault>;
-    fn node(&self, level: u8, index: u64) -> Result<Digest, Self::Fault> {
-        let found = self.0.node(level, index).map_err(MailError::Store)?;
-        found.ok_or(MailError::NodeMissing(level, index))
-    }
-}
-
-impl<R: Reader> Pages for Stored<'_, R> {
-    type Fault = MailError<R::Fault>;
-    fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault> {
-        self.0.page(path).map_err(MailError::Store)
-    }
 }

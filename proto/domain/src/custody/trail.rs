@@ -8,48 +8,18 @@ use crate::bytes::encoding::{Canonical, DecodeError};
 use crate::custody::movement::{EvidenceRef, Movement};
 use crate::custody::{Link, Step};
 use crate::log::checkpoint::Origin;
-use crate::log::leaf::{Kind, Leaf, leaf_bytes_hash};
+use crate::log::leaf::{Kind, leaf_bytes_hash};
 use crate::log::stored::LeafRecord;
 use crate::record::event::slot;
-use crate::record::transfer::Transfer;
-use crate::rules::command::{Command, TransferId};
-
-/// What a trail is read from.
-pub trait Reader {
-    /// How the medium fails.
-    type Fault;
-
-    /// A leaf of this log.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, Self::Fault>;
-
-    /// A transfer.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, Self::Fault>;
-}
+use crate::record::reader::{ReadError, Reader, Whole};
+use crate::rules::command::Command;
 
 /// Why a trail cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrailError<F> {
-    /// The medium failed.
-    #[error("the log cannot be read")]
-    Store(#[source] F),
-    /// A leaf that another names is not stored.
-    #[error("leaf {0} is missing")]
-    LeafMissing(u64),
-    /// A stored leaf does not decode.
-    #[error("leaf {index} is damaged")]
-    LeafDamaged {
-        /// Its index.
-        index: u64,
-        /// Where and why.
-        #[source]
-        source: DecodeError,
-    },
+    /// What it is read from cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError<F>),
     /// A leaf of the trail tells of no custody step.
     #[error("leaf {0} is no custody step")]
     NoStep(u64),
@@ -92,8 +62,7 @@ pub fn walk<R: Reader>(
 ) -> Result<(), TrailError<R::Fault>> {
     let mut next = newest;
     while let Some(index) = next {
-        let record = reader.leaf(index).map_err(TrailError::Store)?;
-        let record = record.ok_or(TrailError::LeafMissing(index))?;
+        let record = Whole(reader).leaf(index)?;
         if see(movement(reader, me, index, &record)?).is_break() {
             break;
         }
@@ -109,9 +78,8 @@ fn movement<R: Reader>(
     index: u64,
     record: &LeafRecord,
 ) -> Result<Movement, TrailError<R::Fault>> {
-    let damaged = |source| TrailError::LeafDamaged { index, source };
-    // level: a leaf of our own.
-    let leaf = Leaf::from_bytes(&record.leaf.0).map_err(damaged)?;
+    let damaged = |source| ReadError::LeafDamaged { index, source };
+    let leaf = Whole(reader).decoded(index, &record.leaf)?;
     let foreign = value::<Vec<EvidenceRef>>(record, slot::EVIDENCE).map_err(damaged)?;
     let foreign = foreign.and_then(|mut all| all.pop());
     if let (Kind::Foreign, Some(foreign)) = (leaf.kind, foreign) {
@@ -141,7 +109,7 @@ fn movement<R: Reader>(
     let place = match (link.step, &link.transfer) {
         // The permit names no place: the papers of the transfer do.
         (Step::Accept, Some(id)) => {
-            let transfer = reader.transfer(id).map_err(TrailError::Store)?;
+            let transfer = reader.transfer(id).map_err(ReadError::Store)?;
             transfer.map(|transfer| transfer.papers.office_of_entry)
         }
         _ => command.as_ref().and_then(place_of),

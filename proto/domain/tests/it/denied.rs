@@ -7,12 +7,13 @@ use carnet_domain::limits::{
     NAME_BYTES_MAX, PROPOSALS_MAX, REVOKED_BY_ONE_MAX, REVOKED_MAX, TEXT_BYTES_MAX,
 };
 use carnet_domain::log::leaf::{Subject, SubjectType};
-use carnet_domain::log::map::{MapEnd, MapValue, Page, PagePath, Pages, prove};
+use carnet_domain::log::map::{MapEnd, MapValue, prove};
 use carnet_domain::machine::entry::Answer;
 use carnet_domain::record::denied::{
     Bearer, Certificate, DenyList, FORGOTTEN_AFTER, Mark, Refused,
 };
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::reader::Whole;
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::decide::PROPOSAL_TIME;
 use carnet_domain::rules::policy::Role;
@@ -272,17 +273,6 @@ fn questions_are_bounded_and_nobody_keeps_the_other_from_asking() {
     assert_eq!(counts(&x), (1, PROPOSALS_MAX - 1), "it was kept");
 }
 
-/// The pages of the map as a ledger keeps them.
-struct MapOf<'a>(&'a Country);
-
-impl Pages for MapOf<'_> {
-    type Fault = std::convert::Infallible;
-
-    fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault> {
-        Ledger::page(&self.0.ledger, path)
-    }
-}
-
 #[test]
 fn the_map_shows_what_is_refused() {
     let mut x = Country::with_market("86");
@@ -308,7 +298,7 @@ fn the_map_shows_what_is_refused() {
             leaf_hash: head.leaf_hash,
             facts: carnet_domain::bytes::digest::Digest::ZERO,
         };
-        let proof = prove(&MapOf(&x), &key).expect("in memory");
+        let proof = prove(&Whole(&x.ledger), &key).expect("in memory");
         let value = value.digest();
         assert_eq!(
             proof.end,

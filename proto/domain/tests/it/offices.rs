@@ -3,12 +3,13 @@
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::log::leaf::{Subject, SubjectType};
-use carnet_domain::log::map::{MapEnd, MapValue, Page, PagePath, Pages, prove};
+use carnet_domain::log::map::{MapEnd, MapValue, prove};
 use carnet_domain::machine::entry::Body;
 use carnet_domain::record::Holder;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::offices::{Change, Profile};
 use carnet_domain::record::peer::{Genesis, OfficeOrder, Statement};
+use carnet_domain::record::reader::Whole;
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::decide::PROPOSAL_TIME;
 use carnet_domain::rules::policy::Role;
@@ -145,17 +146,6 @@ fn a_customs_officer_is_enrolled_by_two_admins_by_name() {
     check(&mut x, "admin", gone, "done");
 }
 
-/// The pages of the map as a ledger keeps them.
-struct MapOf<'a>(&'a Country);
-
-impl Pages for MapOf<'_> {
-    type Fault = std::convert::Infallible;
-
-    fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault> {
-        Ledger::page(&self.0.ledger, path)
-    }
-}
-
 /// Whether the map shows a key in this state: 1 in force, 2 proposed, 3 not.
 fn shows(x: &Country, name: &str, status: u8) -> bool {
     let id = x.key(name).public().key_id();
@@ -169,7 +159,7 @@ fn shows(x: &Country, name: &str, status: u8) -> bool {
         leaf_hash: head.leaf_hash,
         facts: Digest::ZERO,
     };
-    let proof = prove(&MapOf(x), &key).expect("in memory");
+    let proof = prove(&Whole(&x.ledger), &key).expect("in memory");
     let value = value.digest();
     proof.end == MapEnd::Leaf { key, value }
 }

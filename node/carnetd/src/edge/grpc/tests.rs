@@ -11,7 +11,7 @@ use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::Link;
-use carnet_domain::custody::mail::{Reader, slots_shown};
+use carnet_domain::custody::mail::slots_shown;
 use carnet_domain::log::leaf::{Expansion, Leaf, Slots, Subject};
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::Question;
@@ -19,6 +19,7 @@ use carnet_domain::machine::entry::Body;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::Statement;
+use carnet_domain::record::reader::Reader;
 use carnet_domain::record::{
     Asking, Desk, EnterpriseStatus, Holder, PartyName, Pending, Robot, Severity,
 };
