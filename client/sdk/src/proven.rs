@@ -53,7 +53,7 @@ impl Shown for Evidence {
         parse(bytes)
     }
     fn origin(&self) -> &Origin {
-        &self.origin
+        &self.frame.origin
     }
     fn verify(&self, key: &PublicKey, origin: &Origin) -> Result<ProvenEvidence, EvidenceError> {
         Self::verify(self, key, origin)
@@ -69,7 +69,7 @@ impl Shown for SubjectEvidence {
         parse_subject(bytes)
     }
     fn origin(&self) -> &Origin {
-        &self.origin
+        &self.frame.origin
     }
     fn verify(&self, key: &PublicKey, origin: &Origin) -> Result<ProvenSubject, EvidenceError> {
         Self::verify(self, key, origin)

@@ -1,7 +1,8 @@
 //! Evidence about one code out of one log: everything a verdict needs of that registry, under one signed checkpoint.
 //!
 //! ```text
-//! [ version, code, origin, checkpoint note, map head, robot, model or null, [custody leaf…], joined or null ]
+//! [ frame, code, robot, model or null, [custody leaf…] ]
+//! frame   [ version, origin, checkpoint note, map head, joined or null ]   of evidence of every kind: see [`Frame`]
 //! robot   [1, proven leaf, map value, map proof]   the newest leaf of the robot, proven to be the newest
 //!         [2, map proof]                           there is no such robot in this log
 //!         [3, proven leaf]                         a leaf of the robot; whether it is the newest is not shown
@@ -18,12 +19,11 @@ use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Link;
 use carnet_domain::custody::foreign::{Proven, prove};
-use carnet_domain::limits::{Index, Lines, List};
-use carnet_domain::log::checkpoint::{NOTE_BYTES_MAX, NoteError, Origin, VerifiedCheckpoint};
+use carnet_domain::limits::List;
+use carnet_domain::log::checkpoint::{NoteError, Origin, VerifiedCheckpoint};
 use carnet_domain::log::leaf::{Kind, LEAF_VERSION, Leaf, SlotError, Subject};
 use carnet_domain::log::map::{MapAnswer, MapProof, MapProofError, MapValue, RobotStatus};
-use carnet_domain::log::merkle::RANGE_PROOF_COUNT_MAX;
-use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
+use carnet_domain::machine::entry::ProvenLeaf;
 use carnet_domain::record::event::{IdentityParts, Manufacture, Other, Software, Standing, slot};
 use carnet_domain::record::{ModelStanding, key_identity};
 
@@ -32,13 +32,13 @@ mod head;
 mod subject;
 
 pub use build::{BuildError, Published, build, join};
-pub use head::{HeadOrder, LogHead};
+pub use head::{Frame, HeadOrder, Joined, LogHead};
 pub use subject::{
     Newest, ProvenSubject, SubjectEvidence, SubjectProof, build_subject, parse_subject,
 };
 
 /// The version of the layout above.
-pub const EVIDENCE_VERSION: u8 = 2;
+pub const EVIDENCE_VERSION: u8 = 3;
 /// The largest evidence in bytes.
 pub const EVIDENCE_BYTES_MAX: usize = 256 * 1024;
 /// The most custody leaves beside the robot's newest one: the newest departures, admissions and returns.
@@ -96,48 +96,26 @@ carnet_domain::canonical_struct!(ModelProof {
     proof
 });
 
-/// That the log under the checkpoint extends an older one of its heads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Joined {
-    /// Size of the older head: the one that whoever asked knew.
-    pub size: u64,
-    /// Consistency proof from there to the checkpoint.
-    pub path: Vec<Digest>,
-}
-carnet_domain::canonical_struct!(Joined { size: Index, path: List<RANGE_PROOF_COUNT_MAX> });
-
 /// Evidence as it was received: nothing of it is believed before [`Evidence::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
-    /// [`EVIDENCE_VERSION`].
-    pub version: u8,
+    /// Under which head of which log.
+    pub frame: Frame,
     /// The code asked for.
     pub code: Code,
-    /// The log.
-    pub origin: Origin,
-    /// The checkpoint, a signed note.
-    pub checkpoint: String,
-    /// The map head: the last leaf under the checkpoint.
-    pub map_head: ProvenHead,
     /// The robot.
     pub robot: RobotProof,
     /// Its model; only the registry that approved it can show it.
     pub model: Option<ModelProof>,
     /// This registry's own departures, admissions and returns of the robot, oldest first.
     pub chain: Vec<ProvenLeaf>,
-    /// That it extends the head that the asker knew, if that was asked.
-    pub joined: Option<Joined>,
 }
 carnet_domain::canonical_struct!(Evidence {
-    version,
+    frame,
     code,
-    origin,
-    checkpoint: Lines<NOTE_BYTES_MAX>,
-    map_head,
     robot,
     model,
-    chain: List<OWN_STEPS_MAX>,
-    joined
+    chain: List<OWN_STEPS_MAX>
 });
 
 impl Evidence {
@@ -485,11 +463,16 @@ impl ProvenEvidence {
 /// # Errors
 /// Too many bytes, not canonical, or of a version not known.
 pub fn parse(bytes: &[u8]) -> Result<Evidence, EvidenceError> {
-    if EVIDENCE_BYTES_MAX < bytes.len() {
+    framed(bytes, |evidence: &Evidence| &evidence.frame)
+}
+
+/// Evidence of either kind, in a frame of a version that is known.
+fn framed<T: Canonical>(bytes: &[u8], frame: impl Fn(&T) -> &Frame) -> Result<T, EvidenceError> {
+    if bytes.len() > EVIDENCE_BYTES_MAX {
         return Err(EvidenceError::TooLong(bytes.len()));
     }
-    let evidence = Evidence::from_bytes(bytes).map_err(EvidenceError::Decode)?;
-    match evidence.version {
+    let evidence = T::from_bytes(bytes).map_err(EvidenceError::Decode)?;
+    match frame(&evidence).version {
         EVIDENCE_VERSION => Ok(evidence),
         found => Err(EvidenceError::Unsupported {
             what: "evidence",
@@ -509,9 +492,7 @@ impl Evidence {
         log_key: &PublicKey,
         origin: &Origin,
     ) -> Result<ProvenEvidence, EvidenceError> {
-        let shown = (&self.origin, self.checkpoint.as_str());
-        let joined = self.joined.as_ref();
-        let head = LogHead::verify(shown, &self.map_head, joined, (log_key, origin))?;
+        let head = self.frame.verify(log_key, origin)?;
         let robot = self.verify_robot(head.checkpoint(), head.map_root())?;
         let model = self.verify_model(head.map_root())?;
         let links = self.verify_links(head.checkpoint(), robot.as_ref())?;
@@ -643,7 +624,7 @@ impl Evidence {
         let of_robot = leaf.key == Subject::robot(&self.code).key();
         let carries = matches!(leaf.kind, Kind::Custody | Kind::Register);
         let link: Option<Link> = proven.slots().get(slot::CUSTODY).ok().flatten();
-        let own = |link: &Link| of_robot && carries && link.writer() == self.origin.prefix;
+        let own = |link: &Link| of_robot && carries && link.writer() == self.frame.origin.prefix;
         link.filter(own).map(|link| ProvenLink {
             link,
             leaf: proven.hash(),

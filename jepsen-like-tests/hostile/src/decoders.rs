@@ -28,7 +28,7 @@ use carnet_domain::rules::command::Command;
 use carnet_domain::rules::rejection::Rejection;
 use carnet_kit::samples;
 use carnet_trust::evidence::{
-    self, EVIDENCE_VERSION, Evidence, Newest, Published, RobotProof, SubjectEvidence,
+    self, EVIDENCE_VERSION, Evidence, Frame, Newest, Published, RobotProof, SubjectEvidence,
 };
 use carnet_trust::known::{KnownHead, KnownMaker, KnownModel, KnownRobot};
 use carnet_trust::offline::{EvidenceFile, FILE_VERSION, FileParty};
@@ -198,14 +198,17 @@ pub fn targets() -> Vec<Target> {
         .map(Canonical::to_bytes)
         .collect();
     let evidence = Evidence {
-        version: EVIDENCE_VERSION,
-        code: moved,
-        origin: Origin {
-            prefix: a.prefix,
-            incarnation: 0,
+        frame: Frame {
+            version: EVIDENCE_VERSION,
+            origin: Origin {
+                prefix: a.prefix,
+                incarnation: 0,
+            },
+            checkpoint: batch.checkpoint.clone(),
+            map_head: newest.map_head.clone(),
+            joined: None,
         },
-        checkpoint: batch.checkpoint.clone(),
-        map_head: newest.map_head.clone(),
+        code: moved,
         robot: batch
             .items
             .first()
@@ -215,7 +218,6 @@ pub fn targets() -> Vec<Target> {
             .expect("mail waits"),
         model: None,
         chain: batch.items.iter().map(|item| item.proven.clone()).collect(),
-        joined: None,
     };
     let robots: Vec<Vec<u8>> = a.ledger.robots().map(Canonical::to_bytes).collect();
     let signer = {
@@ -270,7 +272,7 @@ pub fn targets() -> Vec<Target> {
                 taking: Taking {
                     registry: b.prefix,
                     incarnation: 0,
-                    origin: evidence.origin,
+                    origin: evidence.frame.origin,
                     size: 9,
                     root: scene::d("root"),
                     at: b.clock,
@@ -326,7 +328,7 @@ pub fn targets() -> Vec<Target> {
         a.close();
         let registry = a.registry();
         let published = Published {
-            origin: evidence.origin,
+            origin: evidence.frame.origin,
             checkpoint: &registry.checkpoint,
             size: registry.published.map_or(0, |sealed| sealed.size),
         };

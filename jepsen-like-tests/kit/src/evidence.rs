@@ -15,7 +15,7 @@ use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
 use carnet_domain::machine::standing_now;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{ApprovalStatus, Ends, EnterpriseStatus};
-use carnet_trust::evidence::{Evidence, ModelProof, RobotProof};
+use carnet_trust::evidence::{Evidence, Frame, ModelProof, RobotProof};
 use carnet_trust::known::{
     Doubt, Ending, Known, KnownHead, KnownMaker, KnownModel, KnownRecall, KnownRegistry,
     KnownRobot, Source,
@@ -52,8 +52,8 @@ pub fn forged(country: &Country, key: &SecretKey, like: &Evidence, now: TimeMs) 
         (leaf.key, value.digest()),
         (model_key, model_value.digest()),
     ]);
-    let (root, pages) = map::update(&PageMap::new(), &changes)
-        .unwrap_or_else(|_| unreachable!("in memory"));
+    let (root, pages) =
+        map::update(&PageMap::new(), &changes).unwrap_or_else(|_| unreachable!("in memory"));
     let pages: PageMap = pages.into_iter().collect();
     let proof = |key: &Digest| -> MapProof {
         map::prove(&pages, key).unwrap_or_else(|_| unreachable!("in memory"))
@@ -84,15 +84,18 @@ pub fn forged(country: &Country, key: &SecretKey, like: &Evidence, now: TimeMs) 
         root: tree_root(&hashes),
     };
     Evidence {
-        version: like.version,
-        code: like.code,
-        origin,
-        checkpoint: checkpoint.sign(key).into_text(),
-        map_head: ProvenHead {
-            index: 1,
-            leaf: Blob(leaves[1].clone()),
-            path: path(1),
+        frame: Frame {
+            version: like.frame.version,
+            origin,
+            checkpoint: checkpoint.sign(key).into_text(),
+            map_head: ProvenHead {
+                index: 1,
+                leaf: Blob(leaves[1].clone()),
+                path: path(1),
+            },
+            joined: None,
         },
+        code: like.code,
         robot: RobotProof::Present {
             proven: ProvenLeaf {
                 index: 0,
@@ -108,7 +111,6 @@ pub fn forged(country: &Country, key: &SecretKey, like: &Evidence, now: TimeMs) 
             proof: proof(&model_key),
         }),
         chain: Vec::new(),
-        joined: None,
     }
 }
 

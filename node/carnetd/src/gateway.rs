@@ -340,7 +340,7 @@ impl Gateway {
             return false;
         };
         // The first head of all goes on from the empty log, and needs no way.
-        let consistency = match &evidence.joined {
+        let consistency = match &evidence.frame.joined {
             _ if order != HeadOrder::Extends => return false,
             Some(joined) => joined.path.clone(),
             None => Vec::new(),
@@ -350,8 +350,8 @@ impl Gateway {
         }
         let batch = MailBatch {
             peer: primary,
-            checkpoint: evidence.checkpoint.clone(),
-            map_head: evidence.map_head.clone(),
+            checkpoint: evidence.frame.checkpoint.clone(),
+            map_head: evidence.frame.map_head.clone(),
             consistency,
             items: Vec::new(),
             large: None,
@@ -388,8 +388,8 @@ impl Gateway {
     fn shows_fork(&self, peer: Prefix, evidence: &Evidence) {
         let batch = MailBatch {
             peer,
-            checkpoint: evidence.checkpoint.clone(),
-            map_head: evidence.map_head.clone(),
+            checkpoint: evidence.frame.checkpoint.clone(),
+            map_head: evidence.frame.map_head.clone(),
             consistency: Vec::new(),
             items: Vec::new(),
             large: None,
@@ -594,7 +594,7 @@ mod tests {
         let code = country.code(1);
         let built = build(&country.ledger, &published, &code, SLOTS_FOR_AUTHORITIES);
         let mut evidence = built.expect("evidence");
-        evidence.joined = join(&country.ledger, &published, size).expect("joined");
+        evidence.frame.joined = join(&country.ledger, &published, size).expect("joined");
         let proven = evidence.verify(&registry.log_key, &origin);
         (evidence, proven.expect("it holds"))
     }
@@ -790,9 +790,9 @@ mod tests {
             house.close().await;
             let shown = shown.expect("a read").expect("published");
             let read = |bytes: &[u8]| evidence::parse(bytes).expect("evidence");
-            let size_of = |evidence: Evidence| evidence.map_head.index + 1;
+            let size_of = |evidence: Evidence| evidence.frame.map_head.index + 1;
             let newest = read(&shown.newest);
-            let joined = newest.joined.as_ref().map(|joined| joined.size);
+            let joined = newest.frame.joined.as_ref().map(|joined| joined.size);
             let under = shown.under_known.map(|bytes| size_of(read(&bytes)));
             (size_of(newest), joined, under)
         };

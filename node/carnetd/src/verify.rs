@@ -306,7 +306,7 @@ impl Verifier {
                 let view = meter.over(published.view.as_ref());
                 let records = Records(&view);
                 let mut evidence = evidence_of(&records, &published, &code)?;
-                evidence.joined = this.joined_to_pack(&records, &published)?;
+                evidence.frame.joined = this.joined_to_pack(&records, &published)?;
                 let origin = head_of(&published).origin;
                 let proven = evidence.verify(&bundle.log_key, &origin).ok();
                 Ok((evidence, proven))

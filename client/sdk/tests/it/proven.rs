@@ -82,11 +82,9 @@ fn about(country: &Country, code: &Code, known_size: u64) -> Evidence {
         size: registry.published.as_ref().expect("published").size,
     };
     let shown = build(&country.ledger, &published, code, SLOTS_FOR_ANYBODY);
-    let joined = join(&country.ledger, &published, known_size).expect("a log in memory");
-    Evidence {
-        joined,
-        ..shown.expect("a closed log")
-    }
+    let mut shown = shown.expect("a closed log");
+    shown.frame.joined = join(&country.ledger, &published, known_size).expect("a log in memory");
+    shown
 }
 
 /// What an honest node answers.
@@ -131,7 +129,8 @@ fn honest(country: &Country, asked: &ProveRequest) -> Vec<u8> {
     };
     let built = build_subject(&country.ledger, &published, subject, newest);
     let mut evidence = built.expect("a closed log");
-    evidence.joined = join(&country.ledger, &published, asked.known_size).expect("a log in memory");
+    evidence.frame.joined =
+        join(&country.ledger, &published, asked.known_size).expect("a log in memory");
     evidence.to_bytes()
 }
 
@@ -373,7 +372,7 @@ async fn a_node_that_lies_is_not_believed() {
     // Another history of the same size, and a larger one that pretends to go on from what was seen.
     hold(&mut branch, 1, HoldKind::SaleLock);
     let fork = about(&branch, &code, 0);
-    assert_eq!(fork.map_head.index + 1, seen.size, "of one size");
+    assert_eq!(fork.frame.map_head.index + 1, seen.size, "of one size");
     hold(&mut branch, 2, HoldKind::SaleLock);
     let longer_fork = about(&branch, &code, seen.size);
     let mut country_later = country.clone();
@@ -399,10 +398,11 @@ async fn a_node_that_lies_is_not_believed() {
     stranger.close();
     let resigned = {
         let mut resigned = later.clone();
-        let size = resigned.map_head.index + 1;
-        let note = carnet_domain::log::checkpoint::peek(&resigned.checkpoint).expect("a note");
+        let size = resigned.frame.map_head.index + 1;
+        let note =
+            carnet_domain::log::checkpoint::peek(&resigned.frame.checkpoint).expect("a note");
         assert_eq!(note.size, size);
-        resigned.checkpoint = note.sign(&SecretKey::from_seed(&[9; 32])).into_text();
+        resigned.frame.checkpoint = note.sign(&SecretKey::from_seed(&[9; 32])).into_text();
         resigned
     };
     let small = seen.size - 2;

@@ -209,7 +209,7 @@ async fn an_older_head_than_was_taken_in_is_the_last_answer_to_be_used() {
     let found = asked.ask().await.unwrap();
     let size = |bytes: &[u8]| {
         let evidence = evidence::parse(bytes).unwrap();
-        evidence.map_head.index + 1
+        evidence.frame.map_head.index + 1
     };
     let known = asked.b.known(asked.a.prefix()).size_seen;
     assert!(
@@ -229,7 +229,7 @@ async fn an_older_head_than_was_taken_in_is_the_last_answer_to_be_used() {
         .insert(asked.a.prefix(), endpoints);
     let newest = asked.ask().await.unwrap();
     assert!(known <= size(&newest.evidence));
-    let joined = evidence::parse(&newest.evidence).unwrap().joined;
+    let joined = evidence::parse(&newest.evidence).unwrap().frame.joined;
     assert!(known == size(&newest.evidence) || joined.is_some_and(|joined| joined.size == known));
     // What lags never replaces what was kept.
     *asked.a.evidence.lock().unwrap() = Some(old);

@@ -80,7 +80,7 @@ impl Restored {
                 (&purpose, AskedFor::Others),
                 Duration::from_secs(60),
                 |asked, bytes| match evidence::parse(bytes) {
-                    Ok(found) if found.map_head.index + 1 < asked.size_seen => {
+                    Ok(found) if found.frame.map_head.index + 1 < asked.size_seen => {
                         Ok(Answered::Lagging)
                     }
                     Ok(_) => Ok(Answered::Newest),

@@ -252,7 +252,7 @@ impl Home for World {
         };
         let built = evidence::build(&country.ledger, &published, &code, SLOTS_FOR_AUTHORITIES);
         let mut built = built.unwrap();
-        built.joined = evidence::join(&country.ledger, &published, known_size).unwrap();
+        built.frame.joined = evidence::join(&country.ledger, &published, known_size).unwrap();
         let before = self.before.lock().unwrap();
         let before = before.as_ref().filter(|(size, _)| *size == known_size);
         Ok(Some(Shown {

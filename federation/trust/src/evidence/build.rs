@@ -12,7 +12,7 @@ use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
 use carnet_domain::record::event::{model_status, slot};
 use carnet_domain::record::reader::{ReadError, Reader, Whole};
 
-use super::{EVIDENCE_VERSION, Evidence, Joined, ModelProof, OWN_STEPS_MAX, RobotProof};
+use super::{EVIDENCE_VERSION, Evidence, Frame, Joined, ModelProof, OWN_STEPS_MAX, RobotProof};
 
 /// Slots of an earlier custody leaf: code and link.
 const SLOTS_OF_LINKS: &[u8] = &[slot::CODE, slot::CUSTODY];
@@ -40,6 +40,19 @@ pub struct Published<'a> {
     pub checkpoint: &'a str,
     /// Its size.
     pub size: u64,
+}
+
+impl Published<'_> {
+    /// The frame of what is shown under it, joined to no other head.
+    pub(super) fn frame(&self, map_head: ProvenHead) -> Frame {
+        Frame {
+            version: EVIDENCE_VERSION,
+            origin: self.origin,
+            checkpoint: self.checkpoint.to_owned(),
+            map_head,
+            joined: None,
+        }
+    }
 }
 
 /// Builds evidence about a code under the published checkpoint, with these slots of the robot shown.
@@ -75,15 +88,11 @@ pub fn build<R: Reader>(
     }
     chain.reverse();
     Ok(Evidence {
-        version: EVIDENCE_VERSION,
+        frame: published.frame(map_head),
         code: *code,
-        origin: published.origin,
-        checkpoint: published.checkpoint.to_owned(),
-        map_head,
         robot,
         model,
         chain,
-        joined: None,
     })
 }
 

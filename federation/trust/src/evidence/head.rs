@@ -6,12 +6,71 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::log::checkpoint::{Origin, VerifiedCheckpoint, open};
+use carnet_domain::limits::{Index, Lines, List};
+use carnet_domain::log::checkpoint::{NOTE_BYTES_MAX, Origin, VerifiedCheckpoint, open};
 use carnet_domain::log::leaf::{Kind, Leaf, Subject, leaf_bytes_hash};
-use carnet_domain::log::merkle::{verify_consistency, verify_inclusion};
+use carnet_domain::log::merkle::{RANGE_PROOF_COUNT_MAX, verify_consistency, verify_inclusion};
 use carnet_domain::machine::entry::ProvenHead;
 
-use super::{EvidenceError, Joined, known_version};
+use super::{EvidenceError, known_version};
+
+/// That the log under the checkpoint extends an older one of its heads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// Size of the older head, in leaves: the one that whoever asked knew.
+    pub size: u64,
+    /// Consistency proof from there to the checkpoint.
+    pub path: Vec<Digest>,
+}
+carnet_domain::canonical_struct!(Joined { size: Index, path: List<RANGE_PROOF_COUNT_MAX> });
+
+/// What evidence of every kind begins with: the head of the log that all of it is shown under, as it was received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// [`super::EVIDENCE_VERSION`].
+    pub version: u8,
+    /// The log.
+    pub origin: Origin,
+    /// The checkpoint, a signed note.
+    pub checkpoint: String,
+    /// The map head: the last leaf under the checkpoint.
+    pub map_head: ProvenHead,
+    /// That the log extends the head that the asker knew, if that was asked.
+    pub joined: Option<Joined>,
+}
+carnet_domain::canonical_struct!(Frame {
+    version,
+    origin,
+    checkpoint: Lines<NOTE_BYTES_MAX>,
+    map_head,
+    joined
+});
+
+impl Frame {
+    /// Verifies the note under the log key, and that the map head is the last leaf under it.
+    pub(super) fn verify(
+        &self,
+        log_key: &PublicKey,
+        origin: &Origin,
+    ) -> Result<LogHead, EvidenceError> {
+        if self.origin != *origin {
+            return Err(EvidenceError::OtherLog {
+                expected: *origin,
+                found: self.origin,
+            });
+        }
+        let checkpoint = open(&self.checkpoint, log_key, origin);
+        let checkpoint = checkpoint.map_err(EvidenceError::Checkpoint)?;
+        let last = last_leaf(&self.map_head, origin, &checkpoint)?;
+        Ok(LogHead {
+            log_key: *log_key,
+            checkpoint,
+            time: last.t_ms,
+            map_root: last.record_root,
+            joined: self.joined.clone(),
+        })
+    }
+}
 
 /// A log head that the log key signed, with its map root. Only the verification of evidence makes one.
 #[derive(Debug, Clone)]
@@ -24,30 +83,6 @@ pub struct LogHead {
 }
 
 impl LogHead {
-    /// Verifies the note under the log key, and that the map head is the last leaf under it.
-    pub(super) fn verify(
-        (shown_origin, note): (&Origin, &str),
-        map_head: &ProvenHead,
-        joined: Option<&Joined>,
-        (log_key, origin): (&PublicKey, &Origin),
-    ) -> Result<Self, EvidenceError> {
-        if shown_origin != origin {
-            return Err(EvidenceError::OtherLog {
-                expected: *origin,
-                found: *shown_origin,
-            });
-        }
-        let checkpoint = open(note, log_key, origin).map_err(EvidenceError::Checkpoint)?;
-        let last = last_leaf(map_head, origin, &checkpoint)?;
-        Ok(Self {
-            log_key: *log_key,
-            checkpoint,
-            time: last.t_ms,
-            map_root: last.record_root,
-            joined: joined.cloned(),
-        })
-    }
-
     /// Whether it was verified under this key, as the head of this log.
     pub fn is_of(&self, log_key: &PublicKey, origin: &Origin) -> bool {
         self.log_key == *log_key && self.checkpoint.origin() == origin

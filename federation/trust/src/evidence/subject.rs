@@ -1,7 +1,7 @@
 //! Evidence about a subject of a log that is no robot: an enterprise, a type approval, a recall.
 //!
 //! ```text
-//! [ version, subject, origin, checkpoint note, map head, found, joined or null ]
+//! [ frame, subject, found ]
 //! found   [1, proven leaf, map value, map proof]   the newest leaf of the subject, proven to be the newest
 //!         [2, map proof]                           there is no such subject in this log
 //! ```
@@ -12,19 +12,15 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::custody::foreign::{Proven, prove};
-use carnet_domain::limits::Lines;
-use carnet_domain::log::checkpoint::{NOTE_BYTES_MAX, Origin};
+use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::leaf::{SlotError, Subject};
 use carnet_domain::log::map::{MapAnswer, MapProof, MapValue, SubjectStatus};
-use carnet_domain::machine::entry::{ProvenHead, ProvenLeaf};
+use carnet_domain::machine::entry::ProvenLeaf;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::reader::{Reader, Whole};
 
 use super::build::{BuildError, Published, map_head, map_proof, proven};
-use super::{
-    EVIDENCE_BYTES_MAX, EVIDENCE_VERSION, EvidenceError, Joined, LogHead, known_version,
-    newest_by_map,
-};
+use super::{EvidenceError, Frame, LogHead, framed, known_version, newest_by_map};
 
 /// Slots of a subject's leaf that evidence shows: its name and its record.
 const SLOTS: &[u8] = &[slot::CODE, slot::MODEL];
@@ -59,29 +55,17 @@ carnet_domain::canonical_variants!(SubjectProof {
 /// Evidence as it was received: nothing of it is believed before [`SubjectEvidence::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubjectEvidence {
-    /// [`EVIDENCE_VERSION`].
-    pub version: u8,
+    /// Under which head of which log.
+    pub frame: Frame,
     /// The subject asked for.
     pub subject: Subject,
-    /// The log.
-    pub origin: Origin,
-    /// The checkpoint, a signed note.
-    pub checkpoint: String,
-    /// The map head: the last leaf under the checkpoint.
-    pub map_head: ProvenHead,
     /// The subject.
     pub found: SubjectProof,
-    /// That the log extends the head that the asker knew, if that was asked.
-    pub joined: Option<Joined>,
 }
 carnet_domain::canonical_struct!(SubjectEvidence {
-    version,
+    frame,
     subject,
-    origin,
-    checkpoint: Lines<NOTE_BYTES_MAX>,
-    map_head,
-    found,
-    joined
+    found
 });
 
 /// What is proven of a subject. Only [`SubjectEvidence::verify`] makes one.
@@ -126,18 +110,7 @@ impl ProvenSubject {
 /// # Errors
 /// Too many bytes, not canonical, or of a version not known.
 pub fn parse_subject(bytes: &[u8]) -> Result<SubjectEvidence, EvidenceError> {
-    if bytes.len() > EVIDENCE_BYTES_MAX {
-        return Err(EvidenceError::TooLong(bytes.len()));
-    }
-    let evidence = SubjectEvidence::from_bytes(bytes).map_err(EvidenceError::Decode)?;
-    match evidence.version {
-        EVIDENCE_VERSION => Ok(evidence),
-        found => Err(EvidenceError::Unsupported {
-            what: "evidence",
-            found,
-            known: EVIDENCE_VERSION,
-        }),
-    }
+    framed(bytes, |evidence: &SubjectEvidence| &evidence.frame)
 }
 
 impl SubjectEvidence {
@@ -150,9 +123,7 @@ impl SubjectEvidence {
         log_key: &PublicKey,
         origin: &Origin,
     ) -> Result<ProvenSubject, EvidenceError> {
-        let shown = (&self.origin, self.checkpoint.as_str());
-        let joined = self.joined.as_ref();
-        let head = LogHead::verify(shown, &self.map_head, joined, (log_key, origin))?;
+        let head = self.frame.verify(log_key, origin)?;
         let key = self.subject.key();
         let broken = |detail: &str| Err(EvidenceError::Subject(detail.to_owned()));
         let leaf = match &self.found {
@@ -228,13 +199,9 @@ pub fn build_subject<R: Reader>(
         (MapAnswer::Present(_), _) => return Err(BuildError::Moved("subject")),
     };
     Ok(SubjectEvidence {
-        version: EVIDENCE_VERSION,
+        frame: published.frame(map_head),
         subject,
-        origin: published.origin,
-        checkpoint: published.checkpoint.to_owned(),
-        map_head,
         found,
-        joined: None,
     })
 }
 

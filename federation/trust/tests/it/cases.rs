@@ -415,7 +415,7 @@ fn broken_cases() -> Vec<Case> {
     let mut changed = input.clone();
     changed.issuer.as_mut().expect("an issuer").bundle = pinned_as(bundle);
     out.push(("another incarnation of the log", changed, now));
-    let changed = with_issuer(&input, |evidence| evidence.version = 9);
+    let changed = with_issuer(&input, |evidence| evidence.frame.version = 9);
     out.push(("evidence of a newer version", changed, now));
     let changed = with_issuer(&input, |evidence| {
         if let Some(model) = &mut evidence.model {
@@ -513,7 +513,7 @@ fn known_cases() -> Vec<Case> {
         head(input, &|head| head.root = Digest([1; 32]));
     });
     push("admitted, issuer's head is not joined", &|input| {
-        *input = with_issuer(input, |evidence| evidence.joined = None);
+        *input = with_issuer(input, |evidence| evidence.frame.joined = None);
     });
     push("admitted, head not in the pack", &|input| {
         let known = knows(input);

@@ -9,7 +9,7 @@ use carnet_domain::machine::entry::ProvenHead;
 use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, ModelStanding};
 use carnet_kit::Country;
 use carnet_trust::evidence::{
-    BuildError, EVIDENCE_VERSION, Evidence, Joined, ModelProof, Published, RobotProof,
+    BuildError, EVIDENCE_VERSION, Evidence, Frame, Joined, ModelProof, Published, RobotProof,
     SLOTS_FOR_AUTHORITIES, build,
 };
 
@@ -17,22 +17,24 @@ use crate::story::*;
 
 fn small(robot: RobotProof, model: Option<ModelProof>) -> Evidence {
     Evidence {
-        version: EVIDENCE_VERSION,
+        frame: Frame {
+            version: EVIDENCE_VERSION,
+            origin: Origin {
+                prefix: Prefix::parse("86").expect("a prefix"),
+                incarnation: 0,
+            },
+            checkpoint: "note".into(),
+            map_head: ProvenHead {
+                index: 7,
+                leaf: Blob(vec![0x80]),
+                path: Vec::new(),
+            },
+            joined: None,
+        },
         code: Code::parse("86000110000200000000000000001").expect("a code"),
-        origin: Origin {
-            prefix: Prefix::parse("86").expect("a prefix"),
-            incarnation: 0,
-        },
-        checkpoint: "note".into(),
-        map_head: ProvenHead {
-            index: 7,
-            leaf: Blob(vec![0x80]),
-            path: Vec::new(),
-        },
         robot,
         model,
         chain: Vec::new(),
-        joined: None,
     }
 }
 
@@ -62,14 +64,17 @@ fn the_layout_of_evidence_is_frozen() {
         },
         proof,
     };
-    let head = concat!(
-        "8902",                                                           // version
+    let frame = concat!(
+        "8503",       // version
+        "8262383600", // origin
+        "646e6f7465", // checkpoint
+        "8307418080", // map head
+    );
+    let rest = concat!(
         "781d3836303030313130303030323030303030303030303030303030303031", // code
-        "8262383600",                                                     // origin
-        "646e6f7465",                                                     // checkpoint
-        "8307418080",                                                     // map head
         "82028280f6",                                                     // robot: absent
     );
+    let head = format!("85{frame}f6{rest}");
     let one = concat!(
         "83",
         "850101030280", // standing
@@ -81,21 +86,25 @@ fn the_layout_of_evidence_is_frozen() {
     let bytes = |evidence: Evidence| hex::encode(evidence.to_bytes());
     assert_eq!(
         bytes(small(absent.clone(), None)),
-        format!("{head}f680f6"),
+        format!("{head}f680"),
         "without a model"
     );
     assert_eq!(
         bytes(small(absent.clone(), Some(model))),
-        format!("{head}{one}80f6"),
+        format!("{head}{one}80"),
         "with a model"
     );
     let mut joined = small(absent, None);
-    joined.joined = Some(Joined {
+    joined.frame.joined = Some(Joined {
         size: 5,
         path: vec![Digest([3; 32])],
     });
     let tail = "8205815820".to_owned() + &"03".repeat(32);
-    assert_eq!(bytes(joined), format!("{head}f680{tail}"), "joined");
+    assert_eq!(
+        bytes(joined),
+        format!("85{frame}{tail}{rest}f680"),
+        "joined"
+    );
 }
 
 fn verified(country: &Country, evidence: &Evidence) -> String {
@@ -117,7 +126,7 @@ fn each_field_is_checked_by_itself() {
     let later = evidence(&mut a, second);
     let absent = a.code(3);
     let none = evidence(&mut a, absent);
-    let size = good.map_head.index + 1;
+    let size = good.frame.map_head.index + 1;
     assert_eq!(verified(&a, &good), format!("size {size}"));
     assert!(matches!(none.robot, RobotProof::Absent { .. }));
 
@@ -129,13 +138,19 @@ fn each_field_is_checked_by_itself() {
     let starts = |found: String, expected: &str| {
         assert!(found.starts_with(expected), "{found}\nnot {expected}");
     };
-    starts(with(&|e| e.origin.incarnation = 1), "origin: ");
+    starts(with(&|e| e.frame.origin.incarnation = 1), "origin: ");
     starts(
-        with(&|e| e.checkpoint = later.checkpoint.clone()),
+        with(&|e| e.frame.checkpoint = later.frame.checkpoint.clone()),
         "map_head: ",
     );
-    starts(with(&|e| e.map_head = later.map_head.clone()), "map_head: ");
-    starts(with(&|e| e.map_head.index -= 1), "map_head: map head: leaf");
+    starts(
+        with(&|e| e.frame.map_head = later.frame.map_head.clone()),
+        "map_head: ",
+    );
+    starts(
+        with(&|e| e.frame.map_head.index -= 1),
+        "map_head: map head: leaf",
+    );
     starts(with(&|e| e.robot = later.robot.clone()), "robot: ");
     starts(with(&|e| e.robot = none.robot.clone()), "robot.proof: ");
     starts(

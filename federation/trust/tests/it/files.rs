@@ -297,7 +297,7 @@ fn no_beginning_of_a_file_is_a_file() {
 fn no_byte_of_the_evidence_can_be_flipped() {
     let Saved { input, now, .. } = saved();
     // What joins it to an older head is looked at only when it is larger.
-    let mut input = crate::cases::with_issuer(&input, |evidence| evidence.joined = None);
+    let mut input = crate::cases::with_issuer(&input, |evidence| evidence.frame.joined = None);
     let issuer = input.issuer.clone().and_then(|issuer| issuer.evidence);
     let good = issuer.expect("the issuer's evidence");
     let mut bytes = good.clone();
@@ -336,15 +336,15 @@ fn what_broke_is_named() {
         })
     };
     starts(
-        evidence(&|e| e.checkpoint = e.checkpoint.replace("\n\n", "A\n\n")),
+        evidence(&|e| e.frame.checkpoint = e.frame.checkpoint.replace("\n\n", "A\n\n")),
         "INVALID | EVIDENCE_BROKEN: 86: checkpoint: ",
     );
     starts(
-        evidence(&|e| e.map_head.leaf.0[60] ^= 1),
+        evidence(&|e| e.frame.map_head.leaf.0[60] ^= 1),
         "INVALID | EVIDENCE_BROKEN: 86: map_head: ",
     );
     starts(
-        evidence(&|e| e.origin.prefix = saved.b.prefix),
+        evidence(&|e| e.frame.origin.prefix = saved.b.prefix),
         "INVALID | EVIDENCE_BROKEN: 86: origin: ",
     );
     // Whoever adds a bundle that nobody signed proves nothing against a robot.

@@ -228,7 +228,7 @@ pub(crate) fn evidence_to(
             size: registry.published.expect("the log is closed").size,
         };
         let joined = join(&country.ledger, &published, peer.size_seen);
-        evidence.joined = joined.expect("a log in memory");
+        evidence.frame.joined = joined.expect("a log in memory");
     }
     evidence
 }

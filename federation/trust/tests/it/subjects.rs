@@ -75,13 +75,13 @@ fn a_subject_is_proven_or_proven_to_be_absent_and_nothing_between() {
     let starts = |found: String, expected: &str| {
         assert!(found.starts_with(expected), "{found}\nnot {expected}");
     };
-    starts(with(&|e| e.origin.incarnation = 1), "origin: ");
+    starts(with(&|e| e.frame.origin.incarnation = 1), "origin: ");
     starts(
-        with(&|e| e.checkpoint = before.checkpoint.clone()),
+        with(&|e| e.frame.checkpoint = before.frame.checkpoint.clone()),
         "map_head: ",
     );
     starts(
-        with(&|e| e.map_head = before.map_head.clone()),
+        with(&|e| e.frame.map_head = before.frame.map_head.clone()),
         "map_head: ",
     );
     starts(
@@ -100,8 +100,12 @@ fn a_subject_is_proven_or_proven_to_be_absent_and_nothing_between() {
         panic!("it is there");
     };
     let mut older = older;
-    older.path = inclusion_proof(&Whole(&country.ledger), older.index, good.map_head.index + 1)
-        .expect("a log in memory");
+    older.path = inclusion_proof(
+        &Whole(&country.ledger),
+        older.index,
+        good.frame.map_head.index + 1,
+    )
+    .expect("a log in memory");
     let swapped = SubjectProof::Present {
         proven: older,
         value: value.clone(),

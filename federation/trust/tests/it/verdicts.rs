@@ -130,7 +130,7 @@ const LESS: &[Less] = &[
         change(input, |evidence| evidence.chain.clear());
     }),
     ("joined", |input| {
-        change(input, |evidence| evidence.joined = None)
+        change(input, |evidence| evidence.frame.joined = None)
     }),
     ("newest", |input| {
         change(input, |evidence| {
@@ -873,7 +873,7 @@ fn reasons_say_what_broke() {
     let code = a.code(1);
     export(&mut a, &mut b, code, 1);
     let mut input = asks(&mut b, &mut a, code);
-    input = crate::cases::with_issuer(&input, |evidence| evidence.joined = None);
+    input = crate::cases::with_issuer(&input, |evidence| evidence.frame.joined = None);
     let bytes = input.issuer.as_mut().and_then(|i| i.evidence.as_mut());
     let bytes = bytes.expect("evidence");
     let at = bytes.len() - 41;

@@ -240,7 +240,7 @@ fn shown_under(published: &Published, code: &Code, known_size: u64) -> Result<Ve
     let reader = records_of(published);
     let built = evidence::build(&reader, &head, code, SLOTS_FOR_AUTHORITIES);
     let built = built.and_then(|mut built| {
-        built.joined = evidence::join(&reader, &head, known_size)?;
+        built.frame.joined = evidence::join(&reader, &head, known_size)?;
         Ok(built)
     });
     let built = built.map_err(|error| HomeError::State(error.to_string()))?;

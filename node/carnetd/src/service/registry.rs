@@ -397,13 +397,14 @@ impl RegistryService {
             };
             Ok(match &what {
                 Provable::Robot(code) => {
-                    let evidence = evidence_of(&reader, &published, code)?;
-                    let evidence = evidence.showing(slots);
-                    Proof::Robot(Box::new(Evidence { joined, ..evidence }))
+                    let mut evidence = evidence_of(&reader, &published, code)?.showing(slots);
+                    evidence.frame.joined = joined;
+                    Proof::Robot(Box::new(evidence))
                 }
                 _ => {
-                    let evidence = subject_evidence(&reader, &published, &what)?;
-                    Proof::Subject(Box::new(SubjectEvidence { joined, ..evidence }))
+                    let mut evidence = subject_evidence(&reader, &published, &what)?;
+                    evidence.frame.joined = joined;
+                    Proof::Subject(Box::new(evidence))
                 }
             })
         };
