@@ -77,9 +77,16 @@ const EDGES: &[&str] = &[
     "jepsen-like-tests/",
 ];
 
-/// Rooms that any transport may call, and the names of transports, which they do not know.
+/// Rooms that any transport may call, and the names of transports and of their edges, which they do not know.
 const ANY_TRANSPORT: &[&str] = &["node/carnetd/src/service.rs", "node/carnetd/src/service/"];
-const TRANSPORTS: &[&str] = &["tonic", "http", "hyper", "hyper_util", "axum"];
+const TRANSPORTS: &[&str] = &[
+    "tonic",
+    "http",
+    "hyper",
+    "hyper_util",
+    "axum",
+    "crate::edge",
+];
 
 /// What a library does not know: the programs that are made of it, their commands and their flags. What they say to a user says
 /// what is to be done; by which command, `client/cli` adds.

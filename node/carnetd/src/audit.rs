@@ -26,8 +26,8 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
-use crate::edge::holder::Holder;
-use crate::edge::rates::{HOLDER_COUNT_MAX, Rate, Rates};
+use crate::share::holder::Holder;
+use crate::share::rates::{HOLDER_COUNT_MAX, Rate, Rates};
 
 /// The folder in a data directory.
 const FOLDER: &str = "audit";

@@ -35,7 +35,7 @@ use carnet_domain::bytes::code::Prefix;
 use serde::{Deserialize, Serialize};
 
 use crate::edge::DoorLimits;
-use crate::edge::rates::Rate;
+use crate::share::rates::Rate;
 use crate::tls::{EdgeLimits, Patience};
 use carnet_consensus::pool::PoolLimits;
 

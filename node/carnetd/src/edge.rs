@@ -4,28 +4,19 @@
 //! Everything here counts per holder (an address until a certificate is proven, then the certificate) and has a total
 //! beside it. Whoever is at its limit is refused or pushes out its own oldest; nobody else waits for it. What is decided
 //! here is decided before anything is read; who is who is decided in [`crate::tls`]. An edge such as [`grpc`] turns its own
-//! messages into calls of [`crate::service`] and answers back; HTTP would stand beside it and call the same.
+//! messages into calls of [`crate::service`] and answers back; HTTP would stand beside it and call the same. Whose share something
+//! is, through whatever it came, is in [`crate::share`].
 
 pub mod counters;
 pub mod door;
 pub mod grpc;
-pub mod holder;
 pub mod memory;
 pub mod methods;
-pub mod rates;
-pub mod rations;
-pub mod readers;
-pub mod requests;
 pub mod room;
 pub mod seats;
 
 pub use self::counters::{EdgeCounters, Turned};
-pub use self::door::{Door, DoorLimits, Notes};
-pub use self::holder::{AddressKey, Holder};
+pub use self::door::{Door, DoorLimits, Notes, REQUEST_HEADER};
 pub use self::memory::Memory;
-pub use self::rates::Rates;
-pub use self::rations::Asker;
-pub use self::readers::Readers;
-pub use self::requests::{REQUEST_HEADER, RequestId, RequestIds};
 pub use self::room::{Room, Seat};
 pub use self::seats::{NoSeat, Over, SeatLimits, Seats};

@@ -34,8 +34,8 @@ use tracing::{debug, error, warn};
 
 use self::home::NodeHome;
 use self::lent::Lent;
-use crate::edge::Asker;
 use crate::node::Node;
+use crate::share::Asker;
 use crate::tls::{
     ConnectTuning, Dial, ExpectedNode, PeerIdentity, PlaneTls, TrustedRoots, connect,
 };

@@ -33,6 +33,7 @@ pub mod reload;
 pub mod run_error;
 pub mod sequencer;
 pub mod service;
+pub mod share;
 pub mod signer;
 pub mod skip_files;
 pub mod timekeeper;

@@ -18,12 +18,13 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use self::readiness::Whose;
-use crate::edge::readers::Busy;
-use crate::edge::{EdgeCounters, Holder};
+use crate::edge::EdgeCounters;
 use crate::node::Node;
 use crate::outcomes::Outcome;
 use crate::service::ClusterService;
 use crate::service::cluster::{ClusterStatus, Digested};
+use crate::share::Holder;
+use crate::share::readers::Busy;
 use crate::told::fault;
 
 /// Whose the reads of a monitor are.

@@ -21,11 +21,12 @@ use carnet_wire::status::ApiError;
 use crate::audit::{self, Audit, Kind, Note};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::edge::{EdgeCounters, Readers, RequestIds};
+use crate::edge::EdgeCounters;
 use crate::outcomes::Outcomes;
 use crate::publication::Publication;
 use crate::service::Caller;
 use crate::service::caller::Permitted;
+use crate::share::{Readers, RequestIds};
 use crate::timekeeper::{self, Timekeeper};
 use crate::world::{Chance, Means};
 

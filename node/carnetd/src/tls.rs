@@ -41,7 +41,7 @@ use tokio::sync::watch;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::clock::Clock;
-use crate::edge::Holder;
+use crate::share::Holder;
 
 pub use self::accept::{EdgeLimits, EdgeStream, Incoming, Listen, Patience, accept};
 pub use self::connect::{ConnectTuning, Dial, TcpDial, connect};

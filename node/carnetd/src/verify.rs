@@ -44,14 +44,14 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tracing::debug;
 
-use crate::edge::readers::Meter;
-use crate::edge::{Asker, Holder};
 use crate::gateway::Gateway;
 use crate::keyring::{KeyRole, Keyring};
 use crate::node::Node;
 use crate::reader::newest;
 use crate::run_error::RunError;
 use crate::service::query::Provable;
+use crate::share::readers::Meter;
+use crate::share::{Asker, Holder};
 use crate::told::{fault, no_genesis, storage};
 
 /// Registries that may have taken custody in turn.

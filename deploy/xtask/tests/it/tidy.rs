@@ -140,6 +140,14 @@ fn a_use_case_that_knows_its_transport_is_reported() {
         ],
     );
     check_text("node/carnetd/src/gateway.rs", naming, &[]);
+    let of_an_edge = "//! S.\nuse crate::edge::{Door, methods};\nuse crate::share::Holder;\n";
+    check_text(
+        "node/carnetd/src/service.rs",
+        of_an_edge,
+        &[
+            "node/carnetd/src/service.rs:2: `crate::edge` in a use case, which any transport may call",
+        ],
+    );
 }
 
 #[test]

@@ -24,17 +24,19 @@ use tower::{Layer, Service};
 use tracing::{Instrument, error_span, info, warn};
 
 use super::counters::{EdgeCounters, Turned};
-use super::holder::Holder;
 use super::memory::{Held, Memory};
 use super::methods::{self, Late, Method, PIECE_TIMEOUT};
-use super::rates::{HOLDER_COUNT_MAX, Paces, Rate, Rates};
-use super::requests::{REQUEST_HEADER, RequestId, RequestIds};
 use crate::audit::{Audit, Kind, Note};
 use crate::clock::Clock;
 use crate::service::caller::{denied, spaced};
+use crate::share::holder::Holder;
+use crate::share::rates::{HOLDER_COUNT_MAX, Paces, Rate, Rates};
+use crate::share::requests::{RequestId, RequestIds};
 use crate::tls::{InWork, PeerIdentity};
 use carnet_consensus::pool::{Pool, PoolLimits};
 
+/// The header of an answer that holds the name of its request.
+pub const REQUEST_HEADER: &str = "carnet-request";
 /// Lines of the log about answers that are failures of one port: what is more is only counted.
 const LINES: Rate = Rate {
     per_second: 10,

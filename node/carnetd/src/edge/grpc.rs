@@ -14,9 +14,9 @@ use carnet_wire::registry::v1 as pb;
 use carnet_wire::status::ApiError;
 use tonic::{Extensions, Request, Response, Status};
 
-use crate::edge::RequestId;
 use crate::node::Node;
 use crate::service::Caller;
+use crate::share::RequestId;
 use crate::tls::PeerIdentity;
 
 type Answer<T> = Result<Response<T>, Status>;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::holder::Holder;
+use crate::share::holder::Holder;
 use carnet_consensus::pool::{NoShare, Pool, PoolLimits};
 
 /// The budget. Cheap to clone.

@@ -14,7 +14,7 @@ use carnet_wire::limits::{
     REQUEST_TIMEOUT,
 };
 
-use super::rates::Rate;
+use crate::share::rates::Rate;
 use carnet_consensus::pool::PoolLimits;
 
 /// A bulk request may be sent over a slow line; its certificate's share bounds how many wait.

@@ -9,9 +9,9 @@ use carnet_consensus::{Forwarded, Role};
 use carnet_domain::bytes::code::Prefix;
 use carnet_peering::inquirer::AskedFor;
 
-use crate::edge::rations::Rations;
-use crate::edge::{Asker, Holder};
 use crate::node::Node;
+use crate::share::rations::Rations;
+use crate::share::{Asker, Holder};
 
 /// What is passed on to the leader is a question of this room, and no proposal.
 pub(super) const QUESTION: &[u8] = b"may-ask/1";

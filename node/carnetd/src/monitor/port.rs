@@ -21,8 +21,9 @@ use tracing::{debug, warn};
 
 use super::readiness::{Hindrance, hindrances, told};
 use super::{Monitor, metrics};
-use crate::edge::{AddressKey, Over, Room, SeatLimits};
+use crate::edge::{Over, Room, SeatLimits};
 use crate::service::Caller;
+use crate::share::AddressKey;
 use crate::tls::{Listen, PlaneTls, TlsError, Who};
 
 /// Connections at once.

@@ -6,7 +6,7 @@ use carnet_trust::chain::VerifiedClient;
 use carnet_trust::identity::ClientName;
 use carnet_wire::status::ApiError;
 
-use crate::edge::{Holder, RequestId};
+use crate::share::{Holder, RequestId};
 
 /// A person or desk whose certificate was verified at the edge.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,10 +29,10 @@ use super::{fault, refusal, storage};
 use crate::audit::{Chain, Page, Stands};
 use crate::certificates::{self, Held};
 use crate::compare::{Compare, Comparer};
-use crate::edge::Holder;
-use crate::edge::readers::Meter;
 use crate::gateway::{Gateway, Relation};
 use crate::node::Node;
+use crate::share::Holder;
+use crate::share::readers::Meter;
 use crate::skip_files::SkipFile;
 use crate::timekeeper;
 

@@ -26,10 +26,10 @@ use super::query::{Freshness, Provable, RecordName, RecordsQuery};
 use super::records::{History, PAGE_BYTES_MAX, Page, Reading, Record};
 use super::views::View;
 use super::{At, no_genesis, refusal, storage};
-use crate::edge::Asker;
-use crate::edge::readers::Meter;
 use crate::ingress;
 use crate::node::Node;
+use crate::share::Asker;
+use crate::share::readers::Meter;
 use crate::verify::{Verifier, evidence_of, joined, subject_evidence};
 
 /// The registry of one node.

@@ -35,8 +35,8 @@ use super::records::{Reading, Record};
 use super::registry::{Covering, Patience};
 use super::{Caller, RegistryService};
 use crate::audit::Chain;
-use crate::edge::readers::Meter;
 use crate::house::House;
+use crate::share::readers::Meter;
 
 /// 86 with two makers, seven robots, three of them on their way to 44, and two recalls.
 fn world() -> Country {

@@ -43,9 +43,10 @@ use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
 use super::{ConnectionUse, PeerIdentity, PlaneTls, TlsError};
-use crate::edge::rates::{Rate, Rates, Seen};
 use crate::edge::seats::{NoSeat, Over, SeatLimits};
-use crate::edge::{AddressKey, EdgeCounters, Holder, Room, Seat, Turned};
+use crate::edge::{EdgeCounters, Room, Seat, Turned};
+use crate::share::rates::{Rate, Rates, Seen};
+use crate::share::{AddressKey, Holder};
 
 /// How long to wait after the operating system refused to accept, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

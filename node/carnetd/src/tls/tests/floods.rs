@@ -13,7 +13,7 @@ use carnet_domain::record::denied::{Certificate, DenyList, Refused, Revocation};
 use carnet_trust::facts::Facts;
 
 use super::*;
-use crate::edge::rates::Rate;
+use crate::share::rates::Rate;
 
 const HONEST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
 const FLOOD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);

@@ -4,9 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The header of an answer that holds it.
-pub const REQUEST_HEADER: &str = "carnet-request";
-
 /// Names requests: what was drawn for the process, and a count. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RequestIds(Arc<Inside>);
