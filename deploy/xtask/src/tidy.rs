@@ -50,7 +50,8 @@ const APPLIES: &[&str] = &[
 const BY_BINARY: &[&str] = &["::from_bytes(", "Decoder::new("];
 const LEVEL: &str = "// level: ";
 
-/// Where the bounds of what comes in stand, and who tries them beside the tests.
+/// Where the rules stand, where the bounds that replicas must agree on, and who tries these beside the tests.
+const RULES: &str = "proto/domain/src/";
 const LIMITS: &str = "proto/domain/src/limits.rs";
 const ATTACKS: &str = "jepsen-like-tests/hostile/src/";
 /// Where the bounds of the wire stand.
@@ -58,6 +59,14 @@ const WIRE_LIMITS: &str = "proto/wire/src/limits.rs";
 /// How the names of bounds end, before their unit.
 const BOUNDS: &[&str] = &["_MAX", "_MIN"];
 const UNITS: &[&str] = &["_BYTES", "_COUNT", "_MS", "_SECS"];
+/// Where a bound of the rules stands that is not in [`LIMITS`]: the decoder's own, on which the limits are built; of the map, how
+/// deep its pages can lie; and how much a seal reads at once, which changes no answer.
+const BOUNDS_APART: &[&str] = &[
+    "ARRAY_COUNT_MAX",
+    "CHANGES_READ_MAX",
+    "DEPTH_MAX",
+    "PAGE_DEPTH_MAX",
+];
 /// Bounds that the compiler holds others to, and nothing else has to.
 const PROVEN: &[&str] = &["ROBOT_BYTES_MAX", "MAIL_ITEM_BYTES_MAX"];
 
@@ -163,6 +172,8 @@ pub enum Fault {
     Untested(String),
     /// A limit that governs nothing: no line of what ships names it.
     Ungoverning(String),
+    /// A bound that replicas must agree on, and that stands among the rules.
+    Apart(String),
     /// A bound that is defined a second time, where it may come to have another value, or one name for two bounds; and where
     /// the first stands.
     Twice(String, String),
@@ -173,6 +184,7 @@ impl fmt::Display for Finding {
         write!(out, "{}:{}: ", self.path, self.line)?;
         match &self.fault {
             Fault::Untested(name) => write!(out, "`{name}`: no test and no attack names it"),
+            Fault::Apart(name) => write!(out, "`{name}`: a bound stands in {LIMITS}"),
             Fault::Ungoverning(name) => write!(out, "`{name}`: a limit that governs nothing"),
             Fault::Twice(name, first) => write!(
                 out,
@@ -214,7 +226,8 @@ pub fn check(tree: &[Text]) -> Vec<Finding> {
     let limits = untested_limits(tree)
         .into_iter()
         .chain(loose_limits(tree, &products))
-        .chain(bounds_twice(tree, &products));
+        .chain(bounds_twice(tree, &products))
+        .chain(bounds_apart(&products));
     each.chain(limits).collect()
 }
 
@@ -290,6 +303,26 @@ fn bounds_twice(tree: &[Text], products: &[(&Text, String)]) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Bounds of the rules that stand outside of the one file of them.
+fn bounds_apart(products: &[(&Text, String)]) -> Vec<Finding> {
+    let rules = products
+        .iter()
+        .filter(|(text, _)| text.path.starts_with(RULES) && text.path != LIMITS);
+    let constants = rules.flat_map(|(text, product)| {
+        let lines = product.lines().enumerate();
+        lines.filter_map(move |(at, line)| Some((text, at + 1, constant(line)?)))
+    });
+    let apart = constants
+        .filter(|(_, _, name)| bound(name).is_some() && !BOUNDS_APART.contains(name));
+    apart
+        .map(|(text, line, name)| Finding {
+            path: text.path.clone(),
+            line,
+            fault: Fault::Apart(name.to_owned()),
+        })
+        .collect()
 }
 
 /// Limits that govern nothing.

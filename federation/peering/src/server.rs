@@ -45,8 +45,7 @@ const BATCHES_READY_MAX: usize = 1;
 /// What checkpoint, consistency proof and an item in short take of a batch at most, in bytes.
 const HEAD_BYTES_MAX: usize = 80 * 1024;
 const _: () = assert!(
-    carnet_domain::log::checkpoint::NOTE_BYTES_MAX + 2 * 64 * 34 + FRAME_BYTES_MAX
-        <= HEAD_BYTES_MAX
+    carnet_domain::limits::NOTE_BYTES_MAX + 2 * 64 * 34 + FRAME_BYTES_MAX <= HEAD_BYTES_MAX
 );
 
 /// Who calls: the jurisdiction whose certificate the connection proved. The wiring of the port puts it into the

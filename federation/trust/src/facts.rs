@@ -4,9 +4,8 @@
 
 use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::record::denied::{
-    Bearer, Certificate, DenyList, Mark, Revocation, SERIAL_BYTES_MAX,
-};
+use carnet_domain::limits::CERTIFICATE_SERIAL_BYTES_MAX;
+use carnet_domain::record::denied::{Bearer, Certificate, DenyList, Mark, Revocation};
 use carnet_domain::rules::policy::Role;
 use rustls_pki_types::CertificateDer;
 use x509_parser::certification_request::X509CertificationRequest;
@@ -52,13 +51,15 @@ impl Marks {
         let number = parsed.raw_serial();
         let start = number.iter().position(|byte| *byte != 0);
         let number = start.and_then(|start| number.get(start..)).unwrap_or(&[]);
-        let serial = SERIAL_BYTES_MAX.checked_sub(number.len()).map(|zeros| {
-            let mut serial = [0; SERIAL_BYTES_MAX];
-            let (_, place) = serial.split_at_mut(zeros);
-            place.copy_from_slice(number);
-            let issuer = sha256(&[parsed.issuer().as_raw()]);
-            Mark::Serial { issuer, serial }
-        });
+        let serial = CERTIFICATE_SERIAL_BYTES_MAX
+            .checked_sub(number.len())
+            .map(|zeros| {
+                let mut serial = [0; CERTIFICATE_SERIAL_BYTES_MAX];
+                let (_, place) = serial.split_at_mut(zeros);
+                place.copy_from_slice(number);
+                let issuer = sha256(&[parsed.issuer().as_raw()]);
+                Mark::Serial { issuer, serial }
+            });
         let key = sha256(&[parsed.public_key().raw]);
         Self {
             serial,

@@ -20,14 +20,14 @@ use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::SecretKey;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::mail::{self, MailError};
+use carnet_domain::limits::ADVANCE_MAX;
 use carnet_domain::log::authority::{SignedHeader, item_root};
 use carnet_domain::log::checkpoint::{Checkpoint, Origin};
 use carnet_domain::log::leaf::{EntrySeed, leaf_bytes_hash};
 use carnet_domain::log::merkle::range_proof;
 use carnet_domain::machine;
 use carnet_domain::machine::entry::{
-    ADVANCE_MAX, Answer, Body, ClockReading, Entry, ItemAnswer, MailBatch, Request, SessionOpening,
-    Stamp,
+    Answer, Body, ClockReading, Entry, ItemAnswer, MailBatch, Request, SessionOpening, Stamp,
 };
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::offices::{Change, Profile, takes_two};

@@ -11,10 +11,9 @@ use bytes::Bytes;
 use carnet_consensus::{Clock as _, Handle, Role};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::limits::{CEILING_AHEAD, CLOCKS_AGREE};
 use carnet_domain::log::leaf::EntrySeed;
-use carnet_domain::machine::entry::{
-    Answer, Body, CEILING_AHEAD, CLOCKS_AGREE, ClockReading, Entry, ItemAnswer, Stamp,
-};
+use carnet_domain::machine::entry::{Answer, Body, ClockReading, Entry, ItemAnswer, Stamp};
 use carnet_domain::record::registry::Registry;
 use carnet_kit::Country;
 use carnet_store::records::Records;

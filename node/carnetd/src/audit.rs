@@ -18,7 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use carnet_consensus::Work;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::log::audit::{AUDIT_TEXT_BYTES_MAX, AuditHead, AuditWalk, next_line};
+use carnet_domain::limits::AUDIT_TEXT_BYTES_MAX;
+use carnet_domain::log::audit::{AuditHead, AuditWalk, next_line};
 use carnet_domain::rules::policy::Query;
 use carnet_wire::status::ApiError;
 use serde_json::json;

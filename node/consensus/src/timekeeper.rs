@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use carnet_domain::machine::entry::{CLOCKS_AGREE, ROUND_TRIP_MAX};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use openraft::async_runtime::WatchReceiver;
@@ -25,6 +24,7 @@ use crate::network::CallError;
 use crate::plane::Plane;
 use crate::settings::Settings;
 use crate::status::{Role, Status, status};
+use carnet_domain::limits::{CLOCKS_AGREE, ROUND_TRIP_MAX};
 
 /// One voter's clock, as seen from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,12 +4,13 @@
 //! A field of a canonical value states its bound in its schema (`canonical_struct!(Link { …, epoch: Epoch, … })`), so that
 //! bytes outside of it never become a value. What a schema leaves out has the bounds of every text and every list:
 //! [`TEXT_BYTES_MAX`] and [`LIST_COUNT_MAX`]. What a record gathers over time is bounded before it is written: by
-//! [`crate::record::event::Event::fits`] and by the lists' own rules in `decide`. Times are not here: a time may be any instant.
+//! [`crate::record::event::Event::fits`] and by the lists' own rules in `decide`. Of times only log time has a bound: any other may be any
+//! instant.
 
 use crate::bytes::country::is_country;
 use crate::bytes::encoding::{Canonical, DecodeError, DecodeFault, Decoder, Encoder};
 use crate::bytes::letters::forbidden;
-use crate::bytes::time::DurationMs;
+use crate::bytes::time::{DurationMs, TimeMs};
 
 /// The highest epoch that a record or a link can carry.
 pub const EPOCH_MAX: u64 = 1 << 32;
@@ -202,6 +203,66 @@ pub const ENTRY_LEAF_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 /// Leaves that wait for a seal, which reads them all in one entry.
 pub const UNSEALED_MAX: u64 = 1 << 20;
+
+/// The most bytes of the signed identity record of a robot, its passport.
+pub const PASSPORT_BYTES_MAX: usize = 32_768;
+/// The most certificates behind a passport.
+pub const PASSPORT_CHAIN_MAX: usize = 8;
+/// The most hashes in an inclusion proof: a tree of u64 leaves is at most this deep.
+pub const PROOF_COUNT_MAX: usize = 64;
+/// The most hashes in a consistency or range proof: one inclusion proof to either side.
+pub const RANGE_PROOF_COUNT_MAX: usize = 2 * PROOF_COUNT_MAX;
+/// The most bytes of the text of one record of the audit.
+pub const AUDIT_TEXT_BYTES_MAX: usize = 2_048;
+/// The most items under one signed header.
+pub const ITEM_COUNT_MAX: u32 = 10_000;
+/// The most bytes of a note.
+pub const NOTE_BYTES_MAX: usize = 65_536;
+/// The most signature lines of a note.
+pub const NOTE_SIGNATURE_COUNT_MAX: usize = 100;
+/// The most siblings in a proof of the map: one for each bit of a key.
+pub const MAP_PROOF_COUNT_MAX: usize = 256;
+/// The largest leaf in bytes: entry bundles have u16 length prefixes.
+pub const LEAF_BYTES_MAX: usize = 65_535;
+/// Two clocks agree that are at most this far apart.
+pub const CLOCKS_AGREE: DurationMs = DurationMs(2_000);
+/// A clock that was read over a longer round trip says nothing.
+pub const ROUND_TRIP_MAX: DurationMs = DurationMs(1_000);
+/// The most readings that move log time, and members that are named when the level is raised.
+pub const READINGS_MAX: usize = 64;
+/// Signatures that one order to skip may carry; more are refused before any is verified.
+pub const SKIP_SIGNATURES_MAX: usize = 16;
+/// How far the ceiling of stamps lies above the time that a quorum of clocks confirmed.
+pub const CEILING_AHEAD: DurationMs = DurationMs(10_000);
+/// The furthest that a quorum of clocks may move log time at once; further needs the roots.
+pub const ADVANCE_MAX: DurationMs = DurationMs(3_600_000);
+/// Log time never goes beyond: 1 January 2200. A later time is a fault, whoever states it.
+pub const LOG_TIME_MAX: TimeMs = TimeMs(7_258_118_400_000);
+/// Sessions that one certificate subject may have open.
+pub const SESSIONS_PER_SUBJECT_MAX: usize = 16;
+/// Answers that a session keeps; a lower request number is refused and never executed.
+pub const ANSWERS_PER_SESSION: u64 = 1_024;
+/// The longest that a release of ownership stands.
+pub const RELEASE_MAX: DurationMs = DurationMs::from_days(92);
+/// How long the first of two words of offices in somebody's place waits for the second.
+pub const PROPOSED_TIME: DurationMs = DurationMs::from_days(7);
+/// How long a proposal about keys of offices or certificates waits for the second admin.
+pub const PROPOSAL_TIME: DurationMs = DurationMs::from_days(7);
+/// The most bytes of the serial number of a certificate (RFC 5280 §4.1.2.2).
+pub const CERTIFICATE_SERIAL_BYTES_MAX: usize = 20;
+/// How long the deny-list keeps an entry after its certificate has expired, as long as there is room.
+pub const FORGOTTEN_AFTER: DurationMs = DurationMs::from_days(366);
+/// The epochs that a robot which is permitted to come still needs: its way back, or offers of ours that bring it home and come to
+/// nothing.
+pub const EPOCHS_TO_LEAVE: u64 = 16;
+/// How many steps of a robot's trail a link is compared with that contradicts it.
+pub const FORK_STEPS_MAX: usize = 16;
+/// The longest name of a person in a certificate.
+pub const CERTIFICATE_NAME_BYTES_MAX: usize = 48;
+/// Peers, and this registry: of what was shown to it of a robot that ended here it only claims the end.
+pub const CLAIMANTS_MAX: usize = PEERS_MAX + 1;
+/// The most jumps from a robot's newest leaf back to its first: a digit each.
+pub const JUMPS_MAX: usize = 13;
 
 const _: () = assert!(EPOCH_FOREIGN_MAX < EPOCH_MAX);
 const _: () = assert!(HOLDS_OF_PEER_MAX < HOLDS_MAX);

@@ -29,7 +29,9 @@ pub use time::is_about_time;
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::{Blob, Canonical};
 use crate::bytes::time::TimeMs;
-use crate::limits::{CLAIMS_OF_PEER_MAX, REFUSAL_BYTES_MAX, UNSEALED_MAX, next_own};
+use crate::limits::{
+    ANSWERS_PER_SESSION, CLAIMS_OF_PEER_MAX, REFUSAL_BYTES_MAX, UNSEALED_MAX, next_own,
+};
 use crate::log::authority::{
     Authority, Envelope, EnvelopeError, SignedHeader, VerifiedItems, verify_header_in_log,
 };
@@ -39,7 +41,7 @@ use crate::log::leaf::{
 };
 use crate::log::map::MapValue;
 use crate::log::stored::LeafRecord;
-use crate::machine::entry::{ANSWERS_PER_SESSION, Answer, Body, Entry, ItemAnswer, Request};
+use crate::machine::entry::{Answer, Body, Entry, ItemAnswer, Request};
 use crate::planted::{PANIC_MARK, Planted, Sound};
 use crate::record::event::{After, Effect, Event, slot, slots};
 use crate::record::ledger::{Ledger, LooseChain};

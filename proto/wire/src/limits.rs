@@ -5,8 +5,7 @@
 
 use std::time::Duration;
 
-use carnet_domain::limits::ENTRY_BYTES_MAX;
-use carnet_domain::log::authority::ITEM_COUNT_MAX;
+use carnet_domain::limits::{ENTRY_BYTES_MAX, ITEM_COUNT_MAX};
 
 /// The most items of one request.
 pub const ITEMS_MAX: u32 = ITEM_COUNT_MAX;

@@ -7,8 +7,9 @@ use carnet_client::{keys, wall_time};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::limits::CERTIFICATE_SERIAL_BYTES_MAX;
 use carnet_domain::record::denied::{
-    Bearer, Certificate, DenyList, Mark, Refused, Revocation, SERIAL_BYTES_MAX, Wanted,
+    Bearer, Certificate, DenyList, Mark, Refused, Revocation, Wanted,
 };
 use carnet_domain::rules::command::Command;
 use carnet_pki::{Host, Keys, NodeSpec};
@@ -612,7 +613,7 @@ fn mark(text: &str) -> Option<Mark> {
         return Some(Mark::Key { key });
     }
     let (issuer, number) = text.strip_prefix("serial/")?.split_once('/')?;
-    let mut serial = [0; SERIAL_BYTES_MAX];
+    let mut serial = [0; CERTIFICATE_SERIAL_BYTES_MAX];
     hex::decode_to_slice(number, &mut serial).ok()?;
     let issuer = Digest::parse(issuer).ok()?;
     Some(Mark::Serial { issuer, serial })
@@ -854,7 +855,7 @@ mod tests {
             format!(
                 "serial/{}/{}",
                 "cd".repeat(32),
-                "00".repeat(SERIAL_BYTES_MAX)
+                "00".repeat(CERTIFICATE_SERIAL_BYTES_MAX)
             ),
         ] {
             assert_eq!(mark(&text).expect("a mark").to_string(), text);

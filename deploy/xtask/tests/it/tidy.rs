@@ -298,6 +298,20 @@ fn a_limit_that_governs_nothing_or_stands_twice_is_reported() {
     assert_eq!(reported, expected);
 }
 
+#[test]
+fn a_bound_among_the_rules_is_reported() {
+    let bounded = "//! R.\npub(super) const NAMES_MAX: usize = 3;\nconst FANOUT: usize = 16;\nconst DEPTH_MAX: u32 = 24;\n\
+                   #[cfg(test)]\nmod tests {\n    const TRIED_MAX: usize = 3;\n}\n";
+    check_text(
+        "proto/domain/src/rules/names.rs",
+        bounded,
+        &[
+            "proto/domain/src/rules/names.rs:2: `NAMES_MAX`: a bound stands in proto/domain/src/limits.rs",
+        ],
+    );
+    check_text("federation/trust/src/names.rs", bounded, &[]);
+}
+
 /// Whatever the room, whoever may see it, and whatever unit stands behind it.
 #[test]
 fn a_bound_that_stands_twice_is_reported() {

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use carnet_domain::limits::MAIL_ITEM_BYTES_MAX;
-use carnet_domain::log::checkpoint::NOTE_BYTES_MAX;
+use carnet_domain::limits::{MAIL_ITEM_BYTES_MAX, NOTE_BYTES_MAX};
 use carnet_domain::machine::entry::{Body, ChainLeaf, ItemAnswer, MailItem};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::LogDoubt;

@@ -6,10 +6,10 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::limits::{Index, Lines, List};
-use carnet_domain::log::checkpoint::{NOTE_BYTES_MAX, Origin, VerifiedCheckpoint, open};
+use carnet_domain::limits::{Index, Lines, List, NOTE_BYTES_MAX, RANGE_PROOF_COUNT_MAX};
+use carnet_domain::log::checkpoint::{Origin, VerifiedCheckpoint, open};
 use carnet_domain::log::leaf::{Kind, Leaf, Subject, leaf_bytes_hash};
-use carnet_domain::log::merkle::{RANGE_PROOF_COUNT_MAX, verify_consistency, verify_inclusion};
+use carnet_domain::log::merkle::{verify_consistency, verify_inclusion};
 use carnet_domain::machine::entry::ProvenHead;
 
 use super::{EvidenceError, known_version};

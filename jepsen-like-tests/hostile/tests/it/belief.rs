@@ -9,7 +9,7 @@ use carnet_domain::custody::foreign::CustodyFork;
 use carnet_domain::custody::movement::EvidenceRef;
 use carnet_domain::custody::{Doubt, Link, Step};
 use carnet_domain::limits::{
-    CLAIMS_A_MINUTE_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, OFFERS_OF_PEER_MAX,
+    CLAIMS_A_MINUTE_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, EPOCHS_TO_LEAVE, OFFERS_OF_PEER_MAX,
 };
 use carnet_domain::log::checkpoint::{NoteLine, Origin};
 use carnet_domain::log::leaf::{Kind, Slots, Subject, SubjectType};
@@ -189,11 +189,11 @@ fn a_robot_without_epochs_to_leave_with_is_not_permitted() {
     a.must("customs", a.declare(1, transfer(1), &b.prefix));
     a.deliver(&mut b);
     let mut asked = robot(&b, &code);
-    asked.custody.epoch = EPOCH_FOREIGN_MAX - 15;
+    asked.custody.epoch = EPOCH_FOREIGN_MAX - EPOCHS_TO_LEAVE + 1;
     let Ok(()) = b.ledger.put_robot(asked);
     let detail = Detail::Full {
         what: Counted::Epochs,
-        max: EPOCH_FOREIGN_MAX - 16,
+        max: EPOCH_FOREIGN_MAX - EPOCHS_TO_LEAVE,
     };
     let permit = permit(&b, 1, Vec::new());
     refused(&mut b, "customs", permit, Reason::RecordFull, detail);

@@ -6,21 +6,21 @@ use carnet_domain::bytes::encoding::{
 };
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::{Link, Step};
-use carnet_domain::log::authority::{ITEM_COUNT_MAX, verify_header};
-use carnet_domain::log::checkpoint::{NOTE_BYTES_MAX, NOTE_SIGNATURE_COUNT_MAX, NoteError, peek};
-use carnet_domain::log::leaf::Kind;
-use carnet_domain::log::map::{MAP_PROOF_COUNT_MAX, MapEnd, MapProof, MapProofError};
-use carnet_domain::log::merkle::{PROOF_COUNT_MAX, RANGE_PROOF_COUNT_MAX};
-use carnet_domain::log::passport::{self, RECORD_BYTES_MAX, RecordError};
-use carnet_domain::machine::entry::{
-    ADVANCE_MAX, Body, CLOCKS_AGREE, ClockReading, ItemAnswer, ProvenHead, READINGS_MAX,
-    ROUND_TRIP_MAX, Request, SESSIONS_PER_SUBJECT_MAX,
+use carnet_domain::limits::{
+    ADVANCE_MAX, CLOCKS_AGREE, FORK_STEPS_MAX, ITEM_COUNT_MAX, MAP_PROOF_COUNT_MAX, NOTE_BYTES_MAX,
+    NOTE_SIGNATURE_COUNT_MAX, PASSPORT_BYTES_MAX, PROOF_COUNT_MAX, PROPOSED_TIME,
+    RANGE_PROOF_COUNT_MAX, READINGS_MAX, RELEASE_MAX, ROUND_TRIP_MAX, SESSIONS_PER_SUBJECT_MAX,
 };
+use carnet_domain::log::authority::verify_header;
+use carnet_domain::log::checkpoint::{NoteError, peek};
+use carnet_domain::log::leaf::Kind;
+use carnet_domain::log::map::{MapEnd, MapProof, MapProofError};
+use carnet_domain::log::passport::{self, RecordError};
+use carnet_domain::machine::entry::{Body, ClockReading, ItemAnswer, ProvenHead, Request};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{Asking, PartyName};
 use carnet_domain::rules::command::{Action, Command};
-use carnet_domain::rules::decide::{PROPOSED_TIME, RELEASE_MAX};
 use carnet_domain::rules::lifecycle::State;
 use carnet_domain::rules::policy::Role;
 use carnet_domain::rules::rejection::Reason;
@@ -101,7 +101,8 @@ fn the_first_of_two_words_waits_for_a_week_and_no_longer() {
 #[test]
 fn a_fork_is_looked_for_among_the_last_steps_and_no_further() {
     // Each round is three of them: an offer, our refusal, its cancel.
-    for (rounds, found) in [(1, true), (5, true), (6, false)] {
+    let most = (FORK_STEPS_MAX / 3) as u8;
+    for (rounds, found) in [(1, true), (most, true), (most + 1, false)] {
         let (mut a, mut b) = two();
         let register = b.register(1);
         b.must("maker", register);
@@ -308,7 +309,7 @@ fn a_note_and_a_record_are_read_up_to_their_bounds() {
         let read = passport::parse(&vec![0; length]);
         matches!(read, Err(RecordError::TooLong(_)))
     };
-    assert!(!too_long(RECORD_BYTES_MAX) && too_long(RECORD_BYTES_MAX + 1));
+    assert!(!too_long(PASSPORT_BYTES_MAX) && too_long(PASSPORT_BYTES_MAX + 1));
 }
 
 #[test]

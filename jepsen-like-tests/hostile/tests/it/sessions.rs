@@ -3,10 +3,9 @@
 use carnet_domain::bytes::encoding::{Blob, Canonical, Encoder};
 use carnet_domain::bytes::signature::SecretKey;
 use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::limits::{ANSWERS_PER_SESSION, LOG_TIME_MAX};
 use carnet_domain::log::authority::item_root;
-use carnet_domain::machine::entry::{
-    ANSWERS_PER_SESSION, Body, LOG_TIME_MAX, Request, SessionOpening,
-};
+use carnet_domain::machine::entry::{Body, Request, SessionOpening};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::rejection::{Detail, Reason};

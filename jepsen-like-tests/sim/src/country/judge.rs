@@ -12,10 +12,10 @@ use std::sync::atomic::Ordering;
 
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::limits::{CEILING_AHEAD, CLOCKS_AGREE};
 use carnet_domain::log::checkpoint::Checkpoint;
 use carnet_domain::log::leaf::leaf_bytes_hash;
 use carnet_domain::log::merkle::Frontier;
-use carnet_domain::machine::entry::{CEILING_AHEAD, CLOCKS_AGREE};
 use carnet_domain::record::registry::{Registry, Sealed};
 use carnet_store::memory::MemoryEngine;
 use carnet_store::records::Records;

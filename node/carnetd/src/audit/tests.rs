@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use carnet_domain::limits::AUDIT_TEXT_BYTES_MAX;
 use carnet_domain::log::audit::AuditBreak;
 
 use super::*;

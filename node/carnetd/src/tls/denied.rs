@@ -9,7 +9,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use carnet_domain::bytes::digest::Digest;
-use carnet_domain::record::denied::{Bearer, DenyList, Mark, SERIAL_BYTES_MAX};
+use carnet_domain::limits::CERTIFICATE_SERIAL_BYTES_MAX;
+use carnet_domain::record::denied::{Bearer, DenyList, Mark};
 use carnet_trust::chain::{ChainError, Fault, Whose};
 use carnet_trust::facts::Marks;
 
@@ -85,7 +86,7 @@ fn mark(word: &str) -> Option<Mark> {
         return Some(Mark::Key { key });
     }
     let (issuer, number) = word.strip_prefix("serial/")?.split_once('/')?;
-    let mut serial = [0; SERIAL_BYTES_MAX];
+    let mut serial = [0; CERTIFICATE_SERIAL_BYTES_MAX];
     hex::decode_to_slice(number, &mut serial).ok()?;
     let issuer = Digest::parse(issuer).ok()?;
     Some(Mark::Serial { issuer, serial })
@@ -102,7 +103,7 @@ mod tests {
         assert_eq!(none, BTreeSet::new());
         let path = directory.path().join(DENIED_FILE);
         let (key, issuer) = (Digest([7; 32]), Digest([8; 32]));
-        let serial = [9; SERIAL_BYTES_MAX];
+        let serial = [9; CERTIFICATE_SERIAL_BYTES_MAX];
         let marks = BTreeSet::from([Mark::Key { key }, Mark::Serial { issuer, serial }]);
         let mut text = String::from("# stolen\n\n");
         for mark in &marks {

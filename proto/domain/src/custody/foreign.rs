@@ -15,9 +15,9 @@ use crate::custody::follows::{follows, row};
 use crate::custody::movement::EvidenceRef;
 use crate::custody::{Chain, Doubt, Folded, Link, Phase, Step, Written, fold, follow};
 use crate::limits::{
-    EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, HOLDS_OF_PEER_MAX, Index, LATER_LEAVES_MAX,
-    Lines, MAIL_ITEM_BYTES_MAX, NOTE_KEPT_BYTES_MAX, OFFERS_OF_PEER_MAX, RECALL_BINDS_MAX,
-    RECALLS_OF_MODEL_MAX, next_epoch,
+    EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, FORK_STEPS_MAX, HOLDS_OF_PEER_MAX, Index,
+    LATER_LEAVES_MAX, Lines, MAIL_ITEM_BYTES_MAX, NOTE_KEPT_BYTES_MAX, OFFERS_OF_PEER_MAX,
+    RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX, next_epoch,
 };
 use crate::log::authority::Envelope;
 use crate::log::checkpoint::{NoteLine, Origin, open};
@@ -1591,9 +1591,6 @@ crate::canonical_struct!(CustodyFork {
     code,
     recorded: Index
 });
-
-/// How many steps of a robot's trail a link is compared with that contradicts it.
-const FORK_STEPS_MAX: usize = 16;
 
 /// Whether no registry writes both of two links of one robot: both offers of one epoch, both of cancel and depart in one
 /// epoch, or both of admit and return that name one departure. Side leaves never exclude another.

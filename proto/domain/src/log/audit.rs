@@ -10,9 +10,6 @@
 
 use crate::bytes::digest::{Digest, sha256};
 
-/// Bytes of the text of one record.
-pub const AUDIT_TEXT_BYTES_MAX: usize = 2_048;
-
 const TAG: &[u8] = b"carnet/audit/v1\0";
 
 /// A place in a chain: the record of this number has this hash.

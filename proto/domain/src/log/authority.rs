@@ -22,13 +22,13 @@ use crate::bytes::signature::{
 };
 use crate::bytes::time::TimeMs;
 use crate::bytes::together::Together;
-use crate::limits::{Index, List, ROOT_SIGNATURES_MAX, Sequence, UpTo};
+use crate::limits::{
+    ITEM_COUNT_MAX, Index, List, PROOF_COUNT_MAX, RANGE_PROOF_COUNT_MAX, ROOT_SIGNATURES_MAX,
+    Sequence, UpTo,
+};
 use crate::log::leaf::{Disclosure, Expansion, LeafSeed, leaf_bytes_hash};
-use crate::log::merkle::{PROOF_COUNT_MAX, ProofError, RANGE_PROOF_COUNT_MAX, verify_range};
+use crate::log::merkle::{ProofError, verify_range};
 use crate::{canonical_struct, canonical_variants};
-
-/// The most items under one signed header.
-pub const ITEM_COUNT_MAX: u32 = 10_000;
 
 /// What an actor signs: one header for all items of a request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -19,12 +19,9 @@ use crate::bytes::code::{CodeError, Prefix};
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::signature::{PublicKey, SecretKey, Signature, verify};
 use crate::canonical_struct;
-use crate::limits::{INDEX_MAX, Index, SEQUENCE_MAX, Sequence};
-
-/// The longest note in bytes.
-pub const NOTE_BYTES_MAX: usize = 65_536;
-/// The most signature lines of a note.
-pub const NOTE_SIGNATURE_COUNT_MAX: usize = 100;
+use crate::limits::{
+    INDEX_MAX, Index, NOTE_BYTES_MAX, NOTE_SIGNATURE_COUNT_MAX, SEQUENCE_MAX, Sequence,
+};
 
 /// C2SP algorithm byte of a plain Ed25519 note signature.
 const ALG_ED25519: u8 = 0x01;

@@ -2,7 +2,7 @@
 
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::{Canonical, DecodeError, Decoder, Encoder};
-use crate::limits::{Bound, Index, ListOf, Maybe, SEQUENCE_MAX, Sequence};
+use crate::limits::{Bound, Index, JUMPS_MAX, ListOf, Maybe, SEQUENCE_MAX, Sequence};
 
 /// The newest leaf of a subject in this log: what the next leaf names as `prev`, and what the map shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +36,6 @@ pub const fn jump_from(seq: u64) -> Option<u64> {
     }
 }
 
-/// The most jumps from a leaf to the first: a digit each.
-pub const JUMPS_MAX: usize = 13;
 const _: () = assert!(SEQUENCE_MAX.ilog2() as usize / 4 < JUMPS_MAX);
 
 /// Leaf indices of one subject: where a leaf jumps to, where that one jumps to, and so on down to the first leaf. Any

@@ -26,8 +26,6 @@ pub use crate::log::slots::{
 };
 pub use crate::log::subject::{Subject, SubjectType};
 
-/// The largest leaf in bytes: entry bundles have u16 length prefixes.
-pub const LEAF_BYTES_MAX: usize = 65_535;
 /// The version of leaves that carry no promise yet.
 pub const LEAF_VERSION: u8 = 0;
 /// What a leaf records.

@@ -12,11 +12,8 @@ use std::collections::BTreeMap;
 
 use crate::bytes::digest::{Digest, sha256, sha256_pair};
 use crate::bytes::encoding::{Canonical, DecodeError, Decoder, Encoder, tag};
-use crate::limits::{Index, Sequence};
+use crate::limits::{Index, MAP_PROOF_COUNT_MAX, Sequence};
 use crate::{canonical_enum, canonical_struct};
-
-/// The most siblings in a proof: one for each bit of a key.
-pub const MAP_PROOF_COUNT_MAX: usize = 256;
 
 /// Status of a robot in the map: the first that holds, in the order 5, 6, 3, 7, 4, 8, 9, 2, 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,12 +5,7 @@
 use crate::bytes::digest::{Digest, sha256, sha256_pair};
 use crate::bytes::encoding::{Canonical, DecodeError, Decoder, Encoder, tag};
 use crate::canonical_struct;
-use crate::limits::{Bound, Index};
-
-/// The most hashes in an inclusion proof: a tree of u64 leaves is at most this deep.
-pub const PROOF_COUNT_MAX: usize = 64;
-/// The most hashes in a consistency or range proof: one inclusion proof to either side.
-pub const RANGE_PROOF_COUNT_MAX: usize = 2 * PROOF_COUNT_MAX;
+use crate::limits::{Bound, Index, RANGE_PROOF_COUNT_MAX};
 
 /// `SHA-256(0x00 ‖ bytes)`.
 pub fn leaf_hash(bytes: &[u8]) -> Digest {

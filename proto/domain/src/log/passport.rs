@@ -19,13 +19,10 @@ use crate::bytes::encoding::{Canonical, DecodeError, tag};
 use crate::bytes::signature::{BadSignature, PublicKey, SecretKey, Signature, verify};
 use crate::bytes::time::TimeMs;
 use crate::canonical_struct;
+use crate::limits::{PASSPORT_BYTES_MAX, PASSPORT_CHAIN_MAX};
 
 /// The version of identity records.
 pub const RECORD_VERSION: u8 = 1;
-/// The largest signed record in bytes.
-pub const RECORD_BYTES_MAX: usize = 32_768;
-/// The most certificates in a chain.
-pub const PASSPORT_CHAIN_MAX: usize = 8;
 
 /// What a registry says about a robot for good.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +60,7 @@ canonical_struct!(IdentityRecord {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     /// Longer than allowed.
-    #[error("{0} bytes, a signed record has at most {RECORD_BYTES_MAX}")]
+    #[error("{0} bytes, a signed record has at most {PASSPORT_BYTES_MAX}")]
     TooLong(usize),
     /// Not a COSE_Sign1 of the one form.
     #[error("not a COSE_Sign1 in the one form of a signed record")]
@@ -135,7 +132,7 @@ pub struct ParsedRecord {
 /// # Errors
 /// When the bytes are not the one form of a signed record.
 pub fn parse(bytes: &[u8]) -> Result<ParsedRecord, RecordError> {
-    if bytes.len() > RECORD_BYTES_MAX {
+    if bytes.len() > PASSPORT_BYTES_MAX {
         return Err(RecordError::TooLong(bytes.len()));
     }
     let sign1 = CoseSign1::from_tagged_slice(bytes).map_err(|_| RecordError::Form)?;

@@ -9,30 +9,18 @@ use crate::bytes::digest::Digest;
 use crate::bytes::encoding::{Blob, Canonical, DecodeError, Decoder, Encoder, tag};
 use crate::bytes::level::Level;
 use crate::bytes::signature::{KeyId, Signature};
-use crate::bytes::time::{DurationMs, TimeMs};
+use crate::bytes::time::TimeMs;
 use crate::limits::{
-    CHAIN_MAX, Index, LATER_LEAVES_MAX, Lines, List, MAIL_ITEM_BYTES_MAX, MAIL_ITEMS_MAX, Maybe,
+    CHAIN_MAX, ITEM_COUNT_MAX, Index, LATER_LEAVES_MAX, Lines, List, MAIL_ITEM_BYTES_MAX,
+    MAIL_ITEMS_MAX, Maybe, NOTE_BYTES_MAX, PROOF_COUNT_MAX, RANGE_PROOF_COUNT_MAX, READINGS_MAX,
     Sequence, UpTo,
 };
-use crate::log::authority::ITEM_COUNT_MAX;
-use crate::log::checkpoint::NOTE_BYTES_MAX;
 use crate::log::leaf::{Disclosure, EntrySeed, leaf_bytes_hash};
 use crate::log::map::{MapProof, MapValue};
-use crate::log::merkle::{PROOF_COUNT_MAX, RANGE_PROOF_COUNT_MAX};
-pub use crate::machine::reading::{CLOCKS_AGREE, ClockReading, READINGS_MAX, ROUND_TRIP_MAX};
+pub use crate::machine::reading::ClockReading;
 use crate::record::peer::{LogDoubt, Signed};
 use crate::rules::rejection::Rejection;
 
-/// How far the ceiling of stamps lies above the time that a quorum of clocks confirmed.
-pub const CEILING_AHEAD: DurationMs = DurationMs(10_000);
-/// The furthest that a quorum of clocks may move log time at once; further needs the roots.
-pub const ADVANCE_MAX: DurationMs = DurationMs(3_600_000);
-/// Log time never goes beyond: 1 January 2200. A later time is a fault, whoever states it.
-pub const LOG_TIME_MAX: TimeMs = TimeMs(7_258_118_400_000);
-/// Sessions that one certificate subject may have open.
-pub const SESSIONS_PER_SUBJECT_MAX: usize = 16;
-/// Answers that a session keeps; a lower request number is refused and never executed.
-pub const ANSWERS_PER_SESSION: u64 = 1_024;
 const _: () = assert!(ITEM_COUNT_MAX as u64 <= crate::bytes::encoding::ARRAY_COUNT_MAX);
 
 /// Who votes in the Raft cluster: one set of node ids, or both sets while a change of members is under way.

@@ -16,12 +16,10 @@ use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::{Blob, Canonical, DecodeError, tag};
 use crate::bytes::level::Level;
 use crate::bytes::signature::SecretKey;
+use crate::limits::SKIP_SIGNATURES_MAX;
 use crate::log::leaf::EntrySeed;
 use crate::record::peer::{RootSignature, Signed, threshold_signed};
 use crate::record::registry::Registry;
-
-/// Signatures that one order may carry; more are refused before any is verified.
-pub const SIGNATURES_MAX: usize = 16;
 
 /// What the roots sign: which entry of which log is to be skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,8 +87,8 @@ pub enum SkipError {
         /// Whose this is.
         own: [u8; 16],
     },
-    /// Over [`SIGNATURES_MAX`].
-    #[error("{0} signatures, allowed are {SIGNATURES_MAX}")]
+    /// Over [`SKIP_SIGNATURES_MAX`].
+    #[error("{0} signatures, allowed are {SKIP_SIGNATURES_MAX}")]
     TooManySignatures(usize),
     /// Fewer good signatures of different roots than the threshold.
     #[error("not signed by {threshold} of the {roots} roots")]
@@ -147,7 +145,7 @@ pub fn judge(signed: &Signed, registry: Option<&Registry>) -> Result<RootsOrder,
             own: registry.cluster,
         });
     }
-    if signed.signatures.len() > SIGNATURES_MAX {
+    if signed.signatures.len() > SKIP_SIGNATURES_MAX {
         return Err(SkipError::TooManySignatures(signed.signatures.len()));
     }
     let message = signing_bytes(&signed.bytes.0);

@@ -1,13 +1,7 @@
 //! What a voter's clock read, and when two clocks agree.
 
 use crate::bytes::time::{DurationMs, TimeMs};
-
-/// Two clocks agree that are at most this far apart.
-pub const CLOCKS_AGREE: DurationMs = DurationMs(2_000);
-/// A clock that was read over a longer round trip says nothing.
-pub const ROUND_TRIP_MAX: DurationMs = DurationMs(1_000);
-/// Readings of one [`Body::AdvanceTime`](super::entry::Body::AdvanceTime), members of one [`Body::RaiseLevel`](super::entry::Body::RaiseLevel).
-pub const READINGS_MAX: usize = 64;
+use crate::limits::{CLOCKS_AGREE, ROUND_TRIP_MAX};
 
 /// What one voter's clock read, as of the moment that an [`Body::AdvanceTime`](super::entry::Body::AdvanceTime) names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

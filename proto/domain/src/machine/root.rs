@@ -11,13 +11,13 @@ use crate::bytes::encoding::Canonical;
 use crate::bytes::level::Level;
 use crate::bytes::time::TimeMs;
 use crate::limits::{
-    AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, PEERS_MAX, ROOT_CHANGES_MAX,
-    ROOTS_REPLACED_MAX, SUPERVISORS_MAX,
+    ADVANCE_MAX, AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, LOG_TIME_MAX,
+    PEERS_MAX, ROOT_CHANGES_MAX, ROOTS_REPLACED_MAX, SUPERVISORS_MAX,
 };
 use crate::log::authority::Envelope;
 use crate::log::leaf::{Kind, Subject};
 use crate::log::merkle::Frontier;
-use crate::machine::entry::{ADVANCE_MAX, Answer, Body, Entry, ItemAnswer, LOG_TIME_MAX};
+use crate::machine::entry::{Answer, Body, Entry, ItemAnswer};
 use crate::planted::{Planted, Sound};
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;

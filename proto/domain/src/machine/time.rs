@@ -10,10 +10,9 @@ use super::{Run, refused};
 use crate::bytes::encoding::Canonical;
 use crate::bytes::level::Level;
 use crate::bytes::time::TimeMs;
+use crate::limits::{ADVANCE_MAX, CEILING_AHEAD, LOG_TIME_MAX, READINGS_MAX};
 use crate::log::leaf::Kind;
-use crate::machine::entry::{
-    ADVANCE_MAX, Body, CEILING_AHEAD, ClockReading, ItemAnswer, LOG_TIME_MAX, READINGS_MAX,
-};
+use crate::machine::entry::{Body, ClockReading, ItemAnswer};
 use crate::planted::Planted;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;

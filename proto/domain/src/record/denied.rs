@@ -9,16 +9,12 @@ use std::fmt;
 use crate::bytes::code::Prefix;
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::Canonical;
-use crate::bytes::time::{DurationMs, TimeMs};
-use crate::limits::{List, Name, PROPOSALS_MAX, REVOKED_MAX};
+use crate::bytes::time::TimeMs;
+use crate::limits::{
+    CERTIFICATE_SERIAL_BYTES_MAX, FORGOTTEN_AFTER, List, Name, PROPOSALS_MAX, REVOKED_MAX,
+};
 use crate::record::Actor;
 use crate::record::offices::makes_way;
-
-/// The most bytes of a serial number (RFC 5280 §4.1.2.2).
-pub const SERIAL_BYTES_MAX: usize = 20;
-
-/// How long an entry is kept after its certificate has expired, as long as there is room.
-pub const FORGOTTEN_AFTER: DurationMs = DurationMs::from_days(366);
 
 /// By what a certificate is known again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +24,7 @@ pub enum Mark {
         /// SHA-256 of the issuer's distinguished name, DER.
         issuer: Digest,
         /// The number, big-endian, from the left filled up with zeros.
-        serial: [u8; SERIAL_BYTES_MAX],
+        serial: [u8; CERTIFICATE_SERIAL_BYTES_MAX],
     },
     /// By its key: every certificate of that key.
     Key {

@@ -5,8 +5,9 @@ use crate::bytes::digest::Digest;
 use crate::bytes::level::Level;
 use crate::bytes::signature::PublicKey;
 use crate::bytes::time::{DurationMs, TimeMs};
-use crate::limits::{BUNDLE_LIST_MAX, Index, Lines, List, ListOf, ROOT_CHANGES_MAX, Sequence};
-use crate::log::checkpoint::NOTE_BYTES_MAX;
+use crate::limits::{
+    BUNDLE_LIST_MAX, Index, Lines, List, ListOf, NOTE_BYTES_MAX, ROOT_CHANGES_MAX, Sequence,
+};
 use crate::log::head::Head;
 use crate::log::merkle::Frontier;
 use crate::record::offices::Offices;

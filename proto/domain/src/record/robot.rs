@@ -9,8 +9,8 @@ use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::custody::{Chain, Phase};
 use crate::limits::{
-    AI_MODELS_MAX, DECLARATION_AGAIN, DECLARATION_TIME, DECLARATIONS_MAX, FIRST_WORDS_MAX,
-    FORMER_PARTS_MAX, HOLDS_MAX, IDENTITY_PARTS_MAX, List, PARTS_MAX, PEERS_MAX,
+    AI_MODELS_MAX, CLAIMANTS_MAX, DECLARATION_AGAIN, DECLARATION_TIME, DECLARATIONS_MAX,
+    FIRST_WORDS_MAX, FORMER_PARTS_MAX, HOLDS_MAX, IDENTITY_PARTS_MAX, List, PARTS_MAX,
     RECALLS_OF_ROBOT_MAX, SEQUENCE_MAX, Sequence,
 };
 use crate::log::head::Head;
@@ -616,6 +616,3 @@ impl Ends {
         self.proven.as_ref().or(self.said.as_ref())
     }
 }
-
-/// Peers, and this registry: of what was shown to it of a robot that ended here it only claims the end.
-const CLAIMANTS_MAX: usize = PEERS_MAX + 1;

@@ -4,8 +4,7 @@ use super::Holder;
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Blob;
 use crate::bytes::time::TimeMs;
-use crate::limits::{List, Sequence};
-use crate::log::authority::ITEM_COUNT_MAX;
+use crate::limits::{ITEM_COUNT_MAX, List, Sequence};
 use crate::rules::rejection::Rejection;
 
 /// A client's session.

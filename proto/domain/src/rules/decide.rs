@@ -14,7 +14,7 @@ use crate::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
-use crate::limits::{MODELS_OF_ENTERPRISE_MAX, SUCCESSIONS_MAX};
+use crate::limits::{MODELS_OF_ENTERPRISE_MAX, PROPOSED_TIME, SUCCESSIONS_MAX};
 use crate::log::leaf::Kind;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
@@ -34,11 +34,9 @@ use crate::rules::rejection::{Detail, Listed, Ranged, Reason, Rejection};
 
 pub(crate) use border::{Held, bound_elsewhere, cancel_after_refusal, held, step_event};
 pub use owed::blocked_by_recall;
-pub use ownership::{PROPOSED_TIME, RELEASE_MAX};
 use recall::Stated;
 pub(crate) use recall::touched;
 use signers::NewSigner;
-pub use signers::PROPOSAL_TIME;
 pub(crate) use signers::enrolled;
 
 /// Why there are no events: a lawful "no", or the medium failed.

@@ -49,7 +49,7 @@ proptest! {
         one_form(&EntrySeed(seed));
         one_form(&leaf.t_ms);
         one_form(&DurationMs(t));
-        prop_assert!(leaf.to_bytes().len() <= carnet_domain::log::leaf::LEAF_BYTES_MAX);
+        prop_assert!(leaf.to_bytes().len() <= carnet_domain::limits::LEAF_BYTES_MAX);
     }
 
     #[test]

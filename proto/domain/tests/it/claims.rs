@@ -2,11 +2,12 @@
 
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::custody::Chain;
-use carnet_domain::limits::CLAIMS_OF_PEER_MAX;
+use carnet_domain::limits::{CLAIMANTS_MAX, CLAIMS_OF_PEER_MAX};
 use carnet_domain::log::leaf::Subject;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::{BodyName, IdentifierScheme, Maker, Robot};
+use carnet_domain::record::{BodyName, Ends, IdentifierScheme, Maker, Robot};
 use carnet_domain::rules::command::{Command, Registration};
 use carnet_domain::rules::lifecycle::State;
 use carnet_kit::{Country, befriend, text};
@@ -38,6 +39,18 @@ fn deliver(from: &mut Country, to: &mut Country) {
 
 fn of_third(serial: u32) -> Code {
     Code::parse(&format!("33000110000200000{serial:012}")).expect("a code")
+}
+
+/// Every peer may claim an end, and this registry of a robot that was shown to it.
+#[test]
+fn an_end_is_claimed_by_every_peer_at_most() {
+    let by = |count: usize| Ends {
+        claimed_by: vec![prefix("33"); count],
+        ..Ends::default()
+    };
+    let most = by(CLAIMANTS_MAX);
+    assert_eq!(Ends::from_bytes(&most.to_bytes()), Ok(most));
+    assert!(Ends::from_bytes(&by(CLAIMANTS_MAX + 1).to_bytes()).is_err());
 }
 
 fn claimed(x: &Country, identity: &Digest) -> bool {

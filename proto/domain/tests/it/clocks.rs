@@ -2,11 +2,10 @@
 
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::limits::{CEILING_AHEAD, LOG_TIME_MAX, READINGS_MAX};
 use carnet_domain::log::leaf::{EntrySeed, Kind, Leaf};
 use carnet_domain::machine;
-use carnet_domain::machine::entry::{
-    Body, CEILING_AHEAD, ClockReading, Entry, ItemAnswer, LOG_TIME_MAX, READINGS_MAX, Stamp, Voters,
-};
+use carnet_domain::machine::entry::{Body, ClockReading, Entry, ItemAnswer, Stamp, Voters};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Statement, TimeChange};
 use carnet_domain::rules::rejection::Reason;

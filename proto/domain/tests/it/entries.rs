@@ -3,10 +3,11 @@
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::limits::ANSWERS_PER_SESSION;
 use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::log::checkpoint::{Checkpoint, Origin};
 use carnet_domain::log::leaf::Leaf;
-use carnet_domain::machine::entry::{ANSWERS_PER_SESSION, Body, Request, SessionOpening};
+use carnet_domain::machine::entry::{Body, Request, SessionOpening};
 use carnet_domain::machine::{Contradiction, contradiction, whole_envelope};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::rules::command::{Action, Command};

@@ -5,7 +5,7 @@ use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::{Link, Step};
-use carnet_domain::limits::COMMAND_BYTES_MAX;
+use carnet_domain::limits::{ADVANCE_MAX, COMMAND_BYTES_MAX, LOG_TIME_MAX};
 use carnet_domain::limits::{
     AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, BUNDLE_LIST_MAX, CHAIN_MAX,
     CLAUSES_MAX, CONDITIONS_MAX, DOCUMENTS_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX,
@@ -18,8 +18,7 @@ use carnet_domain::log::leaf::{Kind, Leaf, Slots, Subject, SubjectType};
 use carnet_domain::log::map::RobotStatus;
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::entry::{
-    ADVANCE_MAX, Body, ChainLeaf, ItemAnswer, LOG_TIME_MAX, MailBatch, MailItem, ProvenHead,
-    Request,
+    Body, ChainLeaf, ItemAnswer, MailBatch, MailItem, ProvenHead, Request,
 };
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;

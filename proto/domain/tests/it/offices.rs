@@ -2,6 +2,7 @@
 
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::limits::PROPOSAL_TIME;
 use carnet_domain::log::leaf::{Subject, SubjectType};
 use carnet_domain::log::map::{MapEnd, MapValue, prove};
 use carnet_domain::machine::entry::Body;
@@ -11,7 +12,6 @@ use carnet_domain::record::offices::{Change, Profile};
 use carnet_domain::record::peer::{Genesis, OfficeOrder, Statement};
 use carnet_domain::record::reader::Whole;
 use carnet_domain::rules::command::Command;
-use carnet_domain::rules::decide::PROPOSAL_TIME;
 use carnet_domain::rules::policy::Role;
 use carnet_kit::{Country, text};
 

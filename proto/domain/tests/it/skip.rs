@@ -4,11 +4,12 @@ use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::limits::SKIP_SIGNATURES_MAX;
 use carnet_domain::log::authority::Envelope;
 use carnet_domain::log::leaf::{Kind, Leaf, Subject};
 use carnet_domain::machine;
 use carnet_domain::machine::entry::Body;
-use carnet_domain::machine::order::{SIGNATURES_MAX, Skip, entry_digest, judge};
+use carnet_domain::machine::order::{Skip, entry_digest, judge};
 use carnet_domain::record::AgreementRef;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
@@ -166,7 +167,7 @@ fn an_order_that_is_not_this_registrys_is_refused() {
     refused(&country, &swapped, unsigned);
     refused(
         &country,
-        &signed_by(&country, &skip, &["root-0"; SIGNATURES_MAX + 1]),
+        &signed_by(&country, &skip, &["root-0"; SKIP_SIGNATURES_MAX + 1]),
         "17 signatures, allowed are 16",
     );
     let error = judge(&signed_by(&country, &skip, &both), None).expect_err("no roots");

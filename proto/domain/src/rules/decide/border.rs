@@ -10,7 +10,7 @@ use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
 use crate::custody::admission::{Passage, admitted, approved, detained};
 use crate::custody::{Act, Chain, Link, Phase, Step, propose};
-use crate::limits::{EPOCH_FOREIGN_MAX, OFFER_MAX, OFFERS_OF_PEER_MAX};
+use crate::limits::{EPOCH_FOREIGN_MAX, EPOCHS_TO_LEAVE, OFFER_MAX, OFFERS_OF_PEER_MAX};
 use crate::log::head::Head;
 use crate::log::leaf::{Kind, Subject};
 use crate::record::event::{After, Effect, Event, LinkWritten, Yielded};
@@ -70,10 +70,6 @@ fn the_transfer<L: Ledger>(ledger: &L, id: &TransferId) -> Result<Transfer, Stop
         None => no(Reason::TransferUnknown, Detail::Transfer { transfer: *id }),
     }
 }
-
-/// The epochs that a robot which is permitted to come still needs: its way back, or offers of ours that bring it home and come to
-/// nothing.
-const EPOCHS_TO_LEAVE: u64 = 16;
 
 /// A peer that new offers and permits may concern.
 fn open_peer<L: Ledger>(

@@ -5,10 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::signers::PROPOSAL_TIME;
 use super::{Context, Decided, OrFault, Stop, no};
 use crate::bytes::time::TimeMs;
-use crate::limits::{REVOKED_BY_ONE_MAX, REVOKED_MAX};
+use crate::limits::{CERTIFICATE_NAME_BYTES_MAX, PROPOSAL_TIME, REVOKED_BY_ONE_MAX, REVOKED_MAX};
 use crate::log::leaf::Kind;
 use crate::record::Actor;
 use crate::record::denied::{
@@ -99,9 +98,6 @@ pub(super) fn unrevoke<L: Ledger>(
         }
     }
 }
-
-/// The longest name of a person in a certificate.
-const CERTIFICATE_NAME_BYTES_MAX: usize = 48;
 
 /// Which of two words this is, where it takes two.
 enum Words {

@@ -9,8 +9,8 @@
 use super::{Context, OrFault, Stop, no};
 use crate::bytes::code::Code;
 use crate::bytes::digest::Digest;
-use crate::bytes::time::{DurationMs, TimeMs};
-use crate::limits::FIRST_WORDS_MAX;
+use crate::bytes::time::TimeMs;
+use crate::limits::{FIRST_WORDS_MAX, PROPOSED_TIME, RELEASE_MAX};
 use crate::record::ledger::Ledger;
 use crate::record::{
     Actor, Asking, Desk, FirstWord, Holder, OwnershipEnd, Party, PartyName, Pending, Release,
@@ -21,9 +21,6 @@ use crate::rules::lifecycle::{ActionKind, State};
 use crate::rules::parties::{are_two, stands_for};
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Reason};
-
-/// The longest that a release stands.
-pub const RELEASE_MAX: DurationMs = DurationMs::from_days(92);
 
 /// What a release states.
 pub(super) struct Offered<'a> {
@@ -43,9 +40,6 @@ pub(super) fn no_request<F>(robot: &Robot, now: TimeMs) -> Result<(), Stop<F>> {
         _ => Ok(()),
     }
 }
-
-/// How long the first of two words in somebody's place waits for the second.
-pub const PROPOSED_TIME: DurationMs = DurationMs::from_days(7);
 
 /// Whether an office's act in somebody's place has its second word, as [`agreed`] says.
 pub(super) fn second_word<L: Ledger>(

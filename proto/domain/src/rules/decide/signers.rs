@@ -10,8 +10,8 @@
 
 use super::{Context, Decided, OrFault, Stop, no, standing};
 use crate::bytes::signature::{PublicKey, Signature};
-use crate::bytes::time::{DurationMs, TimeMs};
-use crate::limits::SUPERVISORS_MAX;
+use crate::bytes::time::TimeMs;
+use crate::limits::{PROPOSAL_TIME, SUPERVISORS_MAX};
 use crate::log::leaf::Kind;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
@@ -22,9 +22,6 @@ use crate::rules::command::Command;
 use crate::rules::parties::are_two;
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Counted, Detail, Reason};
-
-/// How long a proposal waits for the second admin.
-pub const PROPOSAL_TIME: DurationMs = DurationMs::from_days(7);
 
 /// A key as a command enrols it.
 pub(super) struct NewSigner<'a> {

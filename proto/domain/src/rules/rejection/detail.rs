@@ -12,8 +12,8 @@ use crate::bytes::level::Level;
 use crate::bytes::signature::KeyId;
 use crate::bytes::time::TimeMs;
 use crate::custody::chain::{Doubt, Step, Whereabouts};
-use crate::limits::{List, ROLES_MAX};
-use crate::machine::reading::{ClockReading, READINGS_MAX};
+use crate::limits::{List, READINGS_MAX, ROLES_MAX};
+use crate::machine::reading::ClockReading;
 use crate::record::denied::Certificate;
 use crate::record::{
     AgreementRef, ApprovalStatus, EnterpriseStatus, Holder, PartType, RecallId, Setter, Severity,
