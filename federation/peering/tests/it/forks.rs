@@ -34,6 +34,15 @@ fn split(before: u32) -> Split {
     }
 }
 
+/// Behind the endpoint stands another log from now on; it is asked twice.
+async fn now_shows(lines: &Lines, other: &std::sync::Arc<World>, b: &World, running: &mut Running) {
+    lines.break_all(ENDPOINT);
+    lines.serve(ENDPOINT, other, Some(b.prefix()));
+    running.paused().await;
+    running.go_on();
+    running.paused().await;
+}
+
 fn register(world: &World, serial: u32) {
     let mut country = world.country.lock().unwrap();
     let command = country.register(serial);
@@ -57,11 +66,7 @@ async fn another_root_of_a_size_that_was_applied_quarantines_the_peer() {
     until("applied", || b.known(prefix).cursor == 1).await;
     assert_eq!(*one.published.borrow(), *other.published.borrow());
 
-    lines.break_all(ENDPOINT);
-    lines.serve(ENDPOINT, &other, Some(b.prefix()));
-    running.paused().await;
-    running.go_on();
-    running.paused().await;
+    now_shows(&lines, &other, &b, &mut running).await;
     assert!(running.last_error(prefix).starts_with("the log forked"));
     assert!(b.known(prefix).quarantined);
     assert_eq!(b.known(prefix).cursor, 1);
@@ -100,11 +105,7 @@ async fn two_heads_without_items_are_evidence_too() {
     let seen = b.known(prefix).size_seen;
     assert!(seen < size);
 
-    lines.break_all(ENDPOINT);
-    lines.serve(ENDPOINT, &other, Some(b.prefix()));
-    running.paused().await;
-    running.go_on();
-    running.paused().await;
+    now_shows(&lines, &other, &b, &mut running).await;
     let text = running.last_error(prefix);
     assert!(text.starts_with("the log forked"), "{text}");
     assert!(b.known(prefix).quarantined);
@@ -127,11 +128,7 @@ async fn a_longer_log_that_does_not_extend_what_was_applied_is_not_proposed() {
 
     other.offer(2..6, b.prefix());
     other.publish();
-    lines.break_all(ENDPOINT);
-    lines.serve(ENDPOINT, &other, Some(b.prefix()));
-    running.paused().await;
-    running.go_on();
-    running.paused().await;
+    now_shows(&lines, &other, &b, &mut running).await;
     let text = running.last_error(prefix);
     assert!(text.contains("does not extend"), "{text}");
     assert_eq!((b.proposals(), b.known(prefix).cursor), (proposals, 1));
@@ -151,11 +148,7 @@ async fn a_log_that_was_rolled_back_is_refused_by_itself_and_shown() {
     let mut running = Running::follow(&b, &lines);
     let prefix = one.prefix();
     until("applied", || b.known(prefix).cursor == 1).await;
-    lines.break_all(ENDPOINT);
-    lines.serve(ENDPOINT, &other, Some(b.prefix()));
-    running.paused().await;
-    running.go_on();
-    running.paused().await;
+    now_shows(&lines, &other, &b, &mut running).await;
     let text = running.last_error(prefix);
     assert!(
         text.contains("leaves are known, this node has published"),

@@ -1,5 +1,6 @@
 //! Forks of a robot's custody have an exit: the roots here say which of two leaves counts, and nobody else.
 
+use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::custody::movement::EvidenceRef;
@@ -7,7 +8,7 @@ use carnet_domain::custody::{Link, Phase, Step};
 use carnet_domain::limits::{
     MAIL_BYTES_A_MINUTE_MAX, MAIL_ITEMS_A_MINUTE_MAX, PARKED_OF_ROBOT_MAX, SETTLED_OF_PEER_MAX,
 };
-use carnet_domain::log::leaf::{Kind, leaf_bytes_hash};
+use carnet_domain::log::leaf::{Kind, Slots, leaf_bytes_hash};
 use carnet_domain::machine::entry::{Body, ItemAnswer, MailItem};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
@@ -343,32 +344,64 @@ fn what_changes_nothing_is_counted_too() {
     assert_eq!(rejection.detail, Detail::InAMinute { peer, what, max });
 }
 
+/// A robot of ours at 86, which offers it home, and in the same epoch once more.
+struct Forked {
+    /// 86, where it is.
+    a: Country,
+    /// Whose robot it is, and who has the evidence.
+    b: Country,
+    code: Code,
+    /// Of the second offer.
+    slots: Slots,
+    epoch: u64,
+    open: OpenFork,
+}
+
+/// The second offer is to `to`; to its home, if that is none.
+fn forked_on_its_way_home(to: Option<Prefix>) -> Forked {
+    let (mut a, mut b) = two();
+    b.must("maker", b.register(1));
+    let code = b.code(1);
+    export(&mut b, &mut a, code, 1);
+    let home = offer(&a, &b, code, 2);
+    a.must("customs", home);
+    let mut slots = last_said(&a, &b.prefix);
+    a.deliver(&mut b);
+    let first = transfer_of(&b, 2).evidence.expect("the offer").link;
+    let first = first.expect("a link");
+    let (epoch, prev) = (first.epoch, first.prev);
+    let to = to.unwrap_or(b.prefix);
+    let again = link(Step::Offer, 3, epoch, &a.prefix, &to, prev);
+    slots.set(slot::CUSTODY, &again);
+    slots.set(slot::EVENT, &offer(&a, &b, code, 3));
+    say(&mut a, Kind::Custody, &code, slots.clone(), &b.prefix);
+    assert_eq!(hear(&mut a, &mut b), [Kind::ForkEvidence]);
+    let open = fork(&b, &a);
+    Forked {
+        a,
+        b,
+        code,
+        slots,
+        epoch,
+        open,
+    }
+}
+
 /// A step that is another country's to write is nobody's word in the log of the one that forked: behind the fork it waits nowhere, so that
 /// no full place has it followed, and a settlement goes on by none of it.
 #[test]
 fn behind_a_fork_nobody_signs_for_others() {
     for third in [false, true] {
-        let (mut a, mut b) = two();
-        b.must("maker", b.register(1));
-        let code = b.code(1);
-        export(&mut b, &mut a, code, 1);
-        let home = offer(&a, &b, code, 2);
-        a.must("customs", home);
-        let mut slots = last_said(&a, &b.prefix);
-        a.deliver(&mut b);
-        let first = transfer_of(&b, 2).evidence.expect("the offer").link;
-        let first = first.expect("a link");
-        let (epoch, prev) = (first.epoch, first.prev);
-        let to = match third {
-            true => Country::unborn("81").prefix,
-            false => b.prefix,
-        };
-        let again = link(Step::Offer, 3, epoch, &a.prefix, &to, prev);
-        slots.set(slot::CUSTODY, &again);
-        slots.set(slot::EVENT, &offer(&a, &b, code, 3));
-        say(&mut a, Kind::Custody, &code, slots, &b.prefix);
-        assert_eq!(hear(&mut a, &mut b), [Kind::ForkEvidence]);
-        let open = fork(&b, &a);
+        let to = third.then(|| Country::unborn("81").prefix);
+        let Forked {
+            mut a,
+            mut b,
+            code,
+            epoch,
+            open,
+            ..
+        } = forked_on_its_way_home(to);
+        let to = to.unwrap_or(b.prefix);
         let accepted = link(Step::Accept, 3, epoch, &a.prefix, &to, open.second);
         let item = peer_of(&b, &a.prefix).cursor;
         let slots = step_slots(&code, &accepted, &permit(&b, 3, Vec::new()));
@@ -394,23 +427,14 @@ fn behind_a_fork_nobody_signs_for_others() {
 #[test]
 fn steps_behind_a_fork_are_not_lost_however_many() {
     for by_second in [false, true] {
-        let (mut a, mut b) = two();
-        b.must("maker", b.register(1));
-        let code = b.code(1);
-        export(&mut b, &mut a, code, 1);
-        let home = offer(&a, &b, code, 2);
-        a.must("customs", home);
-        let mut slots = last_said(&a, &b.prefix);
-        a.deliver(&mut b);
-        let first = transfer_of(&b, 2).evidence.expect("the offer").link;
-        let first = first.expect("a link");
-        let (mut epoch, prev) = (first.epoch, first.prev);
-        let again = link(Step::Offer, 3, epoch, &a.prefix, &b.prefix, prev);
-        slots.set(slot::CUSTODY, &again);
-        slots.set(slot::EVENT, &offer(&a, &b, code, 3));
-        say(&mut a, Kind::Custody, &code, slots.clone(), &b.prefix);
-        assert_eq!(hear(&mut a, &mut b), [Kind::ForkEvidence]);
-        let open = fork(&b, &a);
+        let Forked {
+            mut a,
+            mut b,
+            code,
+            mut slots,
+            mut epoch,
+            open,
+        } = forked_on_its_way_home(None);
         let (mut newest, mut number) = match by_second {
             true => (open.second, 3),
             false => (open.first, 2),

@@ -8,6 +8,7 @@ use carnet_domain::limits::{DUE_MAX, OFFER_LAPSES, OFFER_MAX, OFFERS_OF_PEER_MAX
 use carnet_domain::log::leaf::{Kind, Leaf};
 use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::machine::rule;
+use carnet_domain::record::due::Due;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Peer, Statement, TimeChange};
 use carnet_domain::record::transfer::Transfer;
@@ -290,47 +291,51 @@ fn what_expired_stays_expired_when_time_is_repaired() {
 /// deadline is lost.
 #[test]
 fn a_skipped_rule_leaves_its_row_behind() {
-    let (mut a, b) = two();
-    for (serial, number) in [(1, 1), (2, 2), (3, 3)] {
-        if serial != 1 {
-            a.must("maker", a.register(serial));
-        }
-        let declared = a.declare(serial, transfer(number), &b.prefix);
-        a.must("maker", declared);
-    }
+    let mut a = with_three_offers();
     a.advance(DurationMs::from_days(2));
-    let rows = |a: &Country| {
-        let Ok(rows) = a.ledger.due(rule::OFFER_OVER, TimeMs::MAX, 9);
-        rows
-    };
-    let before = rows(&a);
+    let before = offers_due(&a);
     assert_eq!(before.len(), 3);
-    let entry = carnet_domain::machine::entry::Entry {
-        stamp: carnet_domain::machine::entry::Stamp {
-            at: a.clock,
-            seed: carnet_domain::log::leaf::EntrySeed([7; 32]),
-        },
-        body: Body::Rule {
-            number: rule::OFFER_OVER,
-            cursor: 0,
-        },
-    };
-    let entry = entry.to_bytes();
+    let entry = ends_offers(a.clock);
     skip_it(&mut a, &entry);
-    assert_eq!(rows(&a), before, "which row it was is not known yet");
+    assert_eq!(offers_due(&a), before, "which row it was is not known yet");
     // One row an entry: the next is the one at which the rules break.
     assert_eq!(run(&mut a, rule::OFFER_OVER), 1);
-    assert_eq!(rows(&a), before[1..]);
+    assert_eq!(offers_due(&a), before[1..]);
     skip_it(&mut a, &entry);
-    assert_eq!(rows(&a), before[2..], "taken out, and nothing else");
+    assert_eq!(offers_due(&a), before[2..], "taken out, and nothing else");
     assert_eq!(run(&mut a, rule::OFFER_OVER), 1);
-    assert_eq!(rows(&a), []);
+    assert_eq!(offers_due(&a), []);
 }
 
 /// A leader calls a row due by its own clock, which may be before any entry has moved log time: the second order finds the row all
 /// the same. And where nothing breaks any more, an entry ends as many rows as ever.
 #[test]
 fn a_row_that_breaks_is_found_while_log_time_is_before_it() {
+    let mut a = with_three_offers();
+    let before = offers_due(&a);
+    let last = before.iter().map(|row| row.at).max().expect("rows");
+    let at = last.checked_add(DAY).expect("a time");
+    let mut registry = a.registry();
+    assert!(registry.log_time < before[0].at, "log time is before it");
+    registry.ceiling = at;
+    let Ok(()) = a.ledger.put_registry(registry);
+    let entry = ends_offers(at);
+    skip_it(&mut a, &entry);
+    assert_eq!(offers_due(&a), before, "which row it was is not known yet");
+    assert!(a.registry().due_singly);
+    skip_it(&mut a, &entry);
+    assert_eq!(offers_due(&a), before[1..], "taken out, and nothing else");
+    assert!(!a.registry().due_singly);
+    // Once more, and this time nothing breaks in the end.
+    skip_it(&mut a, &entry);
+    a.clock = at;
+    let ended = [run(&mut a, rule::OFFER_OVER), run(&mut a, rule::OFFER_OVER)];
+    assert_eq!((ended, offers_due(&a).len()), ([1, 1], 0));
+    assert!(!a.registry().due_singly);
+}
+
+/// A country that offers three robots to another.
+fn with_three_offers() -> Country {
     let (mut a, b) = two();
     for (serial, number) in [(1, 1), (2, 2), (3, 3)] {
         if serial != 1 {
@@ -339,17 +344,17 @@ fn a_row_that_breaks_is_found_while_log_time_is_before_it() {
         let declared = a.declare(serial, transfer(number), &b.prefix);
         a.must("maker", declared);
     }
-    let rows = |a: &Country| {
-        let Ok(rows) = a.ledger.due(rule::OFFER_OVER, TimeMs::MAX, 9);
-        rows
-    };
-    let before = rows(&a);
-    let last = before.iter().map(|row| row.at).max().expect("rows");
-    let at = last.checked_add(DAY).expect("a time");
-    let mut registry = a.registry();
-    assert!(registry.log_time < before[0].at, "log time is before it");
-    registry.ceiling = at;
-    let Ok(()) = a.ledger.put_registry(registry);
+    a
+}
+
+/// Rows of offers whose time will be over.
+fn offers_due(a: &Country) -> Vec<Due> {
+    let Ok(rows) = a.ledger.due(rule::OFFER_OVER, TimeMs::MAX, 9);
+    rows
+}
+
+/// An entry that ends them.
+fn ends_offers(at: TimeMs) -> Vec<u8> {
     let entry = carnet_domain::machine::entry::Entry {
         stamp: carnet_domain::machine::entry::Stamp {
             at,
@@ -360,19 +365,7 @@ fn a_row_that_breaks_is_found_while_log_time_is_before_it() {
             cursor: 0,
         },
     };
-    let entry = entry.to_bytes();
-    skip_it(&mut a, &entry);
-    assert_eq!(rows(&a), before, "which row it was is not known yet");
-    assert!(a.registry().due_singly);
-    skip_it(&mut a, &entry);
-    assert_eq!(rows(&a), before[1..], "taken out, and nothing else");
-    assert!(!a.registry().due_singly);
-    // Once more, and this time nothing breaks in the end.
-    skip_it(&mut a, &entry);
-    a.clock = at;
-    let ended = [run(&mut a, rule::OFFER_OVER), run(&mut a, rule::OFFER_OVER)];
-    assert_eq!((ended, rows(&a).len()), ([1, 1], 0));
-    assert!(!a.registry().due_singly);
+    entry.to_bytes()
 }
 
 fn skip_it(a: &mut Country, entry: &[u8]) {
