@@ -178,7 +178,7 @@ fn everything(number: u16, recogniser: Prefix, issuer: Prefix) -> Clause {
 fn range(text: &str) -> Result<Vec<u8>, String> {
     let number = |text: &str| {
         text.parse::<u8>()
-            .map_err(|_| format!("{text:?} is no number"))
+            .map_err(|_| format!("{text:?} is not a number"))
     };
     match text.split_once('-') {
         Some((from, to)) => Ok((number(from)?..=number(to)?).collect()),
@@ -239,7 +239,9 @@ fn clause(text: &str) -> Result<Clause, String> {
         clause.recall_severity_max = parse::severity(text)?;
     }
     if let Some(text) = field("count") {
-        clause.recall_count_max = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+        clause.recall_count_max = text
+            .parse()
+            .map_err(|_| format!("{text:?} is not a number"))?;
     }
     Ok(clause)
 }

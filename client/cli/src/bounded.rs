@@ -12,7 +12,7 @@ pub(crate) fn read_bounded(path: &Path, bytes_max: usize) -> Result<Vec<u8>, Fai
     let file = std::fs::File::open(path).map_err(absent)?;
     let about = file.metadata().map_err(absent)?;
     if !about.is_file() {
-        return Err(wrong("it is no file".into()));
+        return Err(wrong("it is not a regular file".into()));
     }
     let too_long = |bytes: u64| wrong(format!("it has {bytes} bytes, allowed are {bytes_max}"));
     if about.len() > bytes_max as u64 {

@@ -169,7 +169,9 @@ fn genesis(
         None => return Err(Failed::usage("which country? (--country, alpha-2)")),
     };
     if !is_country(&country) {
-        let text = format!("{country}: no country of ISO 3166-1 (--country, alpha-2)");
+        let text = format!(
+            "{country}: not a country of ISO 3166-1; write its two letters, as CN (--country)"
+        );
         return Err(Failed::usage(text));
     }
     let signers = office_signers(directory, prefix)?;

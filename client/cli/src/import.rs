@@ -158,7 +158,7 @@ fn condition(text: &str) -> Result<Condition, String> {
         Some(("firmware-at-least", build)) => {
             let build = build
                 .parse()
-                .map_err(|_| format!("{build:?} is no build number"))?;
+                .map_err(|_| format!("{build:?} is not a build number; write digits alone"))?;
             Ok(Condition::FirmwareAtLeast { build })
         }
         Some(("document", digest)) => {

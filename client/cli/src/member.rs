@@ -112,7 +112,9 @@ pub(crate) async fn run(verb: Members, settings: &Settings) -> Result<Outcome, F
             let knows = |node| status.members.iter().any(|one| one.node == node);
             // Given again when it is done: there is nothing of the old one left.
             if !knows(old) && !status.voters.contains(&new) {
-                return Err(Failed::usage(format!("node {old} is no member")));
+                return Err(Failed::usage(format!(
+                    "node {old} is not a member: carnet member list shows who is"
+                )));
             }
             add(&admin, by).await?;
             promoted(&admin, new, Some(old), patience).await
@@ -188,7 +190,7 @@ async fn removed(admin: &Admin, node: u64, yes: bool) -> Result<Outcome, Failed>
     let mut voters: BTreeSet<u64> = status.voters.iter().copied().collect();
     let votes = voters.remove(&node);
     if !status.members.iter().any(|one| one.node == node) {
-        return Ok(done("nothing to change: it is no member", &voters, None, None).into());
+        return Ok(done("nothing to change: it is not a member", &voters, None, None).into());
     }
     if votes && voters.len() < VOTERS_MIN && !yes {
         let text = format!(
@@ -277,7 +279,7 @@ fn lacks(status: &GetStatusResponse, node: u64) -> Result<Lacks, Failed> {
         return Ok(Lacks::Little);
     }
     if !status.members.iter().any(|one| one.node == node) {
-        let text = format!("node {node} is no member: add it first (carnet member add)");
+        let text = format!("node {node} is not a member: add it first (carnet member add)");
         return Err(Failed::usage(text));
     }
     let progress = status.progress.iter().find(|one| one.node == node);

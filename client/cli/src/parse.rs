@@ -128,7 +128,7 @@ pub(crate) fn instant(text: &str) -> Result<TimeMs, String> {
 
 /// A number with its unit: `30d`, `2h`, `90m`, `10s`.
 pub(crate) fn duration(text: &str) -> Result<DurationMs, String> {
-    let wrong = || format!("{text:?} is no length of time; write 30d, 2h, 90m or 10s");
+    let wrong = || format!("{text:?} is not a length of time; write 30d, 2h, 90m or 10s");
     let split = text
         .len()
         .checked_sub(1)

@@ -42,7 +42,7 @@ pub(crate) fn firmware(text: &str) -> Result<Firmware, String> {
         .ok_or_else(|| format!("{text:?}: write FAMILY:BUILD"))?;
     let build = build
         .parse()
-        .map_err(|_| format!("{build:?} is no build number"))?;
+        .map_err(|_| format!("{build:?} is not a build number; write digits alone"))?;
     Ok(Firmware {
         family: family.to_owned(),
         build,

@@ -180,7 +180,7 @@ fn node(text: &str) -> Result<NodeSpec, String> {
         .parse()
         .ok()
         .and_then(NodeId::new)
-        .ok_or_else(|| format!("{id:?} is no node id"))?;
+        .ok_or_else(|| format!("{id:?} is not a node id; write a number from 1 on"))?;
     Ok(NodeSpec {
         id,
         hosts: hosts.split(',').map(Host::from).collect(),

@@ -102,6 +102,16 @@ const TRANSPORTS: &[&str] = &[
 const LIBRARIES: &[&str] = &["proto/", "federation/", "client/sdk/src/"];
 const PROGRAMS: &[&str] = &["carnet ", "carnetd "];
 
+/// How a message says of a thing that it is of another kind, and does not say it as anybody would. Written in two halves, so as not
+/// to find itself.
+const IS_NO: &[&str] = &[
+    concat!("} is ", "no "),
+    concat!("\"is ", "no "),
+    concat!(" it is ", "no "),
+    concat!("\"it is ", "no "),
+    concat!("\"this is ", "no "),
+];
+
 /// Unfinished work, in every source.
 const UNFINISHED: &[&str] = &["todo!", "unimplemented!", "#[ignore"];
 
@@ -158,6 +168,8 @@ pub enum Fault {
     Transport(&'static str),
     /// A library speaks of a program, or of a flag of one.
     Program(String),
+    /// A message says of something that it "is no" this or that.
+    IsNo,
     /// Work is left unfinished.
     Unfinished(&'static str),
     /// A test waits by the clock.
@@ -209,6 +221,10 @@ impl fmt::Display for Finding {
             Fault::Program(words) => write!(
                 out,
                 "`{words}` in a library: say what is to be done; its command stands in `client/cli/src/exit.rs`"
+            ),
+            Fault::IsNo => write!(
+                out,
+                "`is no …` in a message: write `is not a …`, and what to do"
             ),
             Fault::Unfinished(word) => write!(out, "`{word}`: finish it or leave it out"),
             Fault::Sleeps(word) => write!(out, "`{word}` in a test: wait for the thing itself"),
@@ -492,6 +508,7 @@ fn check_text(text: &Text) -> Vec<Finding> {
     if !EDGES.iter().any(|edge| text.path.starts_with(edge)) {
         findings.extend(stubs(text, &product));
     }
+    findings.extend(stiff(text));
     if LIBRARIES.iter().any(|room| text.path.starts_with(room)) {
         findings.extend(programs(text));
     }
@@ -600,6 +617,24 @@ fn programs(text: &Text) -> Vec<Finding> {
                 line: at + 1,
                 fault: Fault::Program(words.to_owned()),
             })
+        })
+        .collect()
+}
+
+/// Messages of what ships that say of a thing that it "is no" other.
+fn stiff(text: &Text) -> Vec<Finding> {
+    // As [`programs`], this is about texts, and code has none.
+    let (product, _) = split_tests(&text.path, &text.content);
+    let lines = product.lines().enumerate();
+    let lines = lines.filter(|(_, line)| {
+        let line = line.trim_start();
+        !line.starts_with("//") && line.contains('"') && IS_NO.iter().any(|word| line.contains(word))
+    });
+    lines
+        .map(|(at, _)| Finding {
+            path: text.path.clone(),
+            line: at + 1,
+            fault: Fault::IsNo,
         })
         .collect()
 }

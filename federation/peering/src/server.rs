@@ -117,7 +117,7 @@ impl FederationService {
         match self.home.peer(caller).await {
             Ok(Some(_)) => Ok((caller, origin)),
             Ok(None) => Err(ApiError::denied(format!(
-                "{caller} is no peer of {}: its trust bundle has not been recognised here",
+                "{caller} is not a peer of {}: its trust bundle has not been recognised here",
                 origin.prefix
             ))),
             Err(error) => Err(of_home(&error)),

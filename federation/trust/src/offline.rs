@@ -135,7 +135,7 @@ pub enum FileError {
     #[error("the file has {0} bytes, allowed are {FILE_BYTES_MAX}")]
     TooLong(usize),
     /// The outer frame is not canonical.
-    #[error("the file is no evidence file: {0}")]
+    #[error("the file is not an evidence file: {0}")]
     Frame(#[source] DecodeError),
     /// The content is not canonical.
     #[error("the content of the file is broken: {0}")]

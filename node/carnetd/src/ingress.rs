@@ -35,7 +35,10 @@ pub fn header(caller: &Caller, bytes: &[u8]) -> Result<SignedHeader, ApiError> {
     let Some(kind) = CommandKind::from_number(u64::from(header.kind)) else {
         return Err(ApiError::invalid(
             "request.header.kind",
-            format!("{} is no command", header.kind),
+            format!(
+                "{} is not the number of a command that this registry knows",
+                header.kind
+            ),
         ));
     };
     may(caller, kind)?;

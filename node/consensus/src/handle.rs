@@ -424,7 +424,7 @@ impl Handle {
                 Ok("it belongs to no cluster either, and was made to join others".to_owned())
             }
             Ok((_, Belongs::Elsewhere)) => {
-                Ok("it belongs to a cluster of which this node is no member".to_owned())
+                Ok("it belongs to a cluster of which this node is not a member".to_owned())
             }
             Err(error) => Err(error.to_string()),
         }
@@ -543,7 +543,7 @@ impl Handle {
                 .filter(|node| !known.members.contains_key(node)),
         );
         if !strangers.is_empty() {
-            let text = format!("node {strangers} is no member of the cluster");
+            let text = format!("node {strangers} is not a member of the cluster");
             return refused(Obstacle::NotMember, text);
         }
         let silent = self.silent(&known, voters).await;
@@ -562,7 +562,7 @@ impl Handle {
         let there = voters.difference(&silent).filter(near).count();
         if there <= voters.len() / 2 {
             let text = format!(
-                "of the voters asked for, node {} does not answer or is far behind: the others are no quorum, and nothing \
+                "of the voters asked for, node {} does not answer or is far behind: the others are not a quorum, and nothing \
                  could be written, nor this be taken back",
                 listed(
                     voters
@@ -679,7 +679,7 @@ impl Handle {
             }
             _ => Some((
                 Obstacle::Rule,
-                format!("is no voter; voters are {:?}", known.voters),
+                format!("is not a voter; voters are {:?}", known.voters),
             )),
         };
         if let Some((obstacle, why)) = why {

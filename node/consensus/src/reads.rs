@@ -136,8 +136,9 @@ async fn obtain(plane: &Plane, patience: Duration) -> Result<u64, ReadError> {
     let answer = if leader == plane.peers.node {
         plane.read_index().await.map_err(|()| ReadError::Stopped)?
     } else {
-        let member = member
-            .ok_or_else(|| ReadError::NoQuorum("the leader is no member known".to_owned()))?;
+        let member = member.ok_or_else(|| {
+            ReadError::NoQuorum("the leader is not a member that this node knows".to_owned())
+        })?;
         let envelope = plane
             .peers
             .envelope(leader, member.store, bytes::Bytes::new());

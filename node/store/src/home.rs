@@ -203,7 +203,7 @@ fn read(root: &Path, owner: Owner) -> Result<(Identity, BTreeSet<u64>), StorageF
     }
     match there.iter().find(|name| *name != LOST_AND_FOUND) {
         Some(name) => foreign(format!(
-            "is no data directory of a node (it has `{name}`): run `carnetd init` on an empty one if node {node} is new, \
+            "is not the data directory of a node (it has `{name}`): run `carnetd init` on an empty one if node {node} is new, \
              under an id that was never used"
         )),
         None => foreign(format!(

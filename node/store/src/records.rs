@@ -39,7 +39,9 @@ use crate::keys;
 use crate::leaves::{self, Earlier};
 use crate::skips::Skipped;
 pub(crate) use crate::stored::corrupt;
-pub use crate::stored::{RECORD_VERSION, fault_of, of_stored, plain_of_stored, plain_to_stored, to_stored};
+pub use crate::stored::{
+    RECORD_VERSION, fault_of, of_stored, plain_of_stored, plain_to_stored, to_stored,
+};
 
 /// The version of the registry's record in its own bytes: the one record that is read before the level is known.
 const REGISTRY_VERSION: u64 = 1;

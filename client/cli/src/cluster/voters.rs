@@ -132,7 +132,7 @@ impl Plan {
             let progress = leader.progress.iter().find(|one| one.node == *node);
             match progress {
                 _ if !members.contains(node) => warn(format!(
-                    "node {node} is no member: it is added first (carnet cluster add-learner)"
+                    "node {node} is not a member: it is added first (carnet cluster add-learner)"
                 )),
                 Some(progress) if progress.heard && progress.lag == 0 => {}
                 Some(progress) if progress.heard => {
@@ -333,7 +333,7 @@ warnings           node 1 leads, and leaves: another is elected";
             plan.warnings,
             [
                 "node 4 has acknowledged nothing in term 5: it may hold nothing",
-                "node 5 is no member: it is added first (carnet cluster add-learner)"
+                "node 5 is not a member: it is added first (carnet cluster add-learner)"
             ]
         );
     }

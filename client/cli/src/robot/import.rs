@@ -179,7 +179,9 @@ pub(crate) fn delimiter(text: &str) -> Result<char, String> {
     match (text, letters.next(), letters.next()) {
         ("\\t" | "tab", _, _) => Ok('\t'),
         (_, Some(letter), None) if letter != '"' && !letter.is_alphanumeric() => Ok(letter),
-        _ => Err("write one character that is no letter, digit or quote, or \"tab\"".to_owned()),
+        _ => Err(
+            "write one character other than a letter, a digit or a quote, or \"tab\"".to_owned(),
+        ),
     }
 }
 

@@ -169,6 +169,18 @@ fn a_library_that_speaks_of_a_program_is_reported() {
 }
 
 #[test]
+fn a_message_that_says_is_no_is_reported() {
+    let saying = "//! M.\n// It is no word.\nfn f(n: u8) -> String { format!(\"{n} is no node\") }\n\
+                  fn g() -> &'static str { \"there is no node\" }\n\
+                  #[cfg(test)]\nmod tests {\n    fn t() -> &'static str { \"it is no node\" }\n}\n";
+    check_text(
+        "client/cli/src/nodes.rs",
+        saying,
+        &["client/cli/src/nodes.rs:3: `is no …` in a message: write `is not a …`, and what to do"],
+    );
+}
+
+#[test]
 fn unfinished_work_is_reported() {
     check_text(
         "client/src/lib.rs",

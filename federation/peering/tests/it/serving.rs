@@ -104,7 +104,7 @@ async fn nobody_is_served_who_is_not_who_he_says_and_known_here() {
         ),
         (
             from("81", with(|asked| asked.prefix = "81".into())),
-            "PERMISSION_DENIED: not allowed: 81 is no peer of 86: its trust bundle has not been recognised here",
+            "PERMISSION_DENIED: not allowed: 81 is not a peer of 86: its trust bundle has not been recognised here",
         ),
         (
             from("44", with(|asked| asked.to = "81".into())),

@@ -171,7 +171,7 @@ fn last_leaf(
     };
     known_version(&leaf)?;
     if leaf.kind != Kind::MapHead || leaf.key != Subject::map_head(&origin.prefix).key() {
-        return broken("the last leaf under the checkpoint is no map head".into());
+        return broken("the last leaf under the checkpoint is not a map head".into());
     }
     Ok(leaf)
 }

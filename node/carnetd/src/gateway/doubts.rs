@@ -136,7 +136,7 @@ impl ForwardHandler for OfOthers {
             let refused = |text: String| ProposeError::Refused(text);
             if forwarded.identity == QUESTION {
                 let answer = lent.answer(&node, &forwarded.request);
-                return answer.ok_or_else(|| refused("this is no question".into()));
+                return answer.ok_or_else(|| refused("this is not a question".into()));
             }
             match Body::from_bytes(&forwarded.request) {
                 Ok(body) if is_seen(&body) => match node.propose(body).await {

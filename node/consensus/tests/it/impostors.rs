@@ -220,7 +220,7 @@ async fn leadership_is_not_handed_to_whom_nobody_may_elect() {
     handle.add_learner(4, member(4)).await.expect("added");
     for heir in [4, 9] {
         let outcome = handle.hand_over(heir).await.map(|_| ());
-        not_done(outcome, Obstacle::Rule, "is no voter");
+        not_done(outcome, Obstacle::Rule, "is not a voter");
     }
     assert_eq!(cluster.leader().await, leader);
 }

@@ -113,7 +113,7 @@ async fn leadership_is_handed_over_on_request() {
     let Err(AdminError::Refused(_, why)) = stranger else {
         panic!("{stranger:?}");
     };
-    assert!(why.contains("node 77 is no voter"), "{why}");
+    assert!(why.contains("node 77 is not a voter"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

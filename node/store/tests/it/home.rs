@@ -89,7 +89,7 @@ fn opening_makes_nothing() {
     refused(
         &root,
         OWNER,
-        "is no data directory of a node (it has `thesis.tex`)",
+        "is not the data directory of a node (it has `thesis.tex`)",
     );
 }
 

@@ -571,7 +571,7 @@ pub enum CodeKeyError {
     #[error("the key is larger than any code")]
     TooLarge,
     /// The 29 characters are no code.
-    #[error("the key is no code: {0}")]
+    #[error("the key is not a robot's code: {0}")]
     Code(#[from] CodeError),
 }
 

@@ -217,7 +217,7 @@ pub fn prove_map_head(
         Leaf::from_bytes_at(&head.leaf.0, level).map_err(|error| format!("map head: {error}"))?;
     match decoded.kind {
         Kind::MapHead => Ok(decoded),
-        _ => Err("the last leaf under the checkpoint is no map head".into()),
+        _ => Err("the last leaf under the checkpoint is not a map head".into()),
     }
 }
 

@@ -21,7 +21,7 @@ pub enum TrailError<F> {
     #[error(transparent)]
     Read(#[from] ReadError<F>),
     /// A leaf of the trail tells of no custody step.
-    #[error("leaf {0} is no custody step")]
+    #[error("leaf {0} is not a custody step")]
     NoStep(u64),
 }
 

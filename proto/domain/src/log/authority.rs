@@ -219,7 +219,7 @@ pub enum EnvelopeError {
     },
     /// The request is not cut there.
     #[error(
-        "{count} items from {first} on are no part of {item_count} items in parts of {part_items}"
+        "{item_count} items in parts of {part_items} have no part of {count} items from item {first} on"
     )]
     Part {
         /// 0-based index of the first item.

@@ -143,7 +143,7 @@ fn roots_are_replaced_so_often() {
 #[test]
 fn a_prefix_of_letters_is_a_countrys() {
     for (prefix, expected) in [
-        ("QQ", "Malformed: QQ is no country"),
+        ("QQ", "Malformed: QQ is not the code of a country"),
         ("XA", "done"),
         ("FR", "done"),
         ("86", "done"),
@@ -164,7 +164,7 @@ fn a_prefix_of_letters_is_a_countrys() {
         bundle,
         fingerprint,
     }));
-    assert_eq!(said, "Malformed: QQ is no country");
+    assert_eq!(said, "Malformed: QQ is not the code of a country");
 }
 
 /// A bundle of a country, changed and signed by some of its keys.

@@ -203,7 +203,7 @@ fn country(text: &str) -> Result<String, String> {
     match is_country(&country) {
         true => Ok(country),
         false => Err(format!(
-            "{text:?} is no country; write two letters of ISO 3166-1, as CN"
+            "{text:?} is not a country; write two letters of ISO 3166-1, as CN"
         )),
     }
 }

@@ -79,7 +79,7 @@ details! {
     32 NotOf { owner: Option<EnterpriseId>, holder: Holder } "{} is not of {holder}", shown(owner);
     31 NoRelation { deed: Deed, code: Code, holder: Holder }
         "{} of {} is not for {holder}", deed.name(), code.display_form();
-    33 NoRoleOf { role: Role, holder: Holder } "{} is no role of {holder}", role.word();
+    33 NoRoleOf { role: Role, holder: Holder } "the role {} is not one that {holder} can have", role.word();
     34 Stands { holder: Holder } "{holder} is suspended, struck off or outside its accreditation";
     35 CodeStandsUnder { code: Code } "{} stands under {}", code.display_form(), code.prefix();
     36 ModelStandsUnder { id: ModelId } "{id} stands under {}", id.prefix();
@@ -211,7 +211,7 @@ details! {
     183 LastOf { role: Role } "{} would be left without a key, or one admin without a second", role.word();
     240 VotersLeft { left: u64, of: u64 } "{left} of {of} voters would be left";
     241 Certificate { certificate: Certificate } "{certificate}";
-    214 NoCountry { prefix: Prefix } "{prefix} is no country";
+    214 NoCountry { prefix: Prefix } "{prefix} is not the code of a country";
     211 EndDeclaredWith { certificate: Digest } "an end is declared, with certificate {certificate}";
     212 NoName {} "an enterprise has a name";
     210 NotSignedBy { key: KeyId } "{key} did not sign for the enrolment";

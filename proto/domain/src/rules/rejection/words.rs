@@ -115,7 +115,7 @@ impl Lacking {
             Self::Link => "a custody leaf without its link",
             Self::Event => "a custody leaf without its event",
             Self::NewestProof => "a departure without proof that it is the newest leaf",
-            Self::Declaration => "an offer whose event is no declaration of export",
+            Self::Declaration => "an offer whose event is not a declaration of export",
             Self::NoChain => "an item with leaves of other registries, at a level that knows none",
         }
     }
