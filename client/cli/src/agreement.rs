@@ -30,12 +30,12 @@ pub(crate) enum Agreement {
     },
     /// Shows a draft and who signed it.
     Show {
-        /// The file.
+        /// The draft, as `agreement draft` wrote it.
         file: PathBuf,
     },
     /// Puts an agreement that both sides signed into our log.
     Publish {
-        /// The file.
+        /// The draft, with the signatures of both sides.
         file: PathBuf,
     },
     /// Suspends a version of an agreement: no new offers and permits. Immediate.

@@ -73,7 +73,7 @@ pub(crate) enum Audit {
     /// go of its oldest file, as at its full size, or was cut: look, and say --accept to go on from where it stands. Of `denied` no place is remembered. With files (of `export`, or of a node's folder `audit`) nobody is asked; files of one chain
     /// are given in their order.
     Verify {
-        /// Files.
+        /// Files that nodes wrote or `audit export` saved, those of one chain in their order.
         files: Vec<PathBuf>,
         /// Remember where each chain stands now, although what was seen before is gone.
         #[arg(long)]

@@ -32,7 +32,7 @@ pub(crate) enum Bundle {
     Export(Box<Export>),
     /// Shows a bundle and its fingerprint.
     Show {
-        /// The file.
+        /// The bundle, of this country or of another.
         file: PathBuf,
     },
 }

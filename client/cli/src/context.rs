@@ -37,14 +37,14 @@ pub(crate) enum Contexts {
     Change(Box<Change>),
     /// Removes a context, with the bundles that were kept for it. Nothing else on this machine or in a registry is changed.
     Remove {
-        /// Its name.
+        /// Its name, as `context list` shows it.
         name: String,
     },
     /// Lists the contexts.
     List,
     /// Makes a context the one that is taken when none is named.
     Use {
-        /// Its name.
+        /// Its name, as `context list` shows it.
         name: String,
     },
 }
@@ -64,7 +64,7 @@ pub(crate) struct Add {
 
 #[derive(Debug, Args)]
 pub(crate) struct Change {
-    /// Its name.
+    /// Its name, as `context list` shows it.
     name: String,
     /// A bundle, and its fingerprint as that country said it: of a country that is pinned, the newer one. May be repeated.
     #[arg(long = "pin", value_name = "BUNDLE=FINGERPRINT", value_parser = bundle)]

@@ -28,12 +28,12 @@ pub(crate) enum Drafted {
     },
     /// Shows a draft and who signed it.
     Show {
-        /// The file.
+        /// The draft, signed or not.
         file: PathBuf,
     },
     /// Puts a draft with enough signatures into the log.
     Submit {
-        /// The file.
+        /// The draft, with the signatures of a threshold.
         file: PathBuf,
     },
 }

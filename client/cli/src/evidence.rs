@@ -33,7 +33,7 @@ pub(crate) enum Evidence {
     },
     /// Says in words what a file contains. It judges nothing.
     Show {
-        /// The file.
+        /// The evidence, as `evidence save` or `verify --save` wrote it.
         file: PathBuf,
     },
 }

@@ -20,7 +20,7 @@ pub(crate) enum Export {
     Declare(Box<Declare>),
     /// Ends an offer before departure.
     Cancel {
-        /// The transfer.
+        /// Its number, 32 hexadecimal digits, as `transfer list` shows it.
         #[arg(value_parser = parse::transfer_id)]
         transfer: TransferId,
         /// Why.
@@ -31,7 +31,7 @@ pub(crate) enum Export {
     },
     /// Releases a robot at the border: from here on the importing country is responsible.
     Depart {
-        /// The transfer.
+        /// Its number, 32 hexadecimal digits, as `transfer list` shows it.
         #[arg(value_parser = parse::transfer_id)]
         transfer: TransferId,
         /// Office of exit.
@@ -68,10 +68,10 @@ pub(crate) struct Declare {
     /// Commodity code.
     #[arg(long, default_value = "")]
     commodity: String,
-    /// Office of export.
+    /// The customs office where it leaves, as its papers name it.
     #[arg(long, default_value = "")]
     office_of_export: String,
-    /// Office of entry.
+    /// The customs office where it is to come in, as its papers name it.
     #[arg(long, default_value = "")]
     office_of_entry: String,
     /// Documents: digests or files.

@@ -19,7 +19,7 @@ use crate::submit::{self, Write, merge, party};
 pub(crate) enum Import {
     /// Permits the import of a robot that was offered.
     Permit {
-        /// The transfer.
+        /// Its number, 32 hexadecimal digits, as `transfer list` shows it.
         #[arg(value_parser = parse::transfer_id)]
         transfer: TransferId,
         /// Departure at the latest.
@@ -33,7 +33,7 @@ pub(crate) enum Import {
     },
     /// Refuses an offer, or takes a permit back: the exporting country answers with its cancel, or has released the robot already.
     Refuse {
-        /// The transfer.
+        /// Its number, 32 hexadecimal digits, as `transfer list` shows it.
         #[arg(value_parser = parse::transfer_id)]
         transfer: TransferId,
         /// Why.
@@ -44,7 +44,7 @@ pub(crate) enum Import {
     },
     /// Admits a robot at the border: the permit is consumed.
     Admit {
-        /// The transfer.
+        /// Its number, 32 hexadecimal digits, as `transfer list` shows it.
         #[arg(value_parser = parse::transfer_id)]
         transfer: TransferId,
         /// Office of entry.
@@ -61,7 +61,7 @@ pub(crate) enum Import {
     },
     /// Sends a robot in transit back.
     Return {
-        /// The transfer.
+        /// Its number, 32 hexadecimal digits, as `transfer list` shows it.
         #[arg(value_parser = parse::transfer_id)]
         transfer: TransferId,
         /// Why.

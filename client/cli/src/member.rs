@@ -44,7 +44,7 @@ pub(crate) enum Members {
     ///
     ///   carnet member promote 4
     Promote {
-        /// The node.
+        /// The id of the node, as `member list` shows it.
         node: u64,
         #[command(flatten)]
         patience: Patience,
@@ -68,7 +68,7 @@ pub(crate) enum Members {
     ///
     ///   carnet member remove 5
     Remove {
-        /// The node.
+        /// The id of the node, as `member list` shows it.
         node: u64,
         /// Fewer than three voters are meant: one failure then stops all writes.
         #[arg(long)]

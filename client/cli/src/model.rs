@@ -79,7 +79,7 @@ pub(crate) struct Approve {
     /// Battery energy in Wh; 0: not stated.
     #[arg(long, default_value = "0")]
     battery_wh: u32,
-    /// Firmware family.
+    /// The family of firmware that was approved, as robots of the model name theirs.
     #[arg(long, default_value = "main")]
     firmware_family: String,
     /// Production may begin.

@@ -19,7 +19,7 @@ use crate::{Outcome, view};
 pub(crate) enum Pki {
     /// Makes the keys and certificates of a jurisdiction in a new directory.
     Init {
-        /// The directory.
+        /// A directory that is not there yet, or is empty.
         directory: PathBuf,
         /// How many root keys, 1 to 3; two of three sign.
         #[arg(long, default_value = "1")]
@@ -34,7 +34,7 @@ pub(crate) enum Pki {
     /// Makes the key of a root that is to follow another: root.seed and root.pub in a new directory. It is a root of nothing before
     /// `carnet root rotate` stated it.
     Root {
-        /// The directory.
+        /// A directory that is not there yet, or is empty.
         directory: PathBuf,
     },
     /// Adds a node's certificates.
@@ -84,7 +84,7 @@ pub(crate) enum Pki {
         /// Whose: node/ID, or ROLE/UNIT/NAME.
         #[arg(value_name = "WHO")]
         whose: String,
-        /// The directory.
+        /// A directory that is not there yet, or is empty.
         directory: PathBuf,
     },
     /// Makes new certificates in the place of those there are, with the same names; running nodes take up what is copied to them.

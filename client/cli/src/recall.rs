@@ -74,7 +74,7 @@ pub(crate) enum Recall {
 
 #[derive(Debug, Args)]
 pub(crate) struct Open {
-    /// Its number.
+    /// Its number, as whoever recalls counts its recalls.
     number: String,
     /// Models it touches, separated by commas.
     #[arg(long = "model", value_delimiter = ',', required = true)]

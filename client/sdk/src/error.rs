@@ -25,7 +25,7 @@ pub enum ClientError {
     /// The file of sessions or pinned checkpoints.
     #[error("cannot keep state in {file}")]
     State {
-        /// The file.
+        /// Its path, as it was given.
         file: String,
         /// Why.
         #[source]

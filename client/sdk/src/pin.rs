@@ -20,7 +20,7 @@ pub struct Pin {
     pub origin: Origin,
     /// Its size in leaves.
     pub size: u64,
-    /// Its root.
+    /// Root of the log at `size`.
     pub root: Digest,
     /// The signed note.
     pub text: String,
@@ -35,7 +35,7 @@ pub enum PinError {
     /// Two heads of one size: the log was forked. Both texts are evidence.
     #[error("the log is forked: two roots for size {size}")]
     Forked {
-        /// The size.
+        /// Leaves that it said it had.
         size: u64,
         /// The head seen before.
         before: String,
@@ -65,7 +65,7 @@ pub enum PinError {
     /// The evidence is about something else than was asked for.
     #[error("the evidence is about {found}, asked was {asked}")]
     OtherSubject {
-        /// Asked for.
+        /// The log that was asked for, as its origin.
         asked: String,
         /// Shown.
         found: String,
@@ -81,9 +81,9 @@ pub enum PinError {
     /// The head that was shown is older than this client takes.
     #[error("the head of size {size} is of {time}, heads before {oldest} are not believed")]
     Stale {
-        /// Its size.
+        /// Leaves under it.
         size: u64,
-        /// Its time.
+        /// Log time of its map head.
         time: TimeMs,
         /// The oldest time taken.
         oldest: TimeMs,

@@ -75,7 +75,7 @@ pub enum TlsError {
     /// The private key file.
     #[error("{file}: not a private key in PEM")]
     Key {
-        /// The file.
+        /// Its path, as it was given.
         file: String,
     },
     /// Certificate and key do not belong together, or are of a kind that is not used.

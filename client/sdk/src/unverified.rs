@@ -25,7 +25,7 @@ use crate::error::ClientError;
 /// What a node says, and where it read it. Nothing of it is proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told<T> {
-    /// The value.
+    /// What the server said. Nothing proves it.
     pub value: T,
     /// The applied index it was read at.
     pub position: Position,
@@ -34,7 +34,7 @@ pub struct Told<T> {
 /// A page of what a node says there is. Nothing of it is proven, nor that it is all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// The values.
+    /// What the server said, in the order of the list. Nothing proves it.
     pub values: Vec<T>,
     /// Token of the next page; empty at the end.
     pub next: String,

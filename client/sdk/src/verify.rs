@@ -26,7 +26,7 @@ impl<T> Verified<T> {
         Self(proven)
     }
 
-    /// The value.
+    /// What was proven.
     pub fn value(&self) -> &T {
         &self.0
     }

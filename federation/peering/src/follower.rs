@@ -47,7 +47,7 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
 pub const SILENCE_MAX: Duration = Duration::from_secs(600);
 /// Messages of one peer a second that are read; each costs a signature. A registry publishes a handful.
 pub const MESSAGES_PER_SECOND: u64 = 100;
-/// Messages ahead of that.
+/// Messages that a peer may send at once before it is slowed to [`MESSAGES_PER_SECOND`].
 pub const MESSAGES_AHEAD: u64 = 400;
 /// Items of one peer a second that are read.
 pub const ITEMS_PER_SECOND: u64 = 5_000;

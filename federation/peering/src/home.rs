@@ -94,7 +94,7 @@ pub struct Wanted {
 pub struct Outgoing {
     /// Size of the checkpoint in it.
     pub size: u64,
-    /// The batch.
+    /// Items that follow what the peer has, with their proofs; there may be none.
     pub batch: MailBatch,
 }
 

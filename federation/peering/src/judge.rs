@@ -38,7 +38,7 @@ pub struct SeenHead {
     pub checkpoint: String,
     /// Time of its map head.
     pub log_time: TimeMs,
-    /// Its map head.
+    /// The last leaf under the checkpoint, proven.
     pub map_head: ProvenHead,
     /// From the head that was applied to this one.
     pub consistency: Vec<Digest>,
@@ -132,7 +132,7 @@ pub enum Doubt {
     /// An item is not proven.
     #[error("item {sequence} is not proven: {fault}")]
     Item {
-        /// Its sequence.
+        /// Its place in the mailbox.
         sequence: u64,
         /// What does not hold.
         fault: String,

@@ -135,7 +135,7 @@ impl PinnedBundle {
         Ok(new)
     }
 
-    /// The bundle.
+    /// What it says, in the form that its roots signed.
     pub fn bundle(&self) -> &Bundle {
         &self.bundle
     }

@@ -253,7 +253,7 @@ impl VerifiedPassportKey {
         self.name.prefix
     }
 
-    /// The key.
+    /// The public key that its certificate is of.
     pub fn key(&self) -> &PublicKey {
         &self.key
     }

@@ -103,7 +103,7 @@ pub struct Evidence {
     pub frame: Frame,
     /// The code asked for.
     pub code: Code,
-    /// The robot.
+    /// What the log says of the robot.
     pub robot: RobotProof,
     /// Its model; only the registry that approved it can show it.
     pub model: Option<ModelProof>,
@@ -222,7 +222,7 @@ pub struct ProvenLink {
 }
 
 impl ProvenLink {
-    /// The link.
+    /// The step as it was written.
     pub fn link(&self) -> &Link {
         &self.link
     }
@@ -246,7 +246,7 @@ pub struct ProvenRobot {
 }
 
 impl ProvenRobot {
-    /// The leaf.
+    /// Its leaf, included under the checkpoint, with the slots that are shown.
     pub fn leaf(&self) -> &Proven {
         &self.leaf
     }
@@ -350,7 +350,7 @@ pub struct ProvenEvidence {
 }
 
 impl ProvenEvidence {
-    /// The code.
+    /// The robot that was asked for.
     pub fn code(&self) -> &Code {
         &self.code
     }
@@ -365,7 +365,7 @@ impl ProvenEvidence {
         &self.head
     }
 
-    /// The checkpoint.
+    /// The signed size and root that all of it is proven under.
     pub fn checkpoint(&self) -> &VerifiedCheckpoint {
         self.head.checkpoint()
     }

@@ -20,7 +20,7 @@ use crate::identity::{ClientName, Identity, NodeName, Plane};
 pub struct Facts {
     /// Whose it is.
     pub identity: Identity,
-    /// The planes it is for.
+    /// Where it is taken: as a node, a client or a peer.
     pub planes: Vec<Plane>,
     /// Host names and addresses beside the name, in their order.
     pub hosts: Vec<String>,
@@ -37,7 +37,7 @@ pub struct Facts {
 pub struct Marks {
     /// By its number; none if that is longer than a number may be.
     pub serial: Option<Mark>,
-    /// By its key.
+    /// What a deny-list names every certificate of its key by.
     pub key: Mark,
 }
 

@@ -148,7 +148,7 @@ pub enum FileError {
     OtherCode {
         /// Asked for.
         expected: String,
-        /// Found.
+        /// The code that the file is of.
         found: String,
     },
 }
@@ -172,7 +172,7 @@ impl fmt::Display for Step {
 /// A verdict and how it came about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// The verdict.
+    /// What was found, and why.
     pub verdict: Verdict,
     /// Every step, in order.
     pub steps: Vec<Step>,

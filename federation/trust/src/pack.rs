@@ -59,7 +59,7 @@ pub struct PackPeer {
     pub head: Option<KnownHead>,
     /// Why its word is doubted.
     pub doubt: Option<Doubt>,
-    /// Agreements with it.
+    /// Agreements with it, in force or not, as our registry has them.
     pub agreements: Vec<Agreement>,
     /// The newest suspension of each version that was ever suspended.
     pub suspended: Vec<Suspension>,
@@ -88,7 +88,7 @@ pub struct Pack {
     pub whole: bool,
     /// The newest published head of its own log.
     pub head: Option<KnownHead>,
-    /// Its peers.
+    /// Registries that ours recognises, with what it knows of each.
     pub peers: Vec<PackPeer>,
     /// Peers, and other registries with recalls here, of which not all has room: whatever touches them is asked online.
     pub lacking: Vec<Prefix>,
@@ -167,7 +167,7 @@ pub enum PackError {
     Incarnation {
         /// The own country.
         own: Prefix,
-        /// Pinned.
+        /// The incarnation that the pinned bundle names.
         pinned: u64,
         /// The pack's.
         found: u64,

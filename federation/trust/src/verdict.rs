@@ -250,7 +250,7 @@ pub struct CheckpointUsed {
     pub origin: Origin,
     /// Tree size.
     pub size: u64,
-    /// Its time.
+    /// Log time of its map head.
     pub time: TimeMs,
     /// How old it was when the verdict was made; zero if it lay in the future.
     pub age: DurationMs,
@@ -291,9 +291,9 @@ pub(crate) fn words(duration: DurationMs) -> String {
 pub struct Verdict {
     /// [`VERDICT_VERSION`].
     pub version: u8,
-    /// The code.
+    /// The robot that is judged.
     pub code: Code,
-    /// The purpose.
+    /// What it is judged for.
     pub purpose: Purpose,
     /// Who asks: primary prefix of the verifier's country.
     pub verifier: Prefix,
@@ -419,7 +419,7 @@ pub struct Silent {
 pub struct Input {
     /// Primary prefix of the verifier's country.
     pub verifier: Prefix,
-    /// The code.
+    /// The robot that was judged.
     pub code: Code,
     /// The registry that owns the code's prefix, if it is pinned.
     pub issuer: Option<EvidenceInput>,

@@ -47,9 +47,9 @@ const LOST_AND_FOUND: &str = "lost+found";
 /// Whom a directory must belong to. Its store is only known from the directory itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
-    /// The cluster.
+    /// The 16 bytes that its cluster is known by.
     pub cluster: [u8; 16],
-    /// The node.
+    /// Its id within the cluster, from 1 on.
     pub node: u64,
     /// The life of the cluster.
     pub incarnation: u64,
@@ -73,7 +73,7 @@ pub struct Home {
     pub identity: Identity,
     /// From whom it takes its first configuration.
     pub join: BTreeSet<u64>,
-    /// The state.
+    /// The state database, of whichever generation is current.
     pub state: SwappableEngine,
     /// The log; [`DiskLog::count`] is what the others know it by.
     pub log: DiskLog,

@@ -95,7 +95,7 @@ impl Bound {
 /// Some records in the order of their keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part<T> {
-    /// The records.
+    /// Some of a list, ascending by key.
     pub records: Vec<T>,
     /// Whether others follow them.
     pub more: bool,

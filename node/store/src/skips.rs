@@ -18,7 +18,7 @@ use crate::guard;
 /// A log entry that the roots had skipped, as kept in the state database on every replica alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
-    /// The order.
+    /// Which entry is skipped, as the roots signed it.
     pub order: Skip,
     /// Bytes of the entry that was not read: they name a repetition of it, and are evidence for whoever repairs the
     /// program.
@@ -70,7 +70,7 @@ pub enum OrderError {
         "log entry {log_index} was applied here and not skipped: this node and those that skip it differ"
     )]
     AppliedOtherwise {
-        /// Its index.
+        /// The Raft index of the entry that is skipped.
         log_index: u64,
     },
     /// The disk failed.

@@ -41,13 +41,13 @@ pub(crate) enum SkipVerb {
         /// Where to.
         #[arg(long)]
         file: PathBuf,
-        /// The copies.
+        /// Copies of the order, each with the signatures of one root or more.
         #[arg(required = true)]
         copies: Vec<PathBuf>,
     },
     /// Shows an order and who signed it.
     Show {
-        /// The file.
+        /// The order, signed or not.
         file: PathBuf,
     },
 }

@@ -38,7 +38,7 @@ pub struct Published<'a> {
     pub origin: Origin,
     /// The checkpoint, a signed note.
     pub checkpoint: &'a str,
-    /// Its size.
+    /// Leaves under it.
     pub size: u64,
 }
 

@@ -88,7 +88,7 @@ impl LogHead {
         self.log_key == *log_key && self.checkpoint.origin() == origin
     }
 
-    /// The checkpoint.
+    /// The signed size and root.
     pub fn checkpoint(&self) -> &VerifiedCheckpoint {
         &self.checkpoint
     }

@@ -77,7 +77,7 @@ pub struct ProvenSubject {
 }
 
 impl ProvenSubject {
-    /// The subject.
+    /// Of whom it is.
     pub fn subject(&self) -> &Subject {
         &self.subject
     }

@@ -30,7 +30,7 @@ const _: () = assert!(ENTRY_BYTES_MAX <= READ_BYTES_MAX);
 /// A vote: whom this node follows, and in which term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Vote {
-    /// Term.
+    /// The term of its leader: a number that only rises.
     pub term: u64,
     /// Candidate or leader.
     pub node: u64,
