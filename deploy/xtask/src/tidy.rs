@@ -330,8 +330,8 @@ fn bounds_apart(products: &[(&Text, String)]) -> Vec<Finding> {
         let lines = product.lines().enumerate();
         lines.filter_map(move |(at, line)| Some((text, at + 1, constant(line)?)))
     });
-    let apart = constants
-        .filter(|(_, _, name)| bound(name).is_some() && !BOUNDS_APART.contains(name));
+    let apart =
+        constants.filter(|(_, _, name)| bound(name).is_some() && !BOUNDS_APART.contains(name));
     apart
         .map(|(text, line, name)| Finding {
             path: text.path.clone(),
@@ -628,7 +628,9 @@ fn stiff(text: &Text) -> Vec<Finding> {
     let lines = product.lines().enumerate();
     let lines = lines.filter(|(_, line)| {
         let line = line.trim_start();
-        !line.starts_with("//") && line.contains('"') && IS_NO.iter().any(|word| line.contains(word))
+        !line.starts_with("//")
+            && line.contains('"')
+            && IS_NO.iter().any(|word| line.contains(word))
     });
     lines
         .map(|(at, _)| Finding {

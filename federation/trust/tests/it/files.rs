@@ -818,6 +818,7 @@ fn a_peers_head_counts_when_our_own_country_took_it_in() {
             .0,
     )
     .expect("canonical")
+    .frame
     .map_head
     .index
         + 1;

@@ -1,8 +1,8 @@
 //! A received state is held to its roots before it replaces anything.
 
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::record::reader::Reader;
 use carnet_domain::log::checkpoint::{Checkpoint, Origin};
+use carnet_domain::record::reader::Reader;
 use carnet_domain::record::registry::Registry;
 use carnet_kit::Country;
 use carnet_store::artefact::{StateEngine, content_digest};
