@@ -107,17 +107,12 @@ impl Admin {
             members,
             genesis: genesis.to_bytes().into(),
         };
-        let make = |channel| {
-            let mut client = admin(channel);
-            let request = request.clone();
-            async move { client.initialize(request).await }
-        };
         let response = self
-            .net
-            .call(Intent::Write, limits::REQUEST_TIMEOUT, &make)
-            .await
-            .outcome
-            .map_err(none_leads)?;
+            .led(&|mut client: AdminClient<Channel>| {
+                let request = request.clone();
+                async move { client.initialize(request).await }
+            })
+            .await?;
         answer(&response.answer)
     }
 
@@ -138,9 +133,8 @@ impl Admin {
                     .await
             }
         };
-        let deadline = STATUS_DEADLINE.min(self.net.deadline);
-        let net = Net::new(vec![endpoint.to_owned()], Arc::clone(&self.dial), deadline);
-        net.call(Intent::Read, self.net.attempt, &make)
+        self.asked(endpoint)
+            .call(Intent::Read, self.net.attempt, &make)
             .await
             .outcome
     }
@@ -166,9 +160,8 @@ impl Admin {
             let request = request.clone();
             async move { client.query_audit(request).await }
         };
-        let deadline = STATUS_DEADLINE.min(self.net.deadline);
-        let net = Net::new(vec![endpoint.to_owned()], Arc::clone(&self.dial), deadline);
-        let answer = net
+        let answer = self
+            .asked(endpoint)
             .call(Intent::Read, self.net.attempt, &make)
             .await
             .outcome?;
@@ -183,17 +176,12 @@ impl Admin {
         let request = pb::SubmitStatementRequest {
             signed: signed.to_bytes().into(),
         };
-        let make = |channel| {
-            let mut client = admin(channel);
-            let request = request.clone();
-            async move { client.submit_statement(request).await }
-        };
         let response = self
-            .net
-            .call(Intent::Write, limits::REQUEST_TIMEOUT, &make)
-            .await
-            .outcome
-            .map_err(none_leads)?;
+            .led(&|mut client: AdminClient<Channel>| {
+                let request = request.clone();
+                async move { client.submit_statement(request).await }
+            })
+            .await?;
         answer(&response.answer)
     }
 
@@ -205,11 +193,13 @@ impl Admin {
         let request = pb::AddLearnerRequest {
             member: Some(member),
         };
-        self.change(&|mut client: AdminClient<Channel>| {
-            let request = request.clone();
-            async move { client.add_learner(request).await }
-        })
-        .await
+        let response = self
+            .led(&|mut client: AdminClient<Channel>| {
+                let request = request.clone();
+                async move { client.add_learner(request).await }
+            })
+            .await?;
+        Ok(response.log_index)
     }
 
     /// Sets the voters. The log index of the change. Asking again for what is so already changes nothing.
@@ -222,11 +212,13 @@ impl Admin {
             retire: wanted.retire,
             fewer_than_three: wanted.fewest == Fewest::Any,
         };
-        self.change(&|mut client: AdminClient<Channel>| {
-            let request = request.clone();
-            async move { client.change_members(request).await }
-        })
-        .await
+        let response = self
+            .led(&|mut client: AdminClient<Channel>| {
+                let request = request.clone();
+                async move { client.change_members(request).await }
+            })
+            .await?;
+        Ok(response.log_index)
     }
 
     /// Takes a snapshot of the node behind one endpoint now and purges its log below. The log index it covers.
@@ -239,7 +231,7 @@ impl Admin {
             async move { client.take_snapshot(pb::TakeSnapshotRequest {}).await }
         };
         let response = self
-            .only(endpoint)
+            .only(endpoint, self.net.deadline)
             .call(Intent::Write, limits::REQUEST_TIMEOUT, &make)
             .await
             .outcome?;
@@ -251,24 +243,20 @@ impl Admin {
     /// # Errors
     /// As every write; also when that voter cannot lead.
     pub async fn transfer_leadership(&self, to: u64) -> Result<(u64, u64), ClientError> {
-        let make = |channel| {
-            let mut client = admin(channel);
-            let request = pb::TransferLeadershipRequest { to };
-            async move { client.transfer_leadership(request).await }
-        };
         let response = self
-            .net
-            .call(Intent::Write, limits::REQUEST_TIMEOUT, &make)
-            .await
-            .outcome
-            .map_err(none_leads)?;
+            .led(&|mut client: AdminClient<Channel>| {
+                let request = pb::TransferLeadershipRequest { to };
+                async move { client.transfer_leadership(request).await }
+            })
+            .await?;
         Ok((response.leader, response.term))
     }
 
-    async fn change<F, Fut>(&self, make: &F) -> Result<u64, ClientError>
+    /// Has whoever leads do something.
+    async fn led<T, F, Fut>(&self, make: &F) -> Result<T, ClientError>
     where
         F: Fn(AdminClient<Channel>) -> Fut,
-        Fut: Future<Output = Result<Response<pb::ChangeResponse>, Status>>,
+        Fut: Future<Output = Result<Response<T>, Status>>,
     {
         let called = self
             .net
@@ -276,15 +264,16 @@ impl Admin {
                 make(admin(channel))
             })
             .await;
-        Ok(called.outcome.map_err(none_leads)?.log_index)
+        called.outcome.map_err(none_leads)
     }
 
-    fn only(&self, endpoint: &str) -> Net {
-        Net::new(
-            vec![endpoint.to_owned()],
-            Arc::clone(&self.dial),
-            self.net.deadline,
-        )
+    /// One node alone, for what it is asked.
+    fn asked(&self, endpoint: &str) -> Net {
+        self.only(endpoint, STATUS_DEADLINE.min(self.net.deadline))
+    }
+
+    fn only(&self, endpoint: &str, deadline: Duration) -> Net {
+        Net::new(vec![endpoint.to_owned()], Arc::clone(&self.dial), deadline)
     }
 }
 
