@@ -257,7 +257,7 @@ impl<'a> Records<'a> {
         self.part(family, low_after(prefix, after), end.as_deref(), bound)
     }
 
-    /// The registry.
+    /// The registry; `None` before its genesis.
     pub fn registry(&self) -> Result<Option<Registry>, StorageFault> {
         let Some(bytes) = self.0.get(Family::Meta, keys::REGISTRY)? else {
             return Ok(None);
@@ -288,7 +288,7 @@ impl<'a> Records<'a> {
         Ok(all.split_off(all.len().saturating_sub(SKIPPED_MAX)))
     }
 
-    /// A robot.
+    /// A robot by its code, provisional records too; `None` if nothing is recorded of it here.
     pub fn robot(&self, code: &Code) -> Result<Option<Robot>, StorageFault> {
         self.one(Family::Robots, &keys::robot(code))
     }
@@ -393,7 +393,7 @@ impl<'a> Records<'a> {
         self.one(Family::Ended, &keys::claim_at(peer, place))
     }
 
-    /// An enterprise.
+    /// An enterprise by prefix and code; `None` if it was never accredited here.
     pub fn enterprise(&self, id: &EnterpriseId) -> Result<Option<Enterprise>, StorageFault> {
         self.one(Family::Enterprises, &keys::enterprise(id))
     }
@@ -414,7 +414,7 @@ impl<'a> Records<'a> {
         self.part_after(Family::Enterprises, text.as_bytes(), after, bound)
     }
 
-    /// A model.
+    /// A type approval by the first 12 characters of a code, in force or not.
     pub fn model(&self, id: &ModelId) -> Result<Option<Model>, StorageFault> {
         self.one(Family::Models, &keys::model(id))
     }
@@ -447,7 +447,7 @@ impl<'a> Records<'a> {
         Ok(list.unwrap_or_default())
     }
 
-    /// A recall.
+    /// A recall by issuer and number, of this registry or told by a peer.
     pub fn recall(&self, id: &RecallId) -> Result<Option<Recall>, StorageFault> {
         self.one(Family::Recalls, &keys::recall(id))
     }
@@ -554,7 +554,7 @@ impl<'a> Records<'a> {
         self.one(Family::Transfers, &keys::loose(code))
     }
 
-    /// A transfer.
+    /// A transfer by its number, going on or ended.
     pub fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, StorageFault> {
         self.one(Family::Transfers, &keys::transfer(id))
     }
@@ -654,7 +654,7 @@ impl<'a> Records<'a> {
         Ok(found)
     }
 
-    /// A peer.
+    /// A peer by its primary prefix.
     pub fn peer(&self, prefix: &Prefix) -> Result<Option<Peer>, StorageFault> {
         self.one(Family::Peers, &keys::peer(prefix))
     }
@@ -722,7 +722,7 @@ impl<'a> Records<'a> {
         Ok(places.unwrap_or_default())
     }
 
-    /// A session.
+    /// A session that is open, by its number.
     pub fn session(&self, id: u64) -> Result<Option<Session>, StorageFault> {
         self.one(Family::Sessions, &keys::session(id))
     }
@@ -754,7 +754,7 @@ impl<'a> Records<'a> {
         self.one(Family::Sessions, &keys::answer(session, place, first_item))
     }
 
-    /// A leaf.
+    /// A leaf of this log with its slots, by its index from 0.
     pub fn leaf(&self, index: u64) -> Result<Option<LeafRecord>, StorageFault> {
         let stored = self.stored_leaf(index)?;
         let record = stored.map(|stored| self.told(leaves::of_stored(self, index, &stored)));
