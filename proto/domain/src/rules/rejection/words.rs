@@ -272,7 +272,7 @@ mod tests {
             Lacking::ALL,
             Lacking::text,
             "slot 0 names another robot than the leaf's key; a custody leaf without a code; a custody leaf without its link; a \
-             custody leaf without its event; a departure without proof that it is the newest leaf; an offer whose event is no \
+             custody leaf without its event; a departure without proof that it is the newest leaf; an offer whose event is not a \
              declaration of export; an item with leaves of other registries, at a level that knows none",
         );
         check(
