@@ -222,8 +222,6 @@ pub const NOTE_BYTES_MAX: usize = 65_536;
 pub const NOTE_SIGNATURE_COUNT_MAX: usize = 100;
 /// The most siblings in a proof of the map: one for each bit of a key.
 pub const MAP_PROOF_COUNT_MAX: usize = 256;
-/// The largest leaf in bytes: entry bundles have u16 length prefixes.
-pub const LEAF_BYTES_MAX: usize = 65_535;
 /// Two clocks agree that are at most this far apart.
 pub const CLOCKS_AGREE: DurationMs = DurationMs(2_000);
 /// A clock that was read over a longer round trip says nothing.
