@@ -1528,8 +1528,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
     }
 
     fn binds(&self, from: &Sender, recall: &Recall) -> Result<bool, Stop<L::Fault>> {
-        let standing = from.peer.standing(self.now);
-        let clauses = standing.flat_map(|agreement| &agreement.clauses);
+        let in_force = from.peer.in_force(self.now);
+        let clauses = in_force.flat_map(|agreement| &agreement.clauses);
         let bound = clauses.filter(|clause| {
             clause.recogniser == self.registry.prefix
                 && clause.issuer == from.prefix

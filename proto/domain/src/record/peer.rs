@@ -771,9 +771,10 @@ impl Peer {
         at < self.bundle.valid_to
     }
 
-    /// Whether an agreement that stands at a time binds us to what it says of robots of its own prefix.
+    /// Whether an agreement in force at a time binds us to what it says of robots of its own prefix. A suspension changes nothing
+    /// here: it stops new offers and accepts, and unsays no theft.
     pub fn has_clause(&self, me: Prefix, at: TimeMs) -> bool {
-        let mut clauses = self.standing(at).flat_map(|agreement| &agreement.clauses);
+        let mut clauses = self.in_force(at).flat_map(|agreement| &agreement.clauses);
         clauses
             .any(|clause| clause.recogniser == me && self.bundle.prefixes.contains(&clause.issuer))
     }
@@ -784,17 +785,23 @@ impl Peer {
         suspended.any(|suspension| suspension.agreement == *agreement && at < suspension.until)
     }
 
-    /// The newest version of an agreement that is in force at a time, unless that version is suspended.
-    pub fn newest(&self, id: &str, at: TimeMs) -> Option<&Agreement> {
+    fn newest_in_force(&self, id: &str, at: TimeMs) -> Option<&Agreement> {
         let versions = self.agreements.iter().filter(|a| a.id == id);
-        let newest = versions.rev().find(|a| a.in_force(at))?;
+        versions.rev().find(|a| a.in_force(at))
+    }
+
+    /// The newest version of an agreement that is in force at a time, unless that version is suspended: what a new offer or
+    /// permit may name.
+    pub fn newest(&self, id: &str, at: TimeMs) -> Option<&Agreement> {
+        let newest = self.newest_in_force(id, at)?;
         (!self.is_suspended(&newest.reference(), at)).then_some(newest)
     }
 
-    /// Every agreement that stands at a time: of each name the newest version in force, unless that is suspended.
-    pub fn standing(&self, at: TimeMs) -> impl Iterator<Item = &Agreement> {
+    /// Every agreement in force at a time, suspended or not: of each name the newest version. By its clauses what a peer says
+    /// of its own robots binds here.
+    pub fn in_force(&self, at: TimeMs) -> impl Iterator<Item = &Agreement> {
         self.agreements.iter().filter(move |agreement| {
-            self.newest(&agreement.id, at)
+            self.newest_in_force(&agreement.id, at)
                 .is_some_and(|newest| newest.version == agreement.version)
         })
     }

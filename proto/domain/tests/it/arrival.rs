@@ -876,11 +876,60 @@ fn an_issuers_word_binds_under_a_clause_alone() {
     let (mut a, mut b) = two();
     export(&mut a, &mut b, 1, 1);
     let code = a.code(1);
-    assert_eq!(text(&b.state(&suspension(&b, &a, 1, TimeMs::MAX))), "done");
+    no_clause(&mut a, &mut b);
     a.must("regulator", set(code, HoldKind::Theft));
     mail(&mut a, &mut b, "done");
     assert_eq!(newest_kind(&b), Kind::Incident);
     assert_eq!(holds(&b, &code), []);
+}
+
+/// From now on nothing is agreed between two countries: the newest version has no clause.
+fn no_clause(a: &mut Country, b: &mut Country) {
+    let mut none = agreement(a.prefix, b.prefix, 2);
+    none.clauses.clear();
+    agree([a, b], &none);
+}
+
+/// A suspension stops new offers and permits. What an issuer says of its own robots binds as before: two countries in dispute
+/// still hear of thefts, orders, recalls and ends.
+#[test]
+fn a_suspension_unsays_no_theft_no_recall_and_no_end() {
+    use carnet_domain::record::{RecallStatus, Severity};
+    let (mut a, mut b) = two();
+    let mut c = Country::with_market("81");
+    befriend(&mut a, &mut c);
+    export(&mut a, &mut b, 1, 1);
+    a.must("maker", a.register(2));
+    export(&mut a, &mut b, 2, 2);
+    for at in [&mut b, &mut c] {
+        let suspend = suspension(at, &a, 1, TimeMs::MAX);
+        assert_eq!(text(&at.state(&suspend)), "done");
+    }
+    assert_eq!(text(&a.state(&suspension(&a, &b, 1, TimeMs::MAX))), "done");
+    // What is new is stopped.
+    a.must("maker", a.register(3));
+    let next = a.declare(3, transfer(3), &b.prefix);
+    check(&mut a, "customs", next, "NoAgreement: …");
+    let code = a.code(1);
+    a.must("regulator", set(code, HoldKind::Theft));
+    mail(&mut a, &mut b, "done");
+    assert_eq!(holds(&b, &code), [HoldKind::Theft]);
+    // What its custodian orders needs a clause at its issuer.
+    b.must("regulator", set(code, HoldKind::RegulatorStop));
+    mail(&mut b, &mut a, "done");
+    assert!(holds(&a, &code).contains(&HoldKind::RegulatorStop));
+    let recall = carnet_kit::samples::recall(&a, "R-1", Severity::StopUse);
+    a.must("maker", recall);
+    mail(&mut a, &mut b, "done");
+    let Ok(known) = b.ledger.recall(&carnet_kit::samples::recall_id(&a, "R-1"));
+    assert_eq!(known.expect("told").status, RecallStatus::InForce);
+    // Of an end in a country that it never heard of, its issuer alone tells the third one.
+    crate::rules::scrap(&mut b, a.code(2));
+    b.deliver(&mut a);
+    a.deliver(&mut c);
+    let Ok(ends) = c.ledger.ends(&Subject::robot(&a.code(2)).key());
+    let proven = ends.and_then(|ends| ends.proven);
+    assert_eq!(proven.map(|end| end.by), Some(a.prefix));
 }
 
 /// A third country's word about a body, under a code of its own, strands no robot between two others.
@@ -1318,8 +1367,8 @@ fn an_order_abroad_not_to_use_a_robot_is_told_to_its_issuer() {
         "done",
     );
     mail(&mut b, &mut a, "");
-    // Without an agreement in force it is an alarm: shown, and nothing more.
-    assert_eq!(text(&a.state(&suspension(&a, &b, 1, TimeMs::MAX))), "done");
+    // Without a clause in force it is an alarm: shown, and nothing more.
+    no_clause(&mut a, &mut b);
     check(&mut b, "regulator", stop, "done");
     mail(&mut b, &mut a, "done");
     assert_eq!(holds(&a, &code), []);
