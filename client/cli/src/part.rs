@@ -1,7 +1,8 @@
-//! Parts and firmware as people write them: on the command line and in the cells of a file.
+//! Parts, firmware and keys as people write them: on the command line and in the cells of a file.
 
-use carnet_client::identity;
-use carnet_domain::record::{Firmware, Maker, PartName, PartType};
+use carnet_client::{identity, keys};
+use carnet_domain::bytes::signature::{PublicKey, Signature};
+use carnet_domain::record::{Firmware, Maker, PartName, PartType, RobotKey};
 
 use crate::parse;
 
@@ -47,6 +48,25 @@ pub(crate) fn firmware(text: &str) -> Result<Firmware, String> {
         family: family.to_owned(),
         build,
     })
+}
+
+/// A robot's own key with its signature: 64 and 128 hexadecimal digits.
+pub(crate) fn robot_key(text: &str) -> Result<RobotKey, String> {
+    let form =
+        "write KEY:PROOF, 64 and 128 hexadecimal digits, as `carnet robot prove-key` shows them";
+    let (public, proof) = text.split_once(':').ok_or(form)?;
+    let public = keys::parse_seed(public).ok_or(form)?;
+    let proof = hex::decode(proof).ok();
+    let proof = proof.and_then(|bytes| Signature::of_slice(&bytes));
+    Ok(RobotKey {
+        public: PublicKey::enroll(public).map_err(|error| error.to_string())?,
+        proof: proof.ok_or(form)?,
+    })
+}
+
+/// A key as [`robot_key`] reads it.
+pub(crate) fn robot_key_text(key: &RobotKey) -> String {
+    format!("{}:{}", key.public, key.proof)
 }
 
 /// Parts sorted into those that carry identity and the others.

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use carnet_client::{Client, ReleaseTerms, identity, release_ownership};
 use carnet_domain::bytes::code::{Code, EnterpriseId};
-use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::bytes::signature::{PublicKey, Signature};
 use carnet_domain::record::{
     Asking, BodyName, Desk, Firmware, OwnershipEnd, Party, PartyName, Pending, Recall,
-    RecallStatus, ReleaseSecret, Robot as Record,
+    RecallStatus, ReleaseSecret, Robot as Record, RobotKey,
 };
 use carnet_domain::rules::command::{Action, Command, Registration};
 use carnet_domain::rules::lifecycle::{self, ActionKind, EndOfLife, HoldKind, State};
@@ -23,7 +23,7 @@ use crate::exit::Failed;
 use crate::maker::MakerArgs;
 use crate::output::{Format, say, say_more};
 use crate::parse::{self, When, hyphened};
-use crate::part::{PartText, firmware, part_text, sort_parts};
+use crate::part::{PartText, firmware, part_text, robot_key, robot_key_text, sort_parts};
 use crate::settings::Settings;
 use crate::submit::{self, Sure, Write, merge, party};
 use crate::{Outcome, view};
@@ -38,6 +38,9 @@ pub(crate) enum Robot {
     Each(Box<each::EachArgs>),
     /// Writes a file with every column and two rows, to be filled in and imported.
     Template(TemplateArgs),
+    /// Has a robot's own key prove that it is in the robot: shows the bytes that it signs, and what is registered once it has.
+    #[command(after_help = PROVE_HELP)]
+    ProveKey(Box<ProveKey>),
     /// Sets a code aside before the robot is made.
     Reserve {
         /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
@@ -217,9 +220,12 @@ pub(crate) struct Register {
     /// A part as TYPE:SERIAL or TYPE:SERIAL:LOT; compute and torso carry identity.
     #[arg(long = "part", value_parser = part_text)]
     parts: Vec<PartText>,
-    /// The robot's own key, 64 hexadecimal digits.
-    #[arg(long)]
-    robot_key: Option<String>,
+    /// The robot's own key with its signature, as `carnet robot prove-key` shows it: KEY:PROOF.
+    #[arg(long, value_name = "KEY:PROOF", value_parser = robot_key, conflicts_with = "robot_key_file")]
+    robot_key: Option<RobotKey>,
+    /// The file of the robot's own secret key, where it was drawn here: it signs, and is not sent.
+    #[arg(long, value_name = "FILE")]
+    robot_key_file: Option<PathBuf>,
     /// A prototype under development.
     #[arg(long)]
     prototype: bool,
@@ -228,6 +234,85 @@ pub(crate) struct Register {
     importers_filing: bool,
     #[command(flatten)]
     write: Write,
+}
+
+const PROVE_HELP: &str = "\
+A public key is seen by everybody who is shown the robot; so the key itself signs for the code and the body that it is in. Where it
+never leaves the robot: run this with --public, have the robot sign the bytes shown (Ed25519, over the bytes themselves), and run it
+again with --signature. What it then shows as robot_key goes to `carnet robot register --robot-key`, or into the column of that
+name.";
+
+/// Whose key proves what.
+#[derive(Debug, Args)]
+pub(crate) struct ProveKey {
+    /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
+    #[arg(value_parser = parse::code)]
+    code: Code,
+    #[command(flatten)]
+    maker: MakerArgs,
+    /// The maker's serial of the body; default is the serial in the code.
+    #[arg(long)]
+    body_serial: Option<String>,
+    /// The public key, 64 hexadecimal digits, where the secret one is in the robot.
+    #[arg(long, value_name = "KEY", value_parser = public, required_unless_present = "robot_key_file")]
+    public: Option<PublicKey>,
+    /// The signature of that key over the bytes shown before, 128 hexadecimal digits.
+    #[arg(long, value_name = "PROOF", value_parser = signature, requires = "public")]
+    signature: Option<Signature>,
+    /// The file of the secret key, where it was drawn here.
+    #[arg(long, value_name = "FILE", conflicts_with = "public")]
+    robot_key_file: Option<PathBuf>,
+}
+
+fn public(text: &str) -> Result<PublicKey, String> {
+    let bytes = carnet_client::keys::parse_seed(text).ok_or("expected 64 hexadecimal digits")?;
+    PublicKey::enroll(bytes).map_err(|error| error.to_string())
+}
+
+fn signature(text: &str) -> Result<Signature, String> {
+    let bytes = hex::decode(text).ok();
+    let signature = bytes.and_then(|bytes| Signature::of_slice(&bytes));
+    signature.ok_or_else(|| "expected 128 hexadecimal digits".to_owned())
+}
+
+/// What a robot's key signs, and what is registered of it once it has.
+fn prove_key(asked: ProveKey) -> Result<Value, Failed> {
+    let body = body_name(&asked.code, &asked.maker, asked.body_serial)?;
+    let (code, identity) = (asked.code, body.identity());
+    let (public, proven) = match (asked.robot_key_file, asked.public) {
+        (Some(file), _) => {
+            let secret = carnet_client::keys::read_seed(&file)?;
+            let key = RobotKey::prove(&code, &identity, &secret);
+            (key.public, Some(key))
+        }
+        (None, Some(public)) => {
+            let key = asked.signature.map(|proof| RobotKey { public, proof });
+            if key.is_some_and(|key| !key.is_of(&code, &identity)) {
+                return Err(Failed::usage(
+                    "--signature: not of this key over these bytes; check code, maker and serial of the body",
+                ));
+            }
+            (public, key)
+        }
+        (None, None) => return Err(Failed::usage("--public or --robot-key-file is needed")),
+    };
+    Ok(json!({
+        "code": code.to_string(),
+        "body_serial": body.serial,
+        "body": identity.to_string(),
+        "public": public.to_string(),
+        "bytes": hex::encode(RobotKey::signing_bytes(&code, &identity, &public)),
+        "robot_key": proven.as_ref().map(robot_key_text),
+    }))
+}
+
+/// The body of a robot as its maker names it.
+fn body_name(code: &Code, maker: &MakerArgs, serial: Option<String>) -> Result<BodyName, Failed> {
+    let serial = serial.unwrap_or_else(|| code.serial().to_string());
+    Ok(BodyName {
+        maker: maker.maker().map_err(Failed::usage)?,
+        serial: identity::canonical(&serial).map_err(Failed::usage)?,
+    })
 }
 
 #[derive(Debug, Subcommand)]
@@ -771,6 +856,7 @@ pub(crate) async fn run(
         Robot::Import(args) => import::run(*args, settings, format).await,
         Robot::Each(args) => each::run(*args, settings, format).await,
         Robot::Template(args) => Ok(import::template(args).into()),
+        Robot::ProveKey(asked) => Ok(prove_key(*asked)?.into()),
         Robot::Reserve { code, write } => {
             submit::one(
                 settings,
@@ -933,31 +1019,30 @@ async fn list(settings: &Settings, wanted: &Wanted) -> Result<Outcome, Failed> {
 }
 
 fn registration(register: Register) -> Result<(Write, Registration), Failed> {
-    let maker = register.maker.maker().map_err(Failed::usage)?;
-    let body_serial = register
-        .body_serial
-        .unwrap_or_else(|| register.code.serial().to_string());
-    let (identity_parts, parts) = sort_parts(&register.parts, &maker);
-    let robot_key = match register.robot_key {
-        None => None,
-        Some(text) => {
-            let bytes = carnet_client::keys::parse_seed(&text)
-                .ok_or_else(|| Failed::usage("--robot-key: expected 64 hexadecimal digits"))?;
-            Some(PublicKey::enroll(bytes).map_err(Failed::usage)?)
+    let body = body_name(&register.code, &register.maker, register.body_serial)?;
+    let (identity_parts, parts) = sort_parts(&register.parts, &body.maker);
+    let identity = body.identity();
+    let robot_key = match register.robot_key_file {
+        None => register.robot_key,
+        Some(file) => {
+            let secret = carnet_client::keys::read_seed(&file)?;
+            Some(RobotKey::prove(&register.code, &identity, &secret))
         }
     };
+    if robot_key.is_some_and(|key| !key.is_of(&register.code, &identity)) {
+        return Err(Failed::usage(
+            "--robot-key: its proof is not for this code with this body; see `carnet robot prove-key`",
+        ));
+    }
     let registration = Registration {
         code: register.code,
-        body: BodyName {
-            maker: maker.clone(),
-            serial: identity::canonical(&body_serial).map_err(Failed::usage)?,
-        },
         manufactured: register.manufactured.resolve(),
         site: register.site,
         origin: register
             .origin
-            .unwrap_or_else(|| maker.country.clone())
+            .unwrap_or_else(|| body.maker.country.clone())
             .to_ascii_uppercase(),
+        body,
         prototype: register.prototype,
         importers_filing: register.importers_filing,
         identity_parts,

@@ -215,7 +215,7 @@ pub(crate) fn robot(value: &Robot) -> Value {
         "origin": identity.origin,
         "importers_filing": identity.importers_filing,
         "body": identity.body.to_string(),
-        "robot_key": value.robot_key.map(|key| key.to_string()),
+        "robot_key": value.robot_key.map(|key| key.public.to_string()),
         "identity_parts": value.identity_parts.iter().map(part).collect::<Vec<_>>(),
         "parts": value.parts.iter().map(part).collect::<Vec<_>>(),
         "newest_leaf": head(&value.head),

@@ -14,7 +14,7 @@
 
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::Digest;
-use carnet_domain::bytes::encoding::{Canonical, DecodeError};
+use carnet_domain::bytes::encoding::{Canonical, DecodeError, DecodeFault};
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Link;
@@ -25,7 +25,7 @@ use carnet_domain::log::leaf::{Kind, LEAF_VERSION, Leaf, SlotError, Subject};
 use carnet_domain::log::map::{MapAnswer, MapProof, MapProofError, MapValue, RobotStatus};
 use carnet_domain::machine::entry::ProvenLeaf;
 use carnet_domain::record::event::{IdentityParts, Manufacture, Other, Software, Standing, slot};
-use carnet_domain::record::{ModelStanding, key_identity};
+use carnet_domain::record::{ModelStanding, RobotKey};
 
 mod build;
 mod head;
@@ -319,7 +319,7 @@ impl ProvenRobot {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fixed {
     body: Option<Digest>,
-    key: Option<PublicKey>,
+    key: Option<RobotKey>,
     manufacture: Option<Manufacture>,
 }
 
@@ -408,7 +408,13 @@ impl ProvenEvidence {
         };
         let slots = robot.leaf.slots();
         let body = slots.get::<Digest>(slot::BODY);
-        let key = slots.get::<PublicKey>(slot::ROBOT_KEY);
+        let key = slots.get::<RobotKey>(slot::ROBOT_KEY);
+        // Whose key it is, only the key itself says: of a copy nobody knows which robot answers with it.
+        let of = body.as_ref().ok().copied().flatten();
+        let key = key.and_then(|key| match (key, of) {
+            (Some(key), Some(body)) if !key.is_of(&self.code, &body) => Err(unproven_key()),
+            (key, _) => Ok(key),
+        });
         let parts = robot.identity_parts().map(|parts| {
             let parts = parts.into_iter().flat_map(|parts| parts.0);
             parts.map(|part| part.identity).collect()
@@ -420,7 +426,7 @@ impl ProvenEvidence {
         });
         vec![
             body.map(|body| body.into_iter().collect()),
-            key.map(|key| key.as_ref().map(key_identity).into_iter().collect()),
+            key.map(|key| key.as_ref().map(RobotKey::identity).into_iter().collect()),
             parts,
             others,
         ]
@@ -455,6 +461,16 @@ impl ProvenEvidence {
     /// How its head goes with one that was seen before: see [`LogHead::against`].
     pub fn against(&self, size: u64, root: &Digest, time: TimeMs) -> HeadOrder {
         self.head.against(size, root, time)
+    }
+}
+
+/// A key that did not sign for the robot that shows it.
+fn unproven_key() -> SlotError {
+    let fault = DecodeFault::Invalid("the robot key did not sign for this robot".into());
+    let source = DecodeError { offset: 0, fault };
+    SlotError::Decode {
+        slot: slot::ROBOT_KEY,
+        source,
     }
 }
 

@@ -39,7 +39,7 @@ use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::Session;
 use carnet_domain::record::{
     AgreementRef, BodyName, Desk, Enrolment, Firmware, Form, Holder, IdentifierScheme, Maker,
-    ModelFacts, PartName, PartType, Party, Pending, Severity, Word,
+    ModelFacts, PartName, PartType, Party, Pending, RobotKey, Severity, Word,
 };
 use carnet_domain::rules::command::{Action, Command, Papers, Purpose, Registration, TransferId};
 use carnet_domain::rules::parties::stands_for;
@@ -459,6 +459,16 @@ impl Country {
                 family: "fw".into(),
                 build: 10,
             },
+        }
+    }
+
+    /// The same with a robot's own key, which signs for code and body.
+    pub fn with_key(&self, key: &str, registration: Registration) -> Registration {
+        let Registration { code, body, .. } = &registration;
+        let key = RobotKey::prove(code, &body.identity(), &self.key(key));
+        Registration {
+            robot_key: Some(key),
+            ..registration
         }
     }
 

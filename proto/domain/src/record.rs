@@ -21,6 +21,7 @@ pub mod reader;
 pub mod recall;
 pub mod registry;
 pub mod robot;
+mod robot_key;
 pub mod session;
 pub mod told;
 pub mod transfer;
@@ -43,3 +44,4 @@ pub use robot::{
     Against, Before, Claim, Clearing, Declared, Ended, Ends, Fitted, Fitting, Hold, Identity,
     Pending, Robot, Stay,
 };
+pub use robot_key::RobotKey;

@@ -19,7 +19,7 @@ use carnet_client::{ApiError, Client, ClientError};
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::machine::entry::ItemAnswer;
-use carnet_domain::record::{BodyName, IdentifierScheme, key_identity};
+use carnet_domain::record::{BodyName, IdentifierScheme};
 use carnet_domain::rules::command::{Command, Registration};
 use carnet_domain::rules::rejection::{Reason, Rejection};
 use clap::Args;
@@ -53,7 +53,7 @@ Columns of a CSV file, names of NDJSON (`carnet robot template` writes a file to
   origin              country of origin, two letters; default: the maker's country
   firmware            FAMILY:BUILD; default main:1
   parts               TYPE:SERIAL or TYPE:SERIAL:LOT, separated by spaces; compute and torso carry identity
-  robot_key           64 hexadecimal digits
+  robot_key           KEY:PROOF, as `carnet robot prove-key` shows it
   prototype           true or false
   importers_filing    true or false
   maker_scheme, maker_country, maker_id      default: the options
@@ -230,7 +230,7 @@ impl Seen {
                     registration
                         .robot_key
                         .as_ref()
-                        .map(|key| ("robot_key", key_identity(key))),
+                        .map(|key| ("robot_key", key.identity())),
                 )
                 .collect();
         // A row that is refused takes nothing: the next one may name the same things rightly.

@@ -6,9 +6,9 @@ use carnet_domain::custody::Step;
 use carnet_domain::custody::admission::Fixed;
 use carnet_domain::log::leaf::Kind;
 use carnet_domain::machine::entry::Body;
-use carnet_domain::record::Robot;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::{Robot, RobotKey};
 use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::rejection::{Detail, Reason};
@@ -45,8 +45,9 @@ fn a_robot_that_comes_home_is_the_one_that_left() {
         }),
         (Fixed::Origin, |robot| robot.identity.origin = "ZZ".into()),
         (Fixed::RobotKey, |robot| {
-            let key = Country::with_market("49").key("mallory").public();
-            robot.robot_key = Some(key);
+            let key = Country::unborn("49").key("mallory");
+            let of = &robot.identity;
+            robot.robot_key = Some(RobotKey::prove(&of.code, &of.body, &key));
         }),
     ];
     for (field, lie) in lies {

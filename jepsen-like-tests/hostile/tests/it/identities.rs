@@ -2,19 +2,20 @@
 
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::custody::Phase;
 use carnet_domain::log::leaf::{Kind, Slots, Subject};
 use carnet_domain::machine::entry::Body;
-use carnet_domain::record::PartType;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::{PartType, RobotKey};
 use carnet_domain::rules::actions::Deed;
-use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::command::{Action, Command, Registration};
 use carnet_domain::rules::lifecycle::State;
 use carnet_domain::rules::policy::Role;
 use carnet_domain::rules::rejection::{Detail, Ranged, Reason};
 use carnet_hostile::judge::refused;
 use carnet_hostile::liar::{lies, say, say_ended, standing};
-use carnet_hostile::scene::{act, d, two};
+use carnet_hostile::scene::{act, d, export, offer, robot, two};
 use carnet_kit::Country;
 
 /// Probe `a_peer_takes_our_recall_number_and_our_makers_serials`, by a rival at home.
@@ -74,16 +75,103 @@ fn identity_parts_are_named_among_their_own() {
 #[test]
 fn one_robot_key_is_of_one_robot() {
     let mut a = Country::with_market("86");
-    let key = a.key("robot").public();
     let with_key = |serial| {
-        let mut registration = a.registration(serial);
-        registration.robot_key = Some(key);
+        let registration = a.with_key("robot", a.registration(serial));
         Command::Register { registration }
     };
     let (first, second) = (with_key(1), with_key(2));
     a.must("maker", first);
     let detail = Detail::KeyOf { code: a.code(1) };
     refused(&mut a, "maker", second, Reason::KeyInUse, detail);
+}
+
+/// What everybody is shown of a robot is not enough to register another one under its key: neither the key nor its signature for
+/// the robot that it is in.
+#[test]
+fn a_key_that_was_copied_is_of_no_other_robot() {
+    let (mut a, mut b) = two();
+    let genuine = b.with_key("robot", b.registration(5));
+    let code = genuine.code;
+    b.must(
+        "maker",
+        Command::Register {
+            registration: genuine.clone(),
+        },
+    );
+    let taken = |code| Detail::KeyUnsigned { code };
+    let copied = Registration {
+        robot_key: genuine.robot_key,
+        ..a.registration(2)
+    };
+    let detail = taken(copied.code);
+    let command = Command::Register {
+        registration: copied.clone(),
+    };
+    refused(&mut a, "maker", command, Reason::KeyNotProven, detail);
+    // Nor does another key sign for it.
+    let public = genuine.robot_key.expect("it has a key").public;
+    let bytes = RobotKey::signing_bytes(&copied.code, &copied.body.identity(), &public);
+    let proof = a.key("maker").sign(&bytes);
+    let forged = Registration {
+        robot_key: Some(RobotKey { public, proof }),
+        ..copied
+    };
+    let detail = taken(forged.code);
+    let command = Command::Register {
+        registration: forged,
+    };
+    refused(&mut a, "maker", command, Reason::KeyNotProven, detail);
+    // The same key and code, another body.
+    let other = Registration {
+        body: b.registration(6).body,
+        ..genuine
+    };
+    let mut c = Country::with_market("49");
+    let command = Command::Register {
+        registration: other,
+    };
+    let detail = taken(code);
+    refused(&mut c, "maker", command, Reason::KeyNotProven, detail);
+    // The genuine one arrives.
+    export(&mut b, &mut a, code, 1);
+    assert_eq!(robot(&a, &code).custody.phase, Phase::Here {});
+}
+
+/// A registry that shows the key of somebody else's robot as that of one of its own.
+#[test]
+fn a_peer_neither_holds_nor_ends_a_robot_by_its_copied_key() {
+    let (mut a, mut b) = two();
+    let registration = a.with_key("robot", a.registration(2));
+    a.must("maker", Command::Register { registration });
+    let copied = robot(&a, &a.code(2)).robot_key.expect("it has a key");
+    b.must("maker", b.register(5));
+    let theirs = b.code(5);
+    let mut lied = robot(&b, &theirs);
+    lied.robot_key = Some(copied);
+    let Ok(()) = b.ledger.put_robot(lied);
+    // It is not asked for here.
+    let offered = offer(&b, &a, theirs, 1);
+    b.must("customs", offered);
+    b.deliver(&mut a);
+    let Ok(record) = a.ledger.robot(&theirs);
+    assert_eq!(record, None);
+    // It does not end the key, nor claim it.
+    for code in [theirs, b.code(70_000)] {
+        let mut slots = Slots::new();
+        slots.set(slot::CODE, &code.as_str().to_owned());
+        slots.set(slot::BODY, &d("body"));
+        slots.set(slot::ROBOT_KEY, &copied);
+        slots.set(slot::STATE, &standing(State::Scrapped));
+        say(&mut b, Kind::LifeCycle, &code, slots, &a.prefix);
+    }
+    let batch = lies(&mut b, &a);
+    a.apply(Body::Foreign { batch });
+    let Ok(ends) = a.ledger.ends(&Subject::robot(&b.code(70_000)).key());
+    assert!(ends.is_some(), "the code is claimed to have ended");
+    let Ok(ends) = a.ledger.ends(&copied.identity());
+    assert_eq!(ends, None);
+    let code = a.code(2);
+    export(&mut a, &mut b, code, 2);
 }
 
 /// Probe r25.

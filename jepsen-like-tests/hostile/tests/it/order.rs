@@ -414,6 +414,10 @@ fn of_two_faults_of_a_registration_the_first_is_answered() {
             let later = it.country.clock.saturating_add(later);
             registration(it).manufactured = later;
         }),
+        fault("key", Reason::KeyNotProven, |it| {
+            let other = it.country.with_key("robot", it.country.registration(3));
+            registration(it).robot_key = other.robot_key;
+        }),
         fault("body", Reason::IdentityEnded, |it| {
             let body = registration(it).body.identity();
             end(it, body);

@@ -309,12 +309,16 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             registration.body.maker.identifier = "86-0003".into();
             said(&mut a, "maker", Command::Register { registration })
         }
+        Reason::KeyNotProven => {
+            let mut a = market();
+            let mut registration = a.registration(3);
+            registration.robot_key = a.with_key("robot", a.registration(2)).robot_key;
+            said(&mut a, "maker", Command::Register { registration })
+        }
         Reason::KeyInUse => {
             let mut a = market();
-            let key = a.key("robot").public();
             for serial in [2, 3] {
-                let mut registration = a.registration(serial);
-                registration.robot_key = Some(key);
+                let registration = a.with_key("robot", a.registration(serial));
                 let answer = said(&mut a, "maker", Command::Register { registration });
                 if serial == 3 {
                     return Some(answer);

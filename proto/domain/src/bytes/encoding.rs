@@ -62,6 +62,8 @@ pub mod tag {
     pub const RECORD: &str = "carnet-record/1";
     /// Identity of a robot's own key.
     pub const ROBOT_KEY: &str = "carnet-robot-key/1";
+    /// What a robot's own key signs to be registered as its.
+    pub const POSSESSION: &str = "carnet-possession/1";
     /// Commitment to the secret of a release of ownership.
     pub const RELEASE: &str = "carnet-release/1";
     /// What a key signs to be enrolled, and what a key of the same enterprise signs for it.
@@ -80,7 +82,7 @@ pub mod tag {
         TREE_LEAF, TREE_NODE, MAP_LEAF, MAP_NODE, SLOT, SLOT_NODE, PERSONAL, AUTH,
     ];
     /// All domain strings.
-    pub const STRINGS: [&str; 18] = [
+    pub const STRINGS: [&str; 19] = [
         KEY,
         MAP_VALUE,
         PART,
@@ -93,6 +95,7 @@ pub mod tag {
         KEY_ID,
         RECORD,
         ROBOT_KEY,
+        POSSESSION,
         RELEASE,
         ENROLMENT,
         TOGETHER,

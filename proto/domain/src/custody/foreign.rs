@@ -36,7 +36,7 @@ use crate::record::ledger::Ledger;
 use crate::record::peer::{Heard, LogDoubt, OpenFork, Peer, Statement};
 use crate::record::transfer::{Ending, Transfer};
 use crate::record::{
-    Ended, Fitted, Fitting, Hold, Parked, Recall, RecallStatus, Robot, Stay, key_identity,
+    Ended, Fitted, Fitting, Hold, Parked, Recall, RecallStatus, Robot, RobotKey, Stay,
 };
 use crate::rules::command::{Command, Purpose, TransferId};
 use crate::rules::decide::{
@@ -231,11 +231,17 @@ fn part_identity_list<F>(proven: &Proven) -> Result<Vec<Digest>, Stop<F>> {
     let hidden = others
         .into_iter()
         .filter(|part| part.kind.carries_identity());
-    let key = said::<Option<PublicKey>, F>(proven, slot::ROBOT_KEY)?.flatten();
+    let key = said::<RobotKey, F>(proven, slot::ROBOT_KEY)?;
+    // A copy of another robot's key is nothing that ends.
+    let code = shown_code(proven);
+    let key = key.filter(|key| {
+        let of = code.as_ref().zip(body.as_ref());
+        of.is_some_and(|(code, body)| key.is_of(code, body))
+    });
     Ok(body
         .into_iter()
         .chain(parts.into_iter().chain(hidden).map(|part| part.identity))
-        .chain(key.as_ref().map(key_identity))
+        .chain(key.as_ref().map(RobotKey::identity))
         .collect())
 }
 
@@ -1179,6 +1185,11 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 if robot.state.is_final() || robot.state == State::Reserved {
                     let (code, state) = (*code, robot.state);
                     return no(Reason::StateFinal, Detail::RobotIs { code, state });
+                }
+                // A record has no key but one that is proven.
+                let body = robot.identity.body;
+                if robot.robot_key.is_some_and(|key| !key.is_of(code, &body)) {
+                    return no(Reason::KeyNotProven, Detail::KeyUnsigned { code: *code });
                 }
                 // Never a pause: what makes room stands in the same mailbox, behind this.
                 if from.peer.offers_open >= OFFERS_OF_PEER_MAX {

@@ -5,7 +5,6 @@
 use crate::bytes::code::{Code, EnterpriseId, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::{Canonical, DecodeError, Decoder, Encoder};
-use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::custody::Phase;
 use crate::custody::movement::EvidenceRef;
@@ -25,7 +24,8 @@ use crate::record::told::Untold;
 use crate::record::transfer::Transfer;
 use crate::record::{
     ApprovalStatus, Before, Daily, Ended, Enterprise, EnterpriseStatus, Firmware, Fitting, Hold,
-    Identity, Model, Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, Signer, Stay,
+    Identity, Model, Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, RobotKey, Signer,
+    Stay,
 };
 use crate::rules::lifecycle::{HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
@@ -575,7 +575,7 @@ pub fn robot_of_slots(code: &Code, slots: &DisclosedSlots) -> Result<Robot, Slot
     let standing: Standing = need(slots, slot::STATE)?;
     let software: Software = need(slots, slot::SOFTWARE)?;
     let other: Other = need(slots, slot::OTHER)?;
-    let robot_key: Option<PublicKey> = slots.get(slot::ROBOT_KEY)?;
+    let robot_key: Option<RobotKey> = slots.get(slot::ROBOT_KEY)?;
     Ok(Robot {
         identity: Identity {
             code: *code,

@@ -1,11 +1,10 @@
 //! One robot, and that one has ended.
 
 use super::{
-    Actor, FirstWord, Part, Party, Predicate, Recall, RecallId, Release, Setter, key_identity,
+    Actor, FirstWord, Part, Party, Predicate, Recall, RecallId, Release, RobotKey, Setter,
 };
 use crate::bytes::code::{Code, EnterpriseId, Prefix};
 use crate::bytes::digest::{Digest, sha256};
-use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::custody::{Chain, Phase};
 use crate::limits::{
@@ -220,7 +219,7 @@ pub struct Robot {
     /// Other tracked parts.
     pub parts: Vec<Part>,
     /// The robot's own key.
-    pub robot_key: Option<PublicKey>,
+    pub robot_key: Option<RobotKey>,
     /// Firmware.
     pub firmware: Firmware,
     /// Digests of its newest AI models, the newest last.
@@ -458,7 +457,7 @@ impl Robot {
         std::iter::once(self.identity.body)
             .chain(parts.map(|part| part.identity))
             .chain(self.former_parts.iter().copied())
-            .chain(self.robot_key.as_ref().map(key_identity))
+            .chain(self.robot_key.as_ref().map(RobotKey::identity))
             .collect()
     }
 }

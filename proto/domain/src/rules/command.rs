@@ -15,7 +15,7 @@ use crate::record::denied::{Certificate, Refused};
 use crate::record::{
     AgreementRef, ApprovalStatus, Asking, BodyName, Desk, Enrolment, EnterpriseStatus, Firmware,
     Maker, ModelFacts, OwnershipEnd, PartName, PartyName, RecallId, RecallNotice, ReleaseSecret,
-    Word,
+    RobotKey, Word,
 };
 use crate::rules::lifecycle::{ActionKind, EndOfLife, HoldKind};
 use crate::rules::policy::Role;
@@ -357,8 +357,8 @@ pub struct Registration {
     pub identity_parts: Vec<PartName>,
     /// Other tracked parts.
     pub parts: Vec<PartName>,
-    /// The robot's own key.
-    pub robot_key: Option<PublicKey>,
+    /// The robot's own key, which signed for code and body.
+    pub robot_key: Option<RobotKey>,
     /// Firmware.
     pub firmware: Firmware,
 }

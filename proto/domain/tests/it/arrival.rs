@@ -13,7 +13,8 @@ use carnet_domain::record::event::{Yielded, slot};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Agreement, Signed, Statement};
 use carnet_domain::record::{
-    Actor, Asking, Fitting, Hold, Holder, PartName, PartyName, Pending, Robot, Setter, Stay,
+    Actor, Asking, Fitting, Hold, Holder, PartName, PartyName, Pending, Robot, RobotKey, Setter,
+    Stay,
 };
 use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
@@ -121,7 +122,9 @@ fn a_disclosure_that_differs_is_held_at_the_border_and_its_sender_is_told() {
         ("manufacture", |r| r.identity.manufactured = TimeMs(1)),
         ("country of origin", |r| r.identity.origin = "ZZ".into()),
         ("robot key", |r| {
-            r.robot_key = Some(Country::unborn("49").key("mallory").public());
+            let key = Country::unborn("49").key("mallory");
+            let of = &r.identity;
+            r.robot_key = Some(RobotKey::prove(&of.code, &of.body, &key));
         }),
     ];
     for (what, change) in changes {

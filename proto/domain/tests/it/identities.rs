@@ -10,7 +10,7 @@ use carnet_domain::record::event::{Other, slot};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
     AgreementRef, Ended, Ends, EnterpriseStatus, Firmware, IdentifierScheme, Maker, Part, PartName,
-    PartType, RecallId, Robot, key_identity,
+    PartType, RecallId, Robot, RobotKey, key_identity,
 };
 use carnet_domain::rules::command::{Action, Command, Registration};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
@@ -208,10 +208,7 @@ fn robot_of(x: &Country, code: &Code) -> Robot {
 #[test]
 fn one_key_is_of_one_robot_for_ever() {
     let mut x = Country::with_market("86");
-    let with_key = |x: &Country, serial| Registration {
-        robot_key: Some(x.key("robot").public()),
-        ..x.registration(serial)
-    };
+    let with_key = |x: &Country, serial| x.with_key("robot", x.registration(serial));
     let taken = "KeyInUse: the key is that of 86-0001-100002-00000000000000001";
     let first = with_key(&x, 1);
     check(&mut x, "maker", register(first), "done");
@@ -230,10 +227,7 @@ fn one_key_is_of_one_robot_for_ever() {
 #[test]
 fn a_key_that_is_freed_by_an_annulment_serves_again() {
     let mut x = Country::with_market("86");
-    let with_key = |x: &Country, serial| Registration {
-        robot_key: Some(x.key("robot").public()),
-        ..x.registration(serial)
-    };
+    let with_key = |x: &Country, serial| x.with_key("robot", x.registration(serial));
     let first = register(with_key(&x, 1));
     x.must("maker", first);
     let annul = Action::Annul {
@@ -245,22 +239,24 @@ fn a_key_that_is_freed_by_an_annulment_serves_again() {
     check(&mut x, "maker", second, "done");
 }
 
+/// Another country's registration with the key that the first one's robots have, by whoever has the key itself.
+fn same_key(first: &Country, registration: Registration) -> Registration {
+    let (code, body) = (registration.code, registration.body.identity());
+    Registration {
+        robot_key: Some(RobotKey::prove(&code, &body, &first.key("robot"))),
+        ..registration
+    }
+}
+
 #[test]
 fn the_key_of_a_robot_from_abroad_is_taken_here_too() {
     let mut a = Country::with_market("86");
     let mut b = Country::with_market("49");
     befriend(&mut a, &mut b);
-    let key = a.key("robot").public();
-    let first = Registration {
-        robot_key: Some(key),
-        ..a.registration(1)
-    };
+    let first = a.with_key("robot", a.registration(1));
     a.must("maker", register(first));
     export(&mut a, &mut b, 1, 1);
-    let second = Registration {
-        robot_key: Some(key),
-        ..b.registration(1)
-    };
+    let second = same_key(&a, b.registration(1));
     let code = a.code(1);
     let taken = format!("KeyInUse: the key is that of {}", code.display_form());
     check(&mut b, "maker", register(second), &taken);
@@ -657,10 +653,7 @@ fn a_part_that_went_to_another_robot_meanwhile_stays_there() {
 #[test]
 fn the_key_of_a_robot_that_ended_abroad_is_not_registered_anew() {
     let mut x = Country::with_market("86");
-    let registration = Registration {
-        robot_key: Some(x.key("robot").public()),
-        ..x.registration(2)
-    };
+    let registration = x.with_key("robot", x.registration(2));
     // Known to have ended abroad, in no index here.
     let ended = Ended {
         code: Country::unborn("49").code(9),
@@ -688,19 +681,12 @@ fn the_key_of_a_robot_that_ended_abroad_is_not_registered_anew() {
 #[test]
 fn the_key_of_a_robot_that_was_never_here_is_not_registered_anew() {
     let (mut a, mut b) = crate::border::two();
-    let key = a.key("robot").public();
-    let made = Registration {
-        robot_key: Some(key),
-        ..a.registration(2)
-    };
+    let made = a.with_key("robot", a.registration(2));
     a.must("maker", register(made));
     let code = a.code(2);
     scrap(&mut a, code);
     a.deliver(&mut b);
-    let anew = Registration {
-        robot_key: Some(key),
-        ..b.registration(1)
-    };
+    let anew = same_key(&a, b.registration(1));
     check(
         &mut b,
         "maker",

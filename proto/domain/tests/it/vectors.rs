@@ -17,6 +17,7 @@ use carnet_domain::log::merkle::{
     consistency_proof, inclusion_proof, leaf_hash, range_proof, tree_root,
 };
 use carnet_domain::log::passport;
+use carnet_domain::record::RobotKey;
 use serde_json::{Value, json};
 
 use crate::values::{d, key};
@@ -428,9 +429,21 @@ fn signatures() {
         "signatures",
         &json!({
             "seed": hex(seed), "public_key": key("vector actor").public().to_string(),
-            "message": hex(message), "signatures": cases,
+            "message": hex(message), "signatures": cases, "possession": possession(),
         }),
     );
+}
+
+/// A robot's own key signs for the robot that it is in.
+fn possession() -> Value {
+    let (secret, code) = (key("vector robot"), code());
+    let body = d("body");
+    let robot_key = RobotKey::prove(&code, &body, &secret);
+    json!({
+        "seed": hex(d("vector robot")), "code": code.to_string(), "body": hex(body),
+        "message": hex(RobotKey::signing_bytes(&code, &body, &robot_key.public)),
+        "robot_key": hex(robot_key.to_bytes()), "identity": hex(robot_key.identity()),
+    })
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! What the cells of a row say of a robot, in the forms that people and their spreadsheets write.
 
-use carnet_client::{identity, keys};
+use carnet_client::identity;
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::country::is_country;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::letters::forbidden;
-use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::limits::TEXT_BYTES_MAX;
 use carnet_domain::record::{BodyName, Firmware, IdentifierScheme, Maker};
@@ -13,7 +12,7 @@ use carnet_domain::rules::command::{Command, Registration};
 
 use crate::maker::identifier;
 use crate::parse;
-use crate::part::{firmware, part_text, sort_parts};
+use crate::part::{firmware, part_text, robot_key, sort_parts};
 use crate::sheet::Cells;
 
 /// The columns, and whether each is required.
@@ -119,6 +118,14 @@ pub(super) fn registration(cells: &Cells, defaults: &Defaults) -> Result<Registr
         robot_key,
         firmware,
     };
+    let (code, body) = (&registration.code, registration.body.identity());
+    if registration
+        .robot_key
+        .is_some_and(|key| !key.is_of(code, &body))
+    {
+        let fault = "its proof is not for this code with this body; see `carnet robot prove-key`";
+        return Err(in_field("robot_key", fault.to_owned()));
+    }
     as_the_registry_reads(registration)
 }
 
@@ -206,11 +213,6 @@ fn country(text: &str) -> Result<String, String> {
             "{text:?} is not a country; write two letters of ISO 3166-1, as CN"
         )),
     }
-}
-
-fn robot_key(text: &str) -> Result<PublicKey, String> {
-    let bytes = keys::parse_seed(text).ok_or("expected 64 hexadecimal digits")?;
-    PublicKey::enroll(bytes).map_err(|error| error.to_string())
 }
 
 fn yes_or_no(text: &str) -> Result<bool, String> {

@@ -82,7 +82,7 @@ fn fields(one: &Registration) -> Vec<Field> {
         lot => format!("{}:{}:{lot}", part.kind.word(), part.serial),
     });
     let parts = parts.collect::<Vec<_>>().join(" ");
-    let key = one.robot_key.map(|key| key.to_string());
+    let key = one.robot_key.map(|key| key.public.to_string());
     let firmware = &one.firmware;
     let mut fields = vec![
         (
@@ -108,6 +108,8 @@ fn fields(one: &Registration) -> Vec<Field> {
 mod tests {
     use super::*;
     use crate::robot::import::tests::{CODE_1, defaults, row};
+    use crate::part::robot_key_text;
+    use carnet_domain::record::RobotKey;
 
     fn between(there: &Registration, row: &Registration) -> Vec<String> {
         different(fields(there), fields(row))
@@ -122,7 +124,9 @@ mod tests {
         };
         let there = registration(&[]);
         assert_eq!(between(&there, &registration(&[])), Vec::<String>::new());
-        let key = "5866666666666666666666666666666666666666666666666666666666666666";
+        let secret = carnet_domain::bytes::signature::SecretKey::from_seed(&[7; 32]);
+        let key = RobotKey::prove(&there.code, &there.body.identity(), &secret);
+        let key = robot_key_text(&key);
         for (column, text) in [
             ("manufactured", "2026-05-02"),
             ("body_serial", "other"),
@@ -130,7 +134,7 @@ mod tests {
             ("origin", "DE"),
             ("firmware", "main:2"),
             ("parts", "battery:B1"),
-            ("robot_key", key),
+            ("robot_key", &key),
             ("prototype", "yes"),
             ("importers_filing", "yes"),
             ("maker_id", "Other"),

@@ -18,7 +18,8 @@ use crate::record::ledger::Ledger;
 use crate::record::peer::{Agreement, Clause, Peer};
 use crate::record::transfer::Transfer;
 use crate::record::{
-    AgreementRef, Ended, Fitted, Fitting, Holder, Party, PartyName, Robot, Stay, key_identity,
+    AgreementRef, ClearedFrom, Ended, Fitted, Fitting, Holder, Party, PartyName, Robot, RobotKey,
+    Stay,
 };
 use crate::rules::actions::{Deed, PARTIES, TRADERS, WORKSHOPS};
 use crate::rules::command::{Command, Condition, Purpose, TransferId};
@@ -856,7 +857,7 @@ pub(super) fn admit<L: Ledger>(
         }
     }
     // One of each a robot, and judged by who admits it.
-    let key = here.robot_key.as_ref().map(key_identity);
+    let key = here.robot_key.as_ref().map(RobotKey::identity);
     let own = [Some(here.identity.body), key];
     let mut yielding = Yielding::default();
     for identity in fitted {
@@ -955,7 +956,7 @@ fn went_with<L: Ledger>(ledger: &L, code: &Code) -> Result<Vec<Digest>, Stop<L::
 
 /// Parts that carry its identity, or did: neither body nor key.
 fn part_identities(robot: &Robot) -> Vec<Digest> {
-    let key = robot.robot_key.as_ref().map(key_identity);
+    let key = robot.robot_key.as_ref().map(RobotKey::identity);
     let mut all = robot.identities();
     all.retain(|one| *one != robot.identity.body && Some(*one) != key);
     all

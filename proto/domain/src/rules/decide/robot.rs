@@ -252,6 +252,11 @@ pub(super) fn register<L: Ledger>(
         let (made, now) = (r.manufactured, cx.now);
         return no(Reason::MadeLater, Detail::MadeAt { made, now });
     }
+    let body = r.body.identity();
+    // Before anything is asked about the key: what everybody may read of another robot says nothing of this one.
+    if r.robot_key.is_some_and(|key| !key.is_of(&r.code, &body)) {
+        return no(Reason::KeyNotProven, Detail::KeyUnsigned { code: r.code });
+    }
     let key = Subject::robot(&r.code).key();
     refuse_ended(ledger, Ending::Code, &key, Claims::DoNot, Comer::Maker)?;
     let registrant = ledger.enterprise(&r.code.enterprise_id()).or_fault()?;
@@ -260,7 +265,6 @@ pub(super) fn register<L: Ledger>(
         Holder::Enterprise { .. } => Comer::with(registrant.as_ref(), maker),
         Holder::Office { .. } => Comer::Another(Some(r.code.enterprise_id())),
     };
-    let body = r.body.identity();
     let parts_of = |names: &[PartName]| names.iter().map(PartName::part).collect::<Vec<_>>();
     let (identity_parts, parts) = (parts_of(&r.identity_parts), parts_of(&r.parts));
     let claims = Claims::about(ledger, &r.body.maker)?;

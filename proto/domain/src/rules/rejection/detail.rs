@@ -78,7 +78,7 @@ details! {
     30 RoleMayNotDo { role: Role, deed: Deed } "{} may not {}", role.word(), deed.name();
     32 NotOf { owner: Option<EnterpriseId>, holder: Holder } "{} is not of {holder}", shown(owner);
     31 NoRelation { deed: Deed, code: Code, holder: Holder }
-        "{} of {} is not for {holder}", deed.name(), code.display_form();
+        "{} of {} is not for {holder}; {} registered it", deed.name(), code.display_form(), code.enterprise_id();
     33 NoRoleOf { role: Role, holder: Holder } "the role {} is not one that {holder} can have", role.word();
     34 Stands { holder: Holder } "{holder} is suspended, struck off or outside its accreditation";
     35 CodeStandsUnder { code: Code } "{} stands under {}", code.display_form(), code.prefix();
@@ -236,6 +236,7 @@ details! {
     188 PartListed { part: PartType, identity: bool }
         "a {} stands among the parts that carry {}identity", part.word(), if *identity { "" } else { "no " };
     189 KeyOf { code: Code } "the key is that of {}", code.display_form();
+    222 KeyUnsigned { code: Code } "the key did not sign for {} with this body", code.display_form();
     190 LeafOf { index: u64, code: Code } "leaf {index} is none of {}", code.display_form();
     191 RoleMayNotHold { role: Role, kind: HoldKind } "{} may not set {}", role.word(), kind.name();
     196 OfficeNumber { number: u64, applied: u64 } "statement {number} of its kind, {applied} were applied";
