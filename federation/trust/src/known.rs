@@ -10,7 +10,9 @@ use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Step;
-use carnet_domain::limits::{HOLDS_MAX, Index, List, MODELS_OF_RECALL_MAX, RECALLS_OF_ROBOT_MAX};
+use carnet_domain::limits::{
+    Epoch, HOLDS_MAX, Index, List, MODELS_OF_RECALL_MAX, Maybe, RECALLS_OF_ROBOT_MAX,
+};
 use carnet_domain::log::leaf::Subject;
 use carnet_domain::record::peer::{Agreement, Suspension};
 use carnet_domain::record::transfer::Transfer;
@@ -108,6 +110,8 @@ pub struct KnownRobot {
     pub transfer: Option<KnownTransfer>,
     /// Where it is by this registry's record; none where that says nothing of it.
     pub place: Option<Place>,
+    /// Since which step of its custody that is known; none where it says nothing of it.
+    pub epoch: Option<u64>,
 }
 carnet_domain::canonical_struct!(KnownRobot {
     ended,
@@ -117,7 +121,8 @@ carnet_domain::canonical_struct!(KnownRobot {
     against,
     detained,
     transfer,
-    place
+    place,
+    epoch: Maybe<Epoch>
 });
 
 /// Where a robot is by the record of the registry that says so.
@@ -275,6 +280,7 @@ impl KnownRobot {
             detained: detained.map(|why| why.reason),
             transfer: transfer.and_then(KnownTransfer::of),
             place: Place::of(robot),
+            epoch: Place::of(robot).map(|_| robot.custody.moved_at()),
         }
     }
 
@@ -328,6 +334,19 @@ pub enum Told {
     Perhaps,
 }
 
+/// How many epochs beyond the one shown are looked for in a set of others. Whoever shows an older word of a robot shows one of few steps
+/// before: its age is bounded too.
+pub const EPOCHS_ASKED: u64 = 16;
+
+/// That the own record knows a later custody step than what is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Later {
+    /// Of this epoch.
+    Recorded(u64),
+    /// By a set of others, which finds by mistake too.
+    Perhaps,
+}
+
 /// The key under which a set of others says that no older word of a robot counts. It is another than that of the robot itself,
 /// under which stands what binds by itself: a robot that came and went again is no worse for it where it is now.
 pub fn key_of_record(robot: &Digest) -> Digest {
@@ -338,6 +357,11 @@ pub fn key_of_record(robot: &Digest) -> Digest {
 /// a time, or was detained.
 pub fn key_of_unshown(robot: &Digest) -> Digest {
     sha256(&[b"unshown of", &robot.0])
+}
+
+/// The key under which a set of others says since which step of its custody a robot is known to be elsewhere.
+pub fn key_of_epoch(robot: &Digest, epoch: u64) -> Digest {
+    sha256(&[b"epoch of", &robot.0, &epoch.to_be_bytes()])
 }
 
 /// The key under which a set of others says that a robot of another registry's code is in custody here, wherever it is shown.
@@ -358,7 +382,7 @@ pub fn keys_of(robot: &Digest, against: Against) -> Vec<Digest> {
         Against::Guest | Against::Unshown => vec![*robot, record, unshown],
         Against::Ended => vec![*robot],
         // A robot that came and went again is no worse for it: only an older word of ours about it is not used.
-        Against::Apart => vec![record],
+        Against::Apart { epoch } => vec![record, key_of_epoch(robot, epoch)],
         // Nothing speaks against it where it is.
         Against::Settled => vec![key_of_here(robot)],
         Against::Idle => vec![record, key_of_here(robot)],
@@ -442,6 +466,22 @@ impl Known {
         let row = self.robots.get(&key);
         let told = |key| self.told(&key) == Told::Perhaps;
         row.is_some_and(KnownRobot::speaks_against) || told(key) || told(key_of_record(&key))
+    }
+
+    /// An epoch later than one, at which the own record may have seen the custody of a robot move. Of a robot without a row the next
+    /// [`EPOCHS_ASKED`] are looked for.
+    pub fn later_epoch(&self, code: &Code, shown: u64) -> Option<Later> {
+        let robot = Subject::robot(code).key();
+        if let Some(row) = self.robots.get(&robot) {
+            return row
+                .epoch
+                .filter(|epoch| shown < *epoch)
+                .map(Later::Recorded);
+        }
+        let is_apart = self.told(&key_of_record(&robot)) == Told::Perhaps;
+        let mut next = (1..=EPOCHS_ASKED).filter_map(|more| shown.checked_add(more));
+        let told = |epoch: u64| self.told(&key_of_epoch(&robot, epoch)) == Told::Perhaps;
+        (is_apart && next.any(told)).then_some(Later::Perhaps)
     }
 
     /// Whether something may be known of a code's model or maker that has no room here.

@@ -46,6 +46,8 @@ pub const IDENTITY_PARTS_MAX: usize = 16;
 pub const FORMER_PARTS_MAX: usize = 64;
 /// The most other parts of one robot.
 pub const PARTS_MAX: usize = 64;
+/// The most clearings that a row of the index of parts remembers: of more the oldest makes way.
+pub const CLEARED_MAX: usize = 4;
 /// The most first words of offices, of two that it takes in somebody's place, that wait at one robot.
 pub const FIRST_WORDS_MAX: usize = 4;
 /// The most ends of life that strangers have declared of one robot and that wait.

@@ -13,7 +13,9 @@ use super::weigh::set;
 use super::{AHEAD_MAX, Purpose, Reason, ReasonCode, Value, facts, words};
 use crate::bundle::PinnedBundle;
 use crate::evidence::{HeadOrder, ProvenEvidence, ProvenRobot};
-use crate::known::{Doubt, Ground, KnownRecall, KnownRobot, Place, Source, Told, key_of_unshown};
+use crate::known::{
+    Doubt, Ground, KnownRecall, KnownRobot, Later, Place, Source, Told, key_of_unshown,
+};
 use crate::taken::TakenHead;
 
 impl Case<'_> {
@@ -416,6 +418,9 @@ impl Case<'_> {
         let Some(known) = &self.input.known else {
             return;
         };
+        if self.is_overtaken(parties, located) {
+            return;
+        }
         // Own evidence on the way that is of later than what is known is the newer record.
         let mut way = located.path.iter().map(|at| &parties[*at]);
         if way.any(|party| party.bundle.owns(&me) && known.at < party.proven.time()) {
@@ -463,6 +468,46 @@ impl Case<'_> {
             ReasonCode::CustodyMismatch,
             format!("{says}, and what is shown leads to {holder}"),
         );
+    }
+
+    /// Whether the own record knows a later step of the robot's custody than the one that led it to where it is found, elsewhere. Each
+    /// step has its epoch, which only rises: so this holds whatever is shown of later beside the older word.
+    fn is_overtaken(&mut self, parties: &[Party<'_>], located: &Located) -> bool {
+        let (me, code) = (self.input.verifier, self.input.code);
+        if parties[located.responsible].bundle.owns(&me) {
+            return false;
+        }
+        // In transit the newest step is that of the registry which released it.
+        let teller = match located.in_transit {
+            true => &parties[located.record],
+            false => &parties[located.responsible],
+        };
+        // Of what is hidden it is said elsewhere.
+        let Some(Ok(link)) = teller.proven.robot().map(ProvenRobot::link) else {
+            return false;
+        };
+        let shown = link.map_or(0, |link| link.epoch);
+        let later = self.input.known.as_ref();
+        let later = later.and_then(|known| known.later_epoch(&code, shown));
+        let holder = teller.bundle.primary();
+        match later {
+            None => return false,
+            Some(Later::Recorded(epoch)) => self.unknown(
+                ReasonCode::CustodyMismatch,
+                format!(
+                    "{me} recorded a step of its custody of epoch {epoch}, and {holder} shows it as of epoch {shown}: ask for newer \
+                     evidence"
+                ),
+            ),
+            Some(Later::Perhaps) => self.unknown(
+                ReasonCode::NoPack,
+                format!(
+                    "{me} recorded a later step of the custody of the robot, or of one like it, which has no room in the pack: ask \
+                     online"
+                ),
+            ),
+        }
+        true
     }
 
     /// Whether the robot may be sold where it is: not where it was admitted for a time only.

@@ -704,7 +704,7 @@ fn what_no_evidence_shows_of_an_own_robot_is_not_lost_with_its_row() {
             Against::Blocked,
             Against::Guest,
             Against::Ended,
-            Against::Apart,
+            Against::Apart { epoch: 0 },
             Against::Unshown,
         ] {
             let mut pack = pack_of(own, &[]);

@@ -363,6 +363,8 @@ pub(crate) fn without_rows(known: &mut Known) {
             transfer: _,
             // Of a code of another registry that is here, `against` says it.
             place: _,
+            // Of a robot that is elsewhere, so does `against`.
+            epoch: _,
         } = row;
         let blocked = !holds.is_empty() || !owed.is_empty();
         let guest = matches!(ground, Some(Ground::Guest { .. }));

@@ -346,7 +346,9 @@ impl Class {
         match against {
             Against::Ended => Self::Ended,
             Against::Blocked | Against::Unshown => Self::Blocked,
-            Against::Guest | Against::Apart | Against::Idle | Against::Settled => Self::Stays,
+            Against::Guest | Against::Apart { .. } | Against::Idle | Against::Settled => {
+                Self::Stays
+            }
         }
     }
 }

@@ -222,11 +222,11 @@ fn a_robot_is_found_while_its_record_speaks_against_it() {
         ),
         (
             changed(&|it| it.custody.phase = Phase::Elsewhere {}),
-            Some(Against::Apart),
+            Some(Against::Apart { epoch: 0 }),
         ),
         (
             changed(&|it| it.state = State::Retired),
-            Some(Against::Apart),
+            Some(Against::Apart { epoch: 0 }),
         ),
         // What is not in service yet: no older word says more of it.
         (changed(&|it| it.state = State::Development), None),
@@ -244,7 +244,7 @@ fn a_robot_is_found_while_its_record_speaks_against_it() {
         ),
         (
             changed(&|it| it.custody.phase = Phase::Elsewhere {}),
-            Some(Against::Apart),
+            Some(Against::Apart { epoch: 0 }),
         ),
     ];
     let mut other = country.registry();

@@ -223,6 +223,22 @@ impl Chain {
         self.followed.as_ref().or(self.shown.as_ref())
     }
 
+    /// The epoch of the newest step known by which custody came to where it is: an offer and what becomes of it move none, and stand
+    /// above the one that did. Where offers were cancelled since, that one may be of an earlier epoch still.
+    pub fn moved_at(&self) -> u64 {
+        let Some(newest) = self.newest() else {
+            return 0;
+        };
+        match newest.step {
+            Step::Register | Step::Depart | Step::Detain | Step::Admit | Step::Return => {
+                newest.epoch
+            }
+            Step::Offer | Step::Accept | Step::Refuse | Step::Cancel => {
+                newest.epoch.checked_sub(1).unwrap_or(0)
+            }
+        }
+    }
+
     /// Whether this registry has custody: it writes life-cycle events.
     pub fn in_custody(&self) -> bool {
         matches!(self.phase, Phase::Here {} | Phase::Offered { .. })

@@ -8,8 +8,9 @@ use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::time::TimeMs;
 use crate::custody::{Chain, Phase};
 use crate::limits::{
-    AI_MODELS_MAX, CLAIMANTS_MAX, DECLARATION_AGAIN, DECLARATION_TIME, DECLARATIONS_MAX,
-    FIRST_WORDS_MAX, FORMER_PARTS_MAX, HOLDS_MAX, IDENTITY_PARTS_MAX, List, PARTS_MAX,
+    AI_MODELS_MAX, CLAIMANTS_MAX, CLEARED_MAX, DECLARATION_AGAIN, DECLARATION_TIME,
+    DECLARATIONS_MAX, Epoch, FIRST_WORDS_MAX, FORMER_PARTS_MAX, HOLDS_MAX, IDENTITY_PARTS_MAX, List,
+    PARTS_MAX,
     RECALLS_OF_ROBOT_MAX, SEQUENCE_MAX, Sequence,
 };
 use crate::log::head::Head;
@@ -318,7 +319,10 @@ pub enum Against {
     /// It was scrapped or recycled.
     Ended,
     /// It is not here; or it is of this registry's own code, and out of service or annulled.
-    Apart,
+    Apart {
+        /// Since which step its custody is known to have been so ([`Chain::moved_at`]): what is shown of before is an older word.
+        epoch: u64,
+    },
     /// It is under way to here, where it may be detained, or blocked while it is here for a time: no evidence of it shows all of
     /// that.
     Unshown,
@@ -328,8 +332,14 @@ pub enum Against {
     /// As [`Against::Settled`], but out of service or annulled.
     Idle,
 }
-crate::canonical_enum!(Against {
-    1 => Blocked, 2 => Guest, 3 => Ended, 4 => Apart, 5 => Unshown, 6 => Settled, 7 => Idle,
+crate::canonical_variants!(Against {
+    1 => Blocked {},
+    2 => Guest {},
+    3 => Ended {},
+    4 => Apart { epoch: Epoch },
+    5 => Unshown {},
+    6 => Settled {},
+    7 => Idle {},
 });
 
 impl Pending {
@@ -399,7 +409,9 @@ impl Robot {
             | State::Deployed
             | State::Maintenance
             | State::Retired
-            | State::Annulled => Some(Against::Apart),
+            | State::Annulled => Some(Against::Apart {
+                epoch: self.custody.moved_at(),
+            }),
         }
     }
 
