@@ -117,6 +117,31 @@ fn a_robot_comes_home_after_offers_to_others() {
     assert_eq!(robot(&a, &code).custody.epoch, 4);
 }
 
+/// The issuer is told of a step between two others what the link says, and not what they agreed, who gains and why: no byte of the mail
+/// says it, and the step is followed all the same.
+#[test]
+fn a_step_between_two_others_shows_its_issuer_the_link_alone() {
+    const NUMBER: &[u8] = b"MRN-OF-THEIRS";
+    let (mut a, mut b, mut c) = three();
+    pass_on(&mut b, &mut c, a.prefix);
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let mut declared = onward(&b, &c, code, 2);
+    if let Command::DeclareExport { papers, .. } = &mut declared {
+        papers.mrn = String::from_utf8_lossy(NUMBER).into_owned();
+    }
+    b.must("customs", declared);
+    let mut tells = |to: &Country| {
+        let bytes = waiting(&mut b, to).to_bytes();
+        bytes.windows(NUMBER.len()).any(|part| part == NUMBER)
+    };
+    assert!(tells(&c), "whom it is offered to");
+    assert!(!tells(&a), "its issuer");
+    b.deliver(&mut a);
+    let known = robot(&a, &code).custody;
+    assert_eq!((known.epoch, known.link), (2, last_leaf(&b, &code)));
+}
+
 /// The same: an offer home that was not taken is a link all the same, and the next one names its end.
 #[test]
 fn a_robot_comes_home_after_an_offer_that_was_not_taken() {

@@ -831,8 +831,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         };
         let after = Held { chain, ..here }.after(&code);
         let mut event = match proven.slots.get::<Command>(slot::EVENT) {
-            Ok(Some(command)) => Event::new(Kind::Foreign, &command, after),
-            // By a command of a later level: what is known of it is the link.
+            Ok(Some(command)) if !between_others => Event::new(Kind::Foreign, &command, after),
+            // Between two others, or by a command of a later level: what is known of it is the link.
             _ => Event::new(Kind::Foreign, &link, after),
         };
         event.evidence = vec![from.reference(proven)];
@@ -920,9 +920,16 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         written: Written,
     ) -> Result<Vec<Event>, Stop<L::Fault>> {
         let (code, link) = (*code, written.link.clone());
-        let Some(command) = shown::<Command, _>(proven, slot::EVENT)? else {
-            return lacks(Lacking::Event);
+        let me = self.registry.prefix;
+        // Between two others the link says all that is needed of it; whose it is there, and why, is not the issuer's to see.
+        let is_ours = link.from == Some(me) || link.to == me;
+        let command = match is_ours {
+            true => shown::<Command, _>(proven, slot::EVENT)?,
+            false => None,
         };
+        if is_ours && command.is_none() {
+            return lacks(Lacking::Event);
+        }
         if link.epoch > EPOCH_FOREIGN_MAX {
             return no(
                 Reason::Malformed,
@@ -935,13 +942,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let Some(id) = link.transfer else {
             return Ok(Vec::new());
         };
-        let me = self.registry.prefix;
-        let (deadline, place) = terms(&command);
         let here = held(&self.ledger, &code)?;
-        let written = Written {
-            deadline,
-            ..written
-        };
         if here.chain == Chain::unknown() {
             if link.epoch > EPOCH_FIRST_MAX {
                 return no(
@@ -962,12 +963,17 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 },
             );
         }
+        let Some(command) = command else {
+            return self.third_party(&code, &here, &written);
+        };
         if !tells_of(&command, &link, &code) {
             return no(Reason::Malformed, Detail::Slot { slot: slot::EVENT });
         }
-        if link.from != Some(me) && link.to != me {
-            return self.third_party(&code, &here, &written);
-        }
+        let (deadline, place) = terms(&command);
+        let written = Written {
+            deadline,
+            ..written
+        };
         // What was offered and permitted before goes on to its end, by whatever is proven.
         if from.peer.quarantined && matches!(link.step, Step::Offer | Step::Accept) {
             let prefix = from.prefix;

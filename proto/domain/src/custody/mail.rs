@@ -38,8 +38,9 @@ pub enum MailError<F> {
 
 /// Slots of a custody step that its two parties show each other: all.
 const PARTIES: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-/// Slots of a custody step that others see: without owner, operator, personal part and secret.
-const BYSTANDERS: &[u8] = &[0, 1, 2, 3, 4, 5, 8, 9, 10, 12, 14, 15];
+/// Slots of a custody step that others see: without owner, operator, personal part and secret, and without the event, whose command names
+/// the same parties, what they agreed, and why. Of the step itself the link says all that they need.
+const BYSTANDERS: &[u8] = &[0, 1, 2, 3, 4, 5, 8, 9, 12, 14, 15];
 /// Slots of an end of life: with what ends with it, the robot's own key too.
 const END: &[u8] = &[0, 1, 2, 4, 5, 8, 10, 12, 14];
 /// Slots of a hold, a recall, a change of approval or standing.
