@@ -10,8 +10,9 @@ use crate::custody::Phase;
 use crate::custody::movement::EvidenceRef;
 use crate::custody::{Chain, Link};
 use crate::limits::{
-    AI_MODELS_MAX, Bound, FORMER_PARTS_MAX, HOLDS_MAX, IDENTITY_PARTS_MAX, Index, List, Maybe,
-    PARTS_MAX, RECALLS_OF_ROBOT_MAX,
+    AI_MODELS_MAX, Bound, DECLARATIONS_MAX, FIRST_WORDS_MAX, FORMER_PARTS_MAX, HOLDS_MAX,
+    IDENTITY_PARTS_MAX, Index, List, Maybe, PARTS_MAX, PROPOSALS_MAX, RECALLS_OF_ROBOT_MAX,
+    REVOKED_MAX,
 };
 use crate::log::head::Head;
 use crate::log::leaf::{DisclosedSlots, SlotError};
@@ -197,6 +198,10 @@ impl Event {
     /// # Errors
     /// [`Reason::RecordFull`], with the list.
     pub fn fits(&self) -> Result<(), Rejection> {
+        let full = |what: Counted, max: usize| {
+            let max = max as u64;
+            refuse(Reason::RecordFull, Detail::Full { what, max })
+        };
         let robot = |robot: &Robot| {
             let lists = [
                 (
@@ -218,19 +223,38 @@ impl Event {
                     robot.remedied.len(),
                     RECALLS_OF_ROBOT_MAX,
                 ),
+                (
+                    Counted::Declarations,
+                    robot.declared.len(),
+                    DECLARATIONS_MAX,
+                ),
+                (Counted::Proposals, robot.first_words.len(), FIRST_WORDS_MAX),
             ];
             match lists.into_iter().find(|(_, count, max)| count > max) {
-                Some((what, _, max)) => {
-                    let max = max as u64;
-                    refuse(Reason::RecordFull, Detail::Full { what, max })
-                }
+                Some((what, _, max)) => full(what, max),
                 None => Ok(()),
             }
         };
         // A robot that a transfer discloses was read from slots whose lists have the same bounds.
         match &self.after {
             After::Robot(after) => robot(after),
-            _ => Ok(()),
+            After::Denied(denied) if denied.list.entries.len() > REVOKED_MAX => {
+                full(Counted::Revocations, REVOKED_MAX)
+            }
+            After::Denied(denied) if denied.list.waiting.len() > PROPOSALS_MAX => {
+                full(Counted::Proposals, PROPOSALS_MAX)
+            }
+            // Few, and rarely written: each is read as whoever reads it next will.
+            After::Enterprise(after) => reads(after),
+            After::Model(after) => reads(after),
+            After::Signer(after) => reads(after),
+            After::Recall(after) => reads(after),
+            After::Loose(..)
+            | After::Denied(_)
+            | After::Proposal(_)
+            | After::Withdrawn(_)
+            | After::Peer(_)
+            | After::Jurisdiction(_) => Ok(()),
         }
     }
 
@@ -619,6 +643,14 @@ pub fn robot_of_slots(code: &Code, slots: &DisclosedSlots) -> Result<Robot, Slot
         head: None,
         stay: Stay::Asked {},
     })
+}
+
+/// Refuses a record that could not be read again: an encoder knows no bounds.
+fn reads<T: Canonical>(record: &T) -> Result<(), Rejection> {
+    match T::from_bytes(&record.to_bytes()) {
+        Ok(_) => Ok(()),
+        Err(_) => refuse(Reason::RecordFull, Detail::NOTHING),
+    }
 }
 
 /// The status that the map shows of a robot: the first that holds, in the published order.

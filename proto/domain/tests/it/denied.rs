@@ -258,6 +258,58 @@ fn the_list_is_bounded_and_what_expired_makes_way() {
     check(&mut x, "admin", revoke_as(soon(0)), late);
 }
 
+/// In whichever order it fills, the list is one that every node reads: what two decided first leaves the less for one.
+#[test]
+fn the_list_is_bounded_whichever_entries_came_first() {
+    let mut x = Country::with_market("86");
+    let other = Some(sha256(&[b"the next"]));
+    let by_two = REVOKED_MAX - REVOKED_BY_ONE_MAX + 1;
+    for number in 0..by_two {
+        let bearer = Bearer::Node {
+            node: number as u64,
+        };
+        let replaced = revoke_as(Refused {
+            instead: other,
+            ..refused(of(bearer, "a node's"))
+        });
+        x.must("admin", replaced.clone());
+        x.must("admin-2", replaced);
+    }
+    for number in by_two..REVOKED_MAX {
+        x.must("admin", revoke(&client(&format!("client {number}"))));
+    }
+    let full = format!("RecordFull: {REVOKED_MAX} revoked certificates");
+    let more = revoke(&client("one more"));
+    check(&mut x, "admin", more, &full);
+    let Ok(list) = x.ledger.deny_list();
+    assert_eq!(list.entries.len(), REVOKED_MAX);
+    assert_eq!(DenyList::from_bytes(&list.to_bytes()), Ok(list));
+}
+
+/// A first word that has expired is none, also when the roots set log time back to before.
+#[test]
+fn a_first_word_that_expired_stays_expired() {
+    let mut x = Country::with_market("86");
+    x.must("admin", revoke(&node(50)));
+    let before = x.registry().log_time;
+    x.advance(PROPOSAL_TIME);
+    x.advance(DurationMs(1));
+    x.must("maker", x.register(1));
+    let change = TimeChange {
+        cluster: x.registry().cluster,
+        number: 1,
+        from: x.registry().log_time,
+        to: before,
+    };
+    let said = x.state_unrenewed(&Statement::RepairTime { change });
+    assert_eq!(text(&said), "done");
+    x.clock = before;
+    x.must("admin-2", revoke(&node(50)));
+    assert_eq!(counts(&x), (0, 1), "it is a first word again");
+    x.must("admin", revoke(&node(50)));
+    assert_eq!(counts(&x), (1, 0));
+}
+
 /// As many questions as are kept: the oldest of whoever asked the most makes way.
 #[test]
 fn questions_are_bounded_and_nobody_keeps_the_other_from_asking() {

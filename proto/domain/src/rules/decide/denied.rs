@@ -126,20 +126,24 @@ fn words<F>(cx: &Context<'_>, list: &DenyList, wanted: &Wanted) -> Result<Words,
 
 /// Refuses one more entry than is kept, once what has expired made way.
 fn full<F>(list: &mut DenyList, bearer: &Bearer, now: TimeMs) -> Result<(), Stop<F>> {
-    let counted = |list: &DenyList| match bearer.takes_two() {
-        false => (list.count_by_one(), REVOKED_BY_ONE_MAX),
-        // What one admin may fill leaves room for what two decide.
-        true => (list.entries.len(), REVOKED_MAX),
+    let full = |list: &DenyList| {
+        // Whoever revokes: the list is read by this bound. What one admin may fill leaves room for what two decide.
+        let of_one = !bearer.takes_two() && list.count_by_one() >= REVOKED_BY_ONE_MAX;
+        match list.entries.len() >= REVOKED_MAX {
+            true => Some(REVOKED_MAX),
+            false => of_one.then_some(REVOKED_BY_ONE_MAX),
+        }
     };
-    let (count, max) = counted(list);
-    if count >= max {
+    if full(list).is_some() {
         list.make_room(now);
     }
-    if counted(list).0 >= max {
-        let (what, max) = (Counted::Revocations, max as u64);
-        return no(Reason::RecordFull, Detail::Full { what, max });
+    match full(list) {
+        Some(max) => {
+            let (what, max) = (Counted::Revocations, max as u64);
+            no(Reason::RecordFull, Detail::Full { what, max })
+        }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Refuses what would leave no admin, or less than a quorum of the voters, with a certificate that is taken.
