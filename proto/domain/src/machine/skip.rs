@@ -8,6 +8,7 @@ use crate::machine::due::{RULES, due_before};
 use crate::machine::entry::{Body, Entry};
 use crate::machine::order::OrderForEntry;
 use crate::planted::Sound;
+use crate::record::due::DueSubject;
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
 use crate::record::peer::Signed;
@@ -63,6 +64,10 @@ pub fn skip<L: Ledger>(
             && let Some(row) = run.ledger.due(number, before, 1)?.first()
         {
             run.ledger.put_due(row, false)?;
+            // What waits to be told has its row, or it is not there: else whatever is said of the same thing would wait behind it for ever.
+            if let DueSubject::News { about } = &row.subject {
+                run.ledger.put_untold(about, None)?;
+            }
         }
         run.registry.due_singly = !run.registry.due_singly;
     }

@@ -197,19 +197,17 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             leaf,
             ..news.clone()
         };
-        match self.ledger.untold(about)? {
-            Some(before) => {
-                let to = before.to.filter(|_| before.to == news.to);
-                let (told, leaf) = (news.told, news.leaf);
-                news = Untold {
-                    told,
-                    leaf,
-                    to,
-                    ..before
-                };
-            }
-            None => self.ledger.put_due(&row(about, &news), true)?,
+        if let Some(before) = self.ledger.untold(about)? {
+            let to = before.to.filter(|_| before.to == news.to);
+            let (told, leaf) = (news.told, news.leaf);
+            news = Untold {
+                told,
+                leaf,
+                to,
+                ..before
+            };
         }
+        self.ledger.put_due(&row(about, &news), true)?;
         self.ledger.put_untold(about, Some(news))
     }
 

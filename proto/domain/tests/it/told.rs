@@ -10,12 +10,14 @@ use carnet_domain::limits::{
     OFFERS_MADE_BYTES_MAX, OFFERS_OF_PEER_MAX, PARTS_OF_A_MINUTE, REPORTS_A_MINUTE_MAX,
     RESERVED_OF_A_MINUTE, TOLD_A_MINUTE_MAX, TOLD_BYTES_MAX,
 };
-use carnet_domain::log::leaf::{Leaf, Subject};
-use carnet_domain::machine::RULES;
-use carnet_domain::machine::entry::{Body, ItemAnswer};
+use carnet_domain::log::leaf::{EntrySeed, Leaf, Subject};
+use carnet_domain::machine::entry::{Body, Entry, ItemAnswer, Stamp};
+use carnet_domain::machine::order::{Skip, entry_digest, judge};
+use carnet_domain::machine::{self, RULES};
 use carnet_domain::record::due::DueSubject;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::told::{Minute, Told, ToldBy};
+use carnet_domain::record::peer::Signed;
+use carnet_domain::record::told::{Line, Minute, Told, ToldBy};
 use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, Holder, Severity};
 use carnet_domain::rules::command::{Command, Purpose};
 use carnet_domain::rules::lifecycle::HoldKind;
@@ -102,6 +104,56 @@ fn has_offered(a: &mut Country, to: &Prefix, items: u64) {
     let all = peer.told.of(&holder);
     *all = all.and(Told { items, bytes: 0 });
     let Ok(()) = a.ledger.put_peer(peer);
+}
+
+/// What an order to skip took the row of does not wait any more: what is said of the same thing later is told.
+#[test]
+fn news_whose_row_was_skipped_are_not_silent_for_ever() {
+    let (mut a, b) = two();
+    next_minute(&mut a);
+    let mut registry = a.registry();
+    registry.told = registry.told.at(a.clock);
+    registry.told.offices_alarms.told = Told {
+        items: ALARMS_A_MINUTE_MAX,
+        bytes: 0,
+    };
+    let Ok(()) = a.ledger.put_registry(registry);
+    a.must("registrar", stolen(&a, 1));
+    next_minute(&mut a);
+    let number = Line::OfficesAlarms.rule();
+    let stamp = Stamp {
+        at: a.clock,
+        seed: EntrySeed([1; 32]),
+    };
+    let body = Body::Rule { number, cursor: 0 };
+    let entry = Entry { stamp, body }.to_bytes();
+    // The first has rules end one row an entry, the second takes the row out.
+    for index in [77, 78] {
+        let skip = Skip {
+            cluster: a.registry().cluster,
+            log_index: index,
+            entry: entry_digest(&entry),
+        };
+        let signatures = ["root-0", "root-1"].map(|root| skip.sign(&a.key(root)));
+        let signed = Signed {
+            signatures: signatures.to_vec(),
+            ..skip.unsigned()
+        };
+        let order = judge(&signed, Some(&a.registry())).expect("the threshold signed");
+        let order = order.for_entry(index, &entry_digest(&entry));
+        let Ok(()) = machine::skip(&mut a.ledger, &order.expect("its entry"), &entry);
+    }
+    let outbox = |a: &Country| {
+        let Ok(peer) = a.ledger.peer(&b.prefix);
+        peer.expect("a peer").outbox
+    };
+    let before = outbox(&a);
+    a.must("customs", stolen(&a, 1));
+    next_minute(&mut a);
+    for number in RULES {
+        a.apply(Body::Rule { number, cursor: 0 });
+    }
+    assert_eq!(outbox(&a), before + 1);
 }
 
 #[test]
