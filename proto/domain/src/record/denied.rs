@@ -11,7 +11,7 @@ use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
 use crate::limits::{
-    CERTIFICATE_SERIAL_BYTES_MAX, FORGOTTEN_AFTER, List, Name, PROPOSALS_MAX, REVOKED_MAX,
+    CERTIFICATE_SERIAL_BYTES_MAX, FORGOTTEN_AFTER, List, Name, PROPOSALS_MAX, REVOKED_MAX, Sequence,
 };
 use crate::record::Actor;
 use crate::record::offices::makes_way;
@@ -204,8 +204,15 @@ pub struct Waiting {
     pub by: Actor,
     /// It expires then.
     pub until: TimeMs,
+    /// How often the roots had moved log time: moved since, what has expired stays expired.
+    pub clock: u64,
 }
-crate::canonical_struct!(Waiting { wanted, by, until });
+crate::canonical_struct!(Waiting {
+    wanted,
+    by,
+    until,
+    clock: Sequence
+});
 
 /// The deny-list of a registry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -140,29 +140,32 @@ pub struct Declared {
     pub at: TimeMs,
     /// Withdrawn or rejected: kept for a day, so that nobody writes the same robot's record over and over.
     pub withdrawn: bool,
+    /// How often the roots had moved log time: moved since, what has expired stays expired.
+    pub clock: u64,
 }
 crate::canonical_struct!(Declared {
     outcome,
     by,
     certificate,
     at,
-    withdrawn
+    withdrawn,
+    clock: Sequence
 });
 
 impl Declared {
-    /// Whether it takes its place at a time.
-    pub fn is_kept(&self, now: TimeMs) -> bool {
+    /// Whether it takes its place at a time, and after as many moves of log time by the roots.
+    pub fn is_kept(&self, now: TimeMs, clock: u64) -> bool {
         let time = match self.withdrawn {
             true => DECLARATION_AGAIN,
             false => DECLARATION_TIME,
         };
         // saturates: an instant beyond the last has not come
-        now < self.at.saturating_add(time)
+        clock == self.clock && now < self.at.saturating_add(time)
     }
 
-    /// Whether it may be confirmed at a time.
-    pub fn stands(&self, now: TimeMs) -> bool {
-        !self.withdrawn && self.is_kept(now)
+    /// Whether it may be confirmed at a time, likewise.
+    pub fn stands(&self, now: TimeMs, clock: u64) -> bool {
+        !self.withdrawn && self.is_kept(now, clock)
     }
 }
 

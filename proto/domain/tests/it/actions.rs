@@ -260,6 +260,7 @@ fn related(country: &Country, robot: Robot, relation: Relation) -> (Robot, Holde
                 certificate: carnet_domain::bytes::digest::Digest::ZERO,
                 at: country.clock,
                 withdrawn: false,
+                clock: 0,
             }],
             ..of_others
         },

@@ -12,12 +12,13 @@ use carnet_domain::log::map::{MapEnd, MapValue, prove};
 use carnet_domain::machine::entry::Answer;
 use carnet_domain::record::denied::{Bearer, Certificate, DenyList, Mark, Refused};
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::{Statement, TimeChange};
 use carnet_domain::record::reader::Whole;
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::policy::Role;
 use carnet_domain::rules::rejection::{Detail, Reason, Rejection};
-use carnet_kit::Country;
 use carnet_kit::samples::{client, refused};
+use carnet_kit::{Country, text};
 
 use crate::rules::check;
 

@@ -8,6 +8,7 @@ use carnet_domain::limits::{
 };
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::{Statement, TimeChange};
 use carnet_domain::record::{
     Actor, Asking, Desk, EnterpriseStatus, Holder, OwnershipEnd, Party, PartyName, Pending,
     ReleaseSecret, Robot, Severity,
@@ -944,6 +945,29 @@ fn a_strangers_declaration_lapses() {
     let again = act(&x, 1, declare());
     check(&mut x, "x-recycler", again, "done");
     assert_eq!(robot(&x).declared.len(), 1);
+}
+
+/// Nor does it stand again when the roots set log time back.
+#[test]
+fn a_strangers_declaration_that_lapsed_stays_so() {
+    let mut x = sold();
+    x.must("x-recycler", act(&x, 1, declare()));
+    let before = x.registry().log_time;
+    x.advance(DECLARATION_TIME);
+    let confirm = act(&x, 1, end_by("certificate").1);
+    check(&mut x, "owner", confirm.clone(), "NothingPending: …");
+    let change = TimeChange {
+        cluster: x.registry().cluster,
+        number: 1,
+        from: x.registry().log_time,
+        to: before,
+    };
+    let said = x.state_unrenewed(&Statement::RepairTime { change });
+    assert_eq!(text(&said), "done");
+    x.clock = before;
+    check(&mut x, "owner", confirm, "NothingPending: …");
+    let again = act(&x, 1, declare());
+    check(&mut x, "x-recycler", again, "done");
 }
 
 /// A recycler without customers of its own wrote every robot's record there is.

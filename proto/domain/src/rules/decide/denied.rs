@@ -112,7 +112,9 @@ fn words<F>(cx: &Context<'_>, list: &DenyList, wanted: &Wanted) -> Result<Words,
     let offices = &cx.registry.offices;
     // The word of an admin who is none any more is none.
     let first = list.first(wanted);
-    let first = first.filter(|first| offices.has(Role::Admin, &first.by.key));
+    let first = first.filter(|first| {
+        first.clock == cx.registry.time_statements && offices.has(Role::Admin, &first.by.key)
+    });
     match first {
         None => Ok(Words::First),
         Some(first) if !are_two(&first.by, &cx.side()) => {
@@ -221,6 +223,7 @@ fn asked(cx: &Context<'_>, command: &Command, mut list: DenyList, wanted: Wanted
         wanted,
         by: cx.side(),
         until: cx.now.checked_add(PROPOSAL_TIME).unwrap_or(TimeMs::MAX),
+        clock: cx.registry.time_statements,
     });
     let mut events = changed(command, list, &certificate, status);
     for event in &mut events {

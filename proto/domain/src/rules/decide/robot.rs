@@ -795,12 +795,13 @@ pub(super) fn act<L: Ledger>(
                 certificate: *certificate,
                 at: cx.now,
                 withdrawn: false,
+                clock: cx.registry.time_statements,
             };
             effects.extend(declare_end(ledger, cx, &mut after, declared)?);
         }
         Action::WithdrawEndOfLife { .. } => effects.extend(withdraw_end(cx, &mut after)?),
         Action::ConfirmEndOfLife { certificate } => {
-            let (outcome, by) = declared_by::<L::Fault>(&robot, certificate, cx.now)?;
+            let (outcome, by) = declared_by::<L::Fault>(cx, &robot, certificate)?;
             cx.second_to(ledger, by)?;
             cx.not_by_a_chosen_desk(&robot)?;
             let Some(end) = end_state(robot.state, outcome) else {
@@ -924,9 +925,9 @@ fn its_leaf<L: Ledger>(ledger: &L, code: &Code, index: u64) -> Result<(), Stop<L
 
 /// The declaration that a certificate names: of who is something to the robot, else the first that a stranger made.
 fn declared_by<'r, F>(
+    cx: &Context<'_>,
     robot: &'r Robot,
     named: &Digest,
-    now: TimeMs,
 ) -> Result<(EndOfLife, &'r Actor), Stop<F>> {
     if let Pending::EndOfLife {
         outcome,
@@ -937,17 +938,17 @@ fn declared_by<'r, F>(
     {
         return Ok((*outcome, by));
     }
-    let mut standing = robot.declared.iter().filter(|one| one.stands(now));
+    let stands = |one: &&Declared| one.stands(cx.now, cx.registry.time_statements);
+    let mut standing = robot.declared.iter().filter(stands);
     match standing.find(|one| one.certificate == *named) {
         Some(one) => Ok((one.outcome, &one.by)),
         None => {
             let other = match &robot.pending {
                 Pending::EndOfLife { certificate, .. } => Some(*certificate),
-                _ => robot
-                    .declared
-                    .iter()
-                    .find(|one| one.stands(now))
-                    .map(|one| one.certificate),
+                _ => {
+                    let first = robot.declared.iter().find(stands);
+                    first.map(|one| one.certificate)
+                }
             };
             let detail = match other {
                 Some(certificate) => Detail::EndDeclaredWith { certificate },
@@ -974,7 +975,7 @@ fn withdraw_end<F>(cx: &Context<'_>, after: &mut Robot) -> Result<Vec<Effect>, S
         withdrawn = true;
     }
     for one in &mut after.declared {
-        if one.stands(cx.now) && is_meant(&one.by) {
+        if one.stands(cx.now, cx.registry.time_statements) && is_meant(&one.by) {
             one.withdrawn = true;
             one.at = cx.now;
             withdrawn = true;
@@ -1037,7 +1038,9 @@ fn bring<L: Ledger>(
     after: &mut Robot,
     declared: Declared,
 ) -> Result<Vec<Effect>, Stop<L::Fault>> {
-    after.declared.retain(|one| one.is_kept(cx.now));
+    after
+        .declared
+        .retain(|one| one.is_kept(cx.now, cx.registry.time_statements));
     let own = |one: &&Declared| one.by.holder == declared.by.holder;
     if let Some(before) = after.declared.iter().find(own) {
         let since = before.at;
