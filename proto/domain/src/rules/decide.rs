@@ -828,6 +828,9 @@ fn succeed_enterprise<L: Ledger>(
         Some(key) if enterprise.successor == Some(*successor) => ledger.signer(key).or_fault()?,
         _ => None,
     };
+    // The word of a key that was taken from its holder, or of one who is no registrar any more, is none.
+    let offices = &cx.registry.offices;
+    let first = first.filter(|first| offices.has(Role::Registrar, &first.id));
     let mut waits = false;
     let after = match first {
         Some(first) => {

@@ -338,6 +338,37 @@ fn a_successor_is_followed_when_the_maker_is_over_and_answers_itself() {
     check(&mut x, "dealer", sell(), "done");
 }
 
+/// The word of a registrar whose key was taken, or who is none any more, is not the first of two.
+#[test]
+fn the_word_of_a_key_that_is_gone_names_nobody() {
+    let mut x = Country::with_market("86");
+    for name in ["registrar-2", "registrar-3"] {
+        x.enrol_office(name, "registrar", Role::Registrar);
+    }
+    accredit(
+        &mut x,
+        "0005",
+        &[Role::Manufacturer, Role::Importer, Role::Dealer],
+    );
+    let named = succeed(&x, "0001", "0005");
+    x.must("registrar-2", named.clone());
+    let retire = Command::RetireSigner {
+        public: x.key("registrar-2").public(),
+        compromised_after: Some(0),
+        reason: "stolen".into(),
+    };
+    x.must("admin", retire.clone());
+    x.must("admin-2", retire);
+    let words = |x: &Country| {
+        let maker = enterprise(x, "0001");
+        (maker.named_by.is_some(), maker.seconded_by.is_some())
+    };
+    x.must("registrar-3", named.clone());
+    assert_eq!(words(&x), (true, false), "it is a first word again");
+    x.must("registrar", named);
+    assert_eq!(words(&x), (true, true));
+}
+
 #[test]
 fn no_succession_leads_back() {
     let mut x = Country::with_market("86");
