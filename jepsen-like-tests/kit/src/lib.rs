@@ -208,6 +208,30 @@ impl Country {
         }
     }
 
+    /// Has a second registrar, who is enrolled where there is none, state an accreditation anew: it stands on one person's word no more.
+    ///
+    /// # Panics
+    /// When the enterprise is unknown, or it is refused.
+    pub fn vouch(&mut self, code: &str) {
+        let second = self.key("registrar-2").public().key_id();
+        let Ok(known) = self.ledger.signer(&second);
+        if known.is_none() {
+            self.enrol_office("registrar-2", "registrar", Role::Registrar);
+        }
+        let id = self.enterprise(code);
+        let Ok(enterprise) = self.ledger.enterprise(&id);
+        let enterprise = enterprise.expect("it is accredited");
+        let amended = Command::AmendEnterprise {
+            id,
+            name: enterprise.name,
+            roles: enterprise.roles,
+            valid_from: enterprise.valid_from,
+            valid_to: enterprise.valid_to,
+            reason: "seen by a second one".into(),
+        };
+        self.must("registrar-2", amended);
+    }
+
     /// The command that enrols the key of somebody, by name: signed by that key, and with the word of its enterprise where the
     /// kit knows an active key of it.
     pub fn enrolment(&self, name: &str, holder: Holder, role: Role, person: &str) -> Command {

@@ -41,7 +41,7 @@ pub use parked::{Parked, ParkedPlace};
 pub use party::{Actor, Desk, FirstWord, Holder, Party, PartyName, Setter, Signer};
 pub use recall::{BoundRecall, Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity};
 pub use robot::{
-    Against, Before, Claim, Clearing, Declared, Ended, Ends, Fitted, Fitting, Hold, Identity,
-    Pending, Robot, Stay,
+    Against, Before, Claim, ClearedFrom, Clearing, Declared, Ended, Ends, Fitted, Fitting, Hold,
+    Identity, Pending, Robot, Stay,
 };
 pub use robot_key::RobotKey;

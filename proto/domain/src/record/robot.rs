@@ -481,16 +481,18 @@ impl Robot {
 /// by `decisions/0013-whose-word-a-row-of-a-part-is.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fitted {
-    /// The part's own maker registered or fitted it here; or it is the key of a robot, or the body of one that was admitted here.
+    /// The part's own maker registered or fitted it here; or it is the key of a robot. Of a maker that is that on the word of one person,
+    /// the row names it: two clear it then.
     Here,
-    /// Somebody here fitted what another makes, or filed its body, whether that one is accredited here or nobody here. Such a row keeps
+    /// Somebody here fitted what another makes, or filed its body, whether that one is accredited here or nobody here; or it is the body of
+    /// a robot that was admitted here, which its issuer alone may know. Such a row keeps
     /// everybody from it, at the border too, but not its maker, who alone knows which serials there are.
     Word,
     /// Another country showed it when the robot came, and nobody here registered or fitted it. Such a row keeps no maker from
     /// its own serials and no robot from its own body.
     Shown,
-    /// Two registrars cleared it from the robot that it names. Such a row keeps out the enterprise whose word it was, and everybody but
-    /// its maker from that robot.
+    /// Two registrars cleared it from the robot that it names. Such a row keeps out whom and what it remembers ([`ClearedFrom`]), and
+    /// nobody else.
     Cleared,
 }
 crate::canonical_enum!(Fitted { 1 => Here, 2 => Word, 3 => Shown, 4 => Cleared });
@@ -518,17 +520,38 @@ pub struct Fitting {
     pub code: Code,
     /// On what it stands.
     pub by: Fitted,
-    /// The enterprise whose word it is, or was before it was cleared; none of an office, and none that is needed otherwise.
+    /// The enterprise whose word it is, and the maker that one person made; none of an office, and none that is needed otherwise.
     pub said_by: Option<EnterpriseId>,
     /// That a registrar wants it cleared: it takes another person.
     pub clearing: Option<Clearing>,
+    /// From what it was cleared, on whose word it was there, the newest last; of more than [`CLEARED_MAX`] the oldest makes way. Whoever
+    /// takes the part next does not take that away, but for its maker.
+    pub cleared: Vec<ClearedFrom>,
 }
-crate::canonical_struct!(Fitting @ 1 { code, by, said_by, clearing });
+crate::canonical_struct!(Fitting @ 1 { code, by, said_by, clearing, cleared: List<CLEARED_MAX> });
+
+/// From which robot a part was cleared, and on whose word it was in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClearedFrom {
+    /// The robot: nobody but the part's maker fits it there again.
+    pub code: Code,
+    /// The enterprise: it does not fit it anywhere again.
+    pub said_by: EnterpriseId,
+}
+crate::canonical_struct!(ClearedFrom { code, said_by });
 
 impl Fitting {
     /// Registered or fitted here; or body or key of a robot that was admitted here.
     pub fn here(code: Code) -> Self {
         Self::by(Fitted::Here, code)
+    }
+
+    /// Registered or fitted here by its maker, which is that on the word of one person.
+    pub fn made_by_one(code: Code, maker: EnterpriseId) -> Self {
+        Self {
+            said_by: Some(maker),
+            ..Self::here(code)
+        }
     }
 
     /// As another country showed it.
@@ -550,16 +573,36 @@ impl Fitting {
             by,
             said_by: None,
             clearing: None,
+            cleared: Vec::new(),
         }
     }
 
-    /// As it stays when two registrars cleared it. One that was cleared before keeps out nobody any more.
+    /// As it stays when two registrars cleared it: whose word it was is remembered, beside those before. One that was cleared already
+    /// keeps out nobody any more.
     #[must_use]
     pub fn cleared(&self) -> Self {
+        let mut cleared = match self.by {
+            Fitted::Cleared => Vec::new(),
+            Fitted::Here | Fitted::Word | Fitted::Shown => self.cleared.clone(),
+        };
+        if let (Some(said_by), false) = (self.said_by, self.by == Fitted::Cleared) {
+            if cleared.len() >= CLEARED_MAX {
+                cleared.remove(0);
+            }
+            let code = self.code;
+            cleared.push(ClearedFrom { code, said_by });
+        }
         Self {
-            said_by: self.said_by.filter(|_| self.by != Fitted::Cleared),
+            cleared,
             ..Self::by(Fitted::Cleared, self.code)
         }
+    }
+
+    /// From what it was cleared that keeps an enterprise, or an office, from fitting it in a robot.
+    pub fn keeps_out(&self, robot: &Code, by: Option<EnterpriseId>) -> Option<ClearedFrom> {
+        let mut cleared = self.cleared.iter();
+        let found = cleared.find(|it| Some(it.said_by) == by || it.code == *robot);
+        found.copied()
     }
 
     /// On what it stands that the part is in this robot; nothing where it is in another.

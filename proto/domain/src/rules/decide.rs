@@ -151,6 +151,16 @@ impl Context<'_> {
         Ok(makers.all(|by| by.person != office.person))
     }
 
+    /// Whether one person of an office made an enterprise that signs what it is: accredited it, or gave it a role, with nobody beside
+    /// them, and enrolled the key with which it signs. In a sandbox one may be all there is.
+    pub(crate) fn is_made_by_one(&self, enterprise: &Enterprise) -> bool {
+        let makers = (&enterprise.vouched_by, &self.signer.enrolled_by);
+        let (Some(vouched), Some(enrolled)) = makers else {
+            return false;
+        };
+        self.is_in_earnest() && vouched.person == enrolled.person
+    }
+
     /// Who signed, as the setter of a hold.
     pub fn actor(&self) -> Setter {
         Setter {
@@ -1078,11 +1088,11 @@ fn clear_claim<L: Ledger>(
     let claim = claim.filter(|claim| !claim.cleared);
     // Whatever its maker did not write can be cleared: one mistyped serial is nobody's for good.
     let can_be = |row: &Fitting| match row.by {
-        Fitted::Here => false,
+        Fitted::Here => row.said_by.is_some(),
         Fitted::Word => true,
         Fitted::Shown => claim.is_none(),
         // Until it keeps out nobody.
-        Fitted::Cleared => row.said_by.is_some(),
+        Fitted::Cleared => !row.cleared.is_empty(),
     };
     if let Some(row) = row.filter(can_be) {
         return clear_row(ledger, cx, command, identity, (row, reason));

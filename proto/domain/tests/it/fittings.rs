@@ -37,6 +37,27 @@ fn takes(x: &mut Country, serial: u32) -> Registration {
     registration
 }
 
+/// A country whose makers stand on two persons' words.
+fn market() -> Country {
+    let mut x = Country::with_market("86");
+    vouched(&mut x);
+    x
+}
+
+/// Two of them.
+fn pair() -> (Country, Country) {
+    let (mut a, mut b) = two();
+    vouched(&mut a);
+    vouched(&mut b);
+    (a, b)
+}
+
+fn vouched(x: &mut Country) {
+    for code in ["0001", "0003"] {
+        x.vouch(code);
+    }
+}
+
 fn registers(registration: &Registration) -> Command {
     let registration = registration.clone();
     Command::Register { registration }
@@ -58,7 +79,7 @@ fn on(code: Code, action: Action) -> Command {
 
 #[test]
 fn a_maker_has_its_own_serials_whatever_others_say() {
-    let mut x = Country::with_market("86");
+    let mut x = market();
     let theirs = takes(&mut x, 5);
     x.must("rival", registers(&theirs));
     let compute = theirs.identity_parts[0].identity();
@@ -124,7 +145,7 @@ fn a_maker_has_its_own_serials_whatever_others_say() {
 /// maker, and falls with that one's own deed.
 #[test]
 fn the_end_of_a_robot_ends_no_serial_of_another_maker() {
-    let mut x = Country::with_market("86");
+    let mut x = market();
     let theirs = takes(&mut x, 5);
     x.must("rival", registers(&theirs));
     scrap(&mut x, theirs.code);
@@ -162,8 +183,7 @@ fn clear(x: &Country, identity: Digest, reason: &str) -> Command {
 #[test]
 fn two_registrars_clear_what_was_only_said() {
     for case in ["stock", "owned", "stolen", "ended"] {
-        let mut x = Country::with_market("86");
-        x.enrol_office("registrar-2", "registrar", Role::Registrar);
+        let mut x = market();
         let theirs = takes(&mut x, 5);
         let code = theirs.code;
         x.must("rival", registers(&theirs));
@@ -204,9 +224,9 @@ fn two_registrars_clear_what_was_only_said() {
 /// two of them say that it may.
 #[test]
 fn what_was_cleared_is_not_taken_again_by_whose_word_it_was() {
-    let mut x = Country::with_market("86");
-    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    let mut x = market();
     accredit(&mut x, "0007", &[Role::Manufacturer]);
+    x.vouch("0007");
     let approval = x.approval("0007", "100002");
     x.must("registrar", approval);
     let theirs = takes(&mut x, 5);
@@ -236,6 +256,20 @@ fn what_was_cleared_is_not_taken_again_by_whose_word_it_was() {
         );
         let own = x.register(5);
         check(&mut x.clone(), "maker", own, "done");
+        // Whoever took it between, and had it cleared too, does not bring the first one back in.
+        let mut between = x.clone();
+        between.must("0007-manufacturer", registers(&third));
+        both(&mut between);
+        let mut again = third.clone();
+        again.code = code_of(&between, "0007", 8);
+        again.body.serial = "OTHER".into();
+        check(
+            &mut between,
+            "0007-manufacturer",
+            registers(&again),
+            refused,
+        );
+        check(&mut between, "rival", registers(&other), refused);
         both(x);
         check(x, "rival", registers(&other), "done");
     }
@@ -282,7 +316,7 @@ fn a_part_that_a_robot_here_has_comes_in_under_no_other_code() {
         .into_iter()
         .flat_map(|it| ORIGINS.map(|one| (it, one)))
     {
-        let (mut a, mut b) = two();
+        let (mut a, mut b) = pair();
         let (taken, part) = robot_with(&mut b, origin);
         let compute = part.identity();
         match ended {
@@ -316,7 +350,6 @@ fn a_part_that_a_robot_here_has_comes_in_under_no_other_code() {
         assert_eq!(stands, Some(taken), "{origin}");
         // Who looks at it finds a serial that was mistyped: two say so, unless its maker fitted it.
         let mistyped = clear(&b, compute, "mistyped");
-        b.enrol_office("registrar-2", "registrar", Role::Registrar);
         if origin == "own" {
             check(&mut b, "registrar", mistyped, "ClaimUnknown: …");
             continue;
@@ -331,7 +364,7 @@ fn a_part_that_a_robot_here_has_comes_in_under_no_other_code() {
 /// same, which yields to it alone.
 #[test]
 fn a_makers_end_frees_its_parts_for_nobody() {
-    let mut x = Country::with_market("86");
+    let mut x = market();
     let theirs = takes(&mut x, 5);
     x.must("rival", registers(&theirs));
     let struck = Command::SetEnterpriseStatus {
@@ -360,6 +393,7 @@ fn a_makers_end_frees_its_parts_for_nobody() {
     let compute = early.identity_parts[0].identity();
     assert_eq!(fitting(&x, &compute).map(|row| row.by), Some(Fitted::Word));
     accredit(&mut x, "0007", &[Role::Manufacturer]);
+    x.vouch("0007");
     let approval = x.approval("0007", "100002");
     x.must("registrar", approval);
     let mut own = early.clone();
@@ -374,7 +408,7 @@ fn a_makers_end_frees_its_parts_for_nobody() {
 #[test]
 fn a_part_that_came_with_a_robot_is_nobodys_by_a_word() {
     for case in ["living", "stolen", "ended"] {
-        let (mut a, mut b) = two();
+        let (mut a, mut b) = pair();
         let mut shown = a.registration(9);
         shown.identity_parts = vec![b.registration(9).identity_parts[0].clone()];
         a.must("maker", registers(&shown));
@@ -390,7 +424,6 @@ fn a_part_that_came_with_a_robot_is_nobodys_by_a_word() {
         theirs.parts.clear();
         check(&mut b, "rival", registers(&theirs), "PartInUse: …");
         let mut cleared = b.clone();
-        cleared.enrol_office("registrar-2", "registrar", Role::Registrar);
         let mistyped = clear(&b, theirs.identity_parts[0].identity(), "mistyped");
         // Of a robot that ended, what is claimed of it is cleared before.
         let words: &[&str] = match case {
@@ -416,7 +449,7 @@ fn a_robot_comes_home_as_it_went() {
 }
 
 fn comes_home(ended: bool) {
-    let (mut a, mut b) = two();
+    let (mut a, mut b) = pair();
     let mut mistyped = a.registration(9);
     mistyped.identity_parts[0].maker = a.maker("0003");
     a.must("maker", registers(&mistyped));
@@ -448,8 +481,7 @@ fn comes_home(ended: bool) {
 /// is accredited later has its own.
 #[test]
 fn a_filed_body_is_the_importers_word() {
-    let mut x = Country::with_market("86");
-    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    let mut x = market();
     let files = |x: &Country, serial| {
         let mut filed = takes(&mut x.clone(), serial);
         filed.importers_filing = true;
@@ -478,6 +510,7 @@ fn a_filed_body_is_the_importers_word() {
         // The maker itself.
         let mut later = x.clone();
         accredit(&mut later, "0007", &[Role::Manufacturer]);
+        later.vouch("0007");
         let approval = later.approval("0007", "100002");
         later.must("registrar", approval);
         let mut own = filed.clone();
@@ -499,8 +532,7 @@ fn a_filed_body_is_the_importers_word() {
 /// maker fitted is its maker's deed. What was cleared does not come into that robot again by anybody else.
 #[test]
 fn a_part_that_comes_back_is_what_it_was() {
-    let mut x = Country::with_market("86");
-    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    let mut x = market();
     let theirs = takes(&mut x, 5);
     let mut ours = takes(&mut x, 6);
     ours.identity_parts[0].maker = x.maker("0003");
@@ -551,12 +583,104 @@ fn a_part_that_comes_back_is_what_it_was() {
     let back = on(theirs.code, Action::ReplacePart { removed, fitted });
     let refused = "PartInUse: two registrars cleared this compute from …";
     check(&mut x, "rival", back.clone(), refused);
+    // Nor by who never said anything of it.
+    accredit(&mut x, "0006", &[Role::Dealer, Role::ServiceProvider]);
+    let at = Some(x.enterprise("0006"));
+    x.must("rival", on(theirs.code, Action::Stock { at }));
+    check(&mut x, "0006-service-provider", back, refused);
+}
+
+/// One registrar who accredits a shell as the supplier of a stolen robot's compute unit, enrols its key and approves its model frees the
+/// unit no more than anybody: it is a maker that one person made. What it fits of its own two clear.
+#[test]
+fn one_registrar_makes_no_maker_that_takes_a_part() {
+    let mut x = market();
+    let mut theirs = takes(&mut x, 5);
+    theirs.identity_parts[0].maker = x.maker("0007");
+    theirs.parts.clear();
+    x.must("rival", registers(&theirs));
+    x.must("registrar-2", stolen(theirs.code));
+    accredit(&mut x, "0007", &[Role::Manufacturer]);
+    let approval = x.approval("0007", "100002");
+    x.must("registrar", approval);
+    let mut shell = theirs.clone();
+    shell.code = code_of(&x, "0007", 9);
+    shell.body.maker = x.maker("0007");
+    shell.body.serial = "NEW".into();
+    let mut own = shell.clone();
+    own.identity_parts[0].serial = "ITS-OWN".into();
+    let unit = theirs.identity_parts[0].identity();
+    let taken = "PartInUse: a compute is fitted in …";
+    check(&mut x, "0007-manufacturer", registers(&shell), taken);
+    let stands = fitting(&x, &unit).map(|row| row.code);
+    assert_eq!(stands, Some(theirs.code));
+    // What was said of its end does not fall with its deed.
+    let mut ended = x.clone();
+    let lift = Command::LiftHold {
+        code: theirs.code,
+        kind: HoldKind::Theft,
+        reason: "found".into(),
+    };
+    ended.must("registrar-2", lift);
+    scrap(&mut ended, theirs.code);
+    let refused = "IdentityEnded: …";
+    check(&mut ended, "0007-manufacturer", registers(&shell), refused);
+    // Serials that nobody has are its own, until two say otherwise.
+    x.must("0007-manufacturer", registers(&own));
+    let identity = own.identity_parts[0].identity();
+    let id = x.enterprise("0007");
+    assert_eq!(
+        fitting(&x, &identity),
+        Some(Fitting::made_by_one(own.code, id))
+    );
+    let mut squatted = x.clone();
+    for who in ["registrar", "registrar-2"] {
+        squatted.must(who, clear(&squatted, identity, "it never made one"));
+    }
+    assert_eq!(
+        fitting(&squatted, &identity).map(|row| row.by),
+        Some(Fitted::Cleared)
+    );
+    // Once a second one says that it is the maker, it takes what is its own.
+    x.vouch("0007");
+    shell.code = code_of(&x, "0007", 10);
+    shell.body.serial = "NEXT".into();
+    check(&mut x, "0007-manufacturer", registers(&shell), "done");
+    assert_eq!(fitting(&x, &unit), Some(Fitting::here(shell.code)));
+}
+
+/// A body that somebody abroad filed, mistyped or on purpose, and that was admitted here keeps its maker at home from nothing, and two
+/// registrars clear it.
+#[test]
+fn a_filing_abroad_keeps_no_maker_from_its_serials() {
+    let (mut a, mut b) = pair();
+    accredit(&mut b, "0006", &[Role::Importer]);
+    let approval = b.approval("0006", "100002");
+    b.must("registrar", approval);
+    let mut filed = b.registration(7);
+    filed.code = Code::parse(&format!("490006100002{:017}", 7)).expect("a code");
+    filed.importers_filing = true;
+    filed.body.maker = a.maker("0001");
+    filed.identity_parts.clear();
+    filed.parts.clear();
+    b.must("0006-importer", registers(&filed));
+    bring(&mut b, &mut a, filed.code, 1, Purpose::Exhibition);
+    a.must("customs", admit(1));
+    let body = filed.body.identity();
+    assert_eq!(fitting(&a, &body), Some(Fitting::word(filed.code, None)));
+    let mut cleared = a.clone();
+    for who in ["registrar", "registrar-2"] {
+        cleared.must(who, clear(&cleared, body, "mistyped"));
+    }
+    let own = a.register(7);
+    check(&mut a, "maker", own, "done");
+    assert_eq!(fitting(&a, &body), Some(Fitting::here(a.code(7))));
 }
 
 /// A robot of ours that ends abroad ends what is said to be in it, for every verdict, as at home: until two clear it.
 #[test]
 fn what_is_said_to_be_in_a_robot_ends_with_it_abroad_too() {
-    let (mut a, mut b) = two();
+    let (mut a, mut b) = pair();
     let mut bought = a.registration(9);
     bought.identity_parts[0].maker = a.maker("0003");
     a.must("maker", registers(&bought));
@@ -583,7 +707,7 @@ fn what_is_said_to_be_in_a_robot_ends_with_it_abroad_too() {
 /// What another country has admitted is known there by its code and its body: neither is free again here.
 #[test]
 fn what_was_admitted_elsewhere_is_not_annulled() {
-    let (mut a, mut b) = two();
+    let (mut a, mut b) = pair();
     let code = a.code(1);
     let annul = || {
         let reason = "wrong model".to_owned();
@@ -597,7 +721,7 @@ fn what_was_admitted_elsewhere_is_not_annulled() {
     };
     b.must("customs", back);
     b.deliver(&mut a);
-    let mut never = Country::with_market("86");
+    let mut never = market();
     never.ledger = a.ledger.clone();
     check(&mut never, "registrar", annul(), "done");
     bring(&mut a, &mut b, code, 2, Purpose::Exhibition);
@@ -613,7 +737,7 @@ fn what_was_admitted_elsewhere_is_not_annulled() {
 /// Nor does its issuer annul it while it is here for a time and another country's.
 #[test]
 fn a_guest_is_not_annulled_by_who_issued_its_code() {
-    let (mut a, mut b) = two();
+    let (mut a, mut b) = pair();
     export(&mut a, &mut b, 1, 1);
     let code = a.code(1);
     bring(&mut b, &mut a, code, 2, Purpose::RepairAndReturn);
@@ -626,7 +750,7 @@ fn a_guest_is_not_annulled_by_who_issued_its_code() {
 /// A body that another robot has here is said before it travels, not when it stands at the border.
 #[test]
 fn a_body_that_is_known_is_not_permitted() {
-    let (mut a, mut b) = two();
+    let (mut a, mut b) = pair();
     let code = a.code(1);
     let body = a.registration(1).body.identity();
     let other = b.code(9);

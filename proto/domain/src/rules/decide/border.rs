@@ -1,6 +1,8 @@
 //! The custody steps of 03 as commands: the chain is judged by `custody`, the rest (holds, recalls, clauses, papers)
 //! here.
 
+use std::collections::BTreeMap;
+
 use super::owed::{blocked_by_recall, owed_ids, recalls_owed};
 use super::ownership::{no_request, second_word};
 use super::{Context, Decided, OrFault, Stop, engaged, is_one_of, known, no};
@@ -873,16 +875,21 @@ pub(super) fn admit<L: Ledger>(
                 yielding.add(fitting, identity);
             }
             if !binds {
-                parts.push(Effect::Part(identity, Some(Fitting::here(code))));
+                // A key proved itself. Of a body nobody here said more than its exporter: its maker, if it is here, may know better.
+                let row = match Some(identity) == key {
+                    true => Fitting::here(code),
+                    false => Fitting::word(code, None),
+                };
+                parts.push(Effect::Part(identity, Some(row)));
             }
         // A part that a robot here holds stays with it, whatever another country says.
         } else {
             match fitting {
                 None => parts.push(Effect::Part(identity, Some(Fitting::shown(code)))),
                 Some(fitting) if fitting.by == Fitted::Cleared && fitting.code != code => {
-                    let said_by = fitting.said_by;
+                    let cleared = fitting.cleared;
                     let shown = Fitting::shown(code);
-                    let shown = Fitting { said_by, ..shown };
+                    let shown = Fitting { cleared, ..shown };
                     parts.push(Effect::Part(identity, Some(shown)));
                 }
                 Some(_) => {}
@@ -921,18 +928,36 @@ pub(crate) fn bound_elsewhere<L: Ledger>(
 /// Robots whose rows in the index yield, or are contradicted: another country showed, or somebody here fitted, what is
 /// somebody else's.
 #[derive(Debug, Default)]
-pub(super) struct Yielding(std::collections::BTreeMap<Code, Digest>);
+pub(super) struct Yielding {
+    robots: BTreeMap<Code, Digest>,
+    cleared: BTreeMap<Digest, Vec<ClearedFrom>>,
+}
 
 impl Yielding {
     /// One more row that yields.
     pub(super) fn add(&mut self, fitting: Fitting, identity: Digest) {
-        self.0.entry(fitting.code).or_insert(identity);
+        self.robots.entry(fitting.code).or_insert(identity);
+    }
+
+    /// One more row that was cleared and is taken over.
+    pub(super) fn add_cleared(&mut self, fitting: Fitting, identity: Digest) {
+        self.cleared.insert(identity, fitting.cleared);
+    }
+
+    /// The row of whoever takes a part over: it remembers from what the part was cleared, unless it is its maker's.
+    pub(super) fn row(&mut self, identity: &Digest, row: Fitting) -> Fitting {
+        let is_makers = row.by == Fitted::Here && row.said_by.is_none();
+        let cleared = self.cleared.remove(identity).filter(|_| !is_makers);
+        Fitting {
+            cleared: cleared.unwrap_or_default(),
+            ..row
+        }
     }
 
     /// One alarm for each robot that still lives: what was shown or said of it is contradicted by what was done here.
     pub(super) fn alarms<L: Ledger>(self, ledger: &L) -> Result<Vec<Event>, Stop<L::Fault>> {
         let mut alarms = Vec::new();
-        for (code, identity) in self.0 {
+        for (code, identity) in self.robots {
             let robot = ledger.robot(&code).or_fault()?;
             if let Some(robot) = robot.filter(|robot| !robot.state.is_final()) {
                 let after = After::Robot(Box::new(robot));

@@ -14,8 +14,9 @@ use crate::log::leaf::{Kind, Leaf, Subject};
 use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::{
-    Actor, ApprovalStatus, Before, Declared, Desk, Enterprise, EnterpriseStatus, Fitted, Fitting,
-    Hold, Holder, Identity, Maker, PartName, PartType, Party, Pending, Robot, Stay, key_identity,
+    Actor, ApprovalStatus, Before, ClearedFrom, Declared, Desk, Enterprise, EnterpriseStatus,
+    Fitted, Fitting, Hold, Holder, Identity, Maker, PartName, PartType, Party, Pending, Robot,
+    Stay,
 };
 use crate::rules::actions::{Deed, PARTIES, Relation, TRADERS, WORKSHOPS};
 use crate::rules::command::{Action, Command, Registration};
@@ -96,7 +97,7 @@ fn refuse_ended<L: Ledger>(
     let Some(ends) = ledger.ends(identity).or_fault()? else {
         return Ok(());
     };
-    let said = ends.said.filter(|_| comer != Comer::Maker);
+    let said = ends.said.filter(|_| !comer.is_maker());
     let end = match (ends.proven.or(said), ends.claimed_by.first()) {
         (None, Some(peer)) if claims == Claims::Count => {
             let claim = ledger.claim(peer, identity).or_fault()?;
@@ -161,7 +162,7 @@ pub(super) fn reserve<L: Ledger>(
     let (level, safety_class) =
         market_access(ledger, cx, Deed::Reserve, code, Role::Manufacturer, None)?;
     let key = Subject::robot(code).key();
-    refuse_ended(ledger, Ending::Code, &key, Claims::DoNot, Comer::Maker)?;
+    refuse_ended(ledger, Ending::Code, &key, Claims::DoNot, Comer::NOBODY)?;
     if ledger.robot(code).or_fault()?.is_some() {
         return no(Reason::CodeExists, Detail::Code { code: *code });
     }
@@ -258,11 +259,11 @@ pub(super) fn register<L: Ledger>(
         return no(Reason::KeyNotProven, Detail::KeyUnsigned { code: r.code });
     }
     let key = Subject::robot(&r.code).key();
-    refuse_ended(ledger, Ending::Code, &key, Claims::DoNot, Comer::Maker)?;
+    refuse_ended(ledger, Ending::Code, &key, Claims::DoNot, Comer::NOBODY)?;
     let registrant = ledger.enterprise(&r.code.enterprise_id()).or_fault()?;
     // What an office registers in a maker's name is no deed of that maker.
     let comes = |maker: &Maker| match cx.signer.holder {
-        Holder::Enterprise { .. } => Comer::with(registrant.as_ref(), maker),
+        Holder::Enterprise { .. } => Comer::with(cx, registrant.as_ref(), maker),
         Holder::Office { .. } => Comer::Another(Some(r.code.enterprise_id())),
     };
     let parts_of = |names: &[PartName]| names.iter().map(PartName::part).collect::<Vec<_>>();
@@ -272,8 +273,8 @@ pub(super) fn register<L: Ledger>(
     refuse_ended(ledger, Ending::Body, &body, claims, maker)?;
     if let Some(key) = &r.robot_key {
         // A key is drawn, not counted up: nobody abroad can claim one before it is shown.
-        let key = key_identity(key);
-        refuse_ended(ledger, Ending::Key, &key, Claims::Count, Comer::Maker)?;
+        let key = key.identity();
+        refuse_ended(ledger, Ending::Key, &key, Claims::Count, Comer::NOBODY)?;
     }
     for (part, named) in identity_parts.iter().zip(&r.identity_parts) {
         let claims = Claims::about(ledger, &named.maker)?;
@@ -300,7 +301,8 @@ pub(super) fn register<L: Ledger>(
         let code = other.code;
         return no(Reason::BodyExists, Detail::BodyOf { code });
     }
-    let mut named = std::collections::BTreeMap::from([(body, maker.row(r.code))]);
+    let row = yielding.row(&body, maker.row(r.code));
+    let mut named = std::collections::BTreeMap::from([(body, row)]);
     let mut outdone = Vec::from_iter(maker.outdoes(ledger, cx, &body)?);
     let names = r.identity_parts.iter().chain(&r.parts);
     for (part, name) in identity_parts.iter().chain(&parts).zip(names) {
@@ -312,12 +314,14 @@ pub(super) fn register<L: Ledger>(
         if let Some(other) = yielding.holder(ledger, &r.code, &part.identity, comer)? {
             return no(Reason::PartInUse, in_use(part.kind, &other));
         }
+        let row = yielding.row(&part.identity, comer.row(r.code));
+        named.insert(part.identity, row);
         if part.kind.carries_identity() {
             outdone.extend(comer.outdoes(ledger, cx, &part.identity)?);
         }
     }
     if let Some(key) = &r.robot_key
-        && let Some(other) = yielding.holder(ledger, &r.code, &key_identity(key), Comer::Maker)?
+        && let Some(other) = yielding.holder(ledger, &r.code, &key.identity(), Comer::NOBODY)?
     {
         let code = other.code;
         return no(Reason::KeyInUse, Detail::KeyOf { code });
@@ -385,13 +389,23 @@ impl Yielding {
             return Ok(None);
         };
         let yields = match (fitting.by, comer) {
-            (Fitted::Here, _) | (Fitted::Word | Fitted::Shown, Comer::Another(_)) => false,
-            (Fitted::Word | Fitted::Shown, Comer::Maker) => true,
-            (Fitted::Cleared, Comer::Maker) => return Ok(None),
-            (Fitted::Cleared, Comer::Another(by)) => {
-                let again =
-                    fitting.said_by.is_some() && (fitting.said_by == by || fitting.code == *robot);
-                return Ok(again.then_some(fitting));
+            // What one person's making of a maker stands on yields to that maker, where it stands on two.
+            (Fitted::Here, Comer::Maker(id)) => fitting.said_by.is_some_and(|by| by != id),
+            (Fitted::Here, Comer::MadeByOne(_) | Comer::Another(_))
+            | (Fitted::Word, Comer::MadeByOne(_) | Comer::Another(_))
+            | (Fitted::Shown, Comer::Another(_)) => false,
+            (Fitted::Word, Comer::Maker(_))
+            | (Fitted::Shown, Comer::Maker(_) | Comer::MadeByOne(_)) => true,
+            (Fitted::Cleared, Comer::Maker(_)) => return Ok(None),
+            (Fitted::Cleared, Comer::MadeByOne(_) | Comer::Another(_)) => {
+                let again = fitting.keeps_out(robot, comer.enterprise());
+                return Ok(match again {
+                    Some(ClearedFrom { code, .. }) => Some(Fitting { code, ..fitting }),
+                    None => {
+                        self.add_cleared(fitting, *identity);
+                        None
+                    }
+                });
             }
         };
         if yields {
@@ -416,24 +430,47 @@ fn in_use(part: PartType, row: &Fitting) -> Detail {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comer {
     /// The part's own maker, by its own deed.
-    Maker,
+    Maker(EnterpriseId),
+    /// The same, where one person of an office made it what it is: accredited it, and enrolled the key that signs. It takes from nobody
+    /// what was said here, and two clear what it fits.
+    MadeByOne(EnterpriseId),
     /// Another enterprise, or an office.
     Another(Option<EnterpriseId>),
 }
 
 impl Comer {
+    /// With what has no maker: a code, or a key.
+    const NOBODY: Self = Self::Another(None);
+
     /// An enterprise, or an office, with a part of a maker.
-    fn with(fits: Option<&Enterprise>, maker: &Maker) -> Self {
+    fn with(cx: &Context<'_>, fits: Option<&Enterprise>, maker: &Maker) -> Self {
         match fits {
-            Some(fits) if fits.maker == *maker => Self::Maker,
+            Some(fits) if fits.maker == *maker => match cx.is_made_by_one(fits) {
+                true => Self::MadeByOne(fits.id),
+                false => Self::Maker(fits.id),
+            },
             fits => Self::Another(fits.map(|fits| fits.id)),
         }
+    }
+
+    /// The enterprise, where what it fits is more than its own deed, or less.
+    fn enterprise(self) -> Option<EnterpriseId> {
+        match self {
+            Self::Maker(_) => None,
+            Self::MadeByOne(id) => Some(id),
+            Self::Another(id) => id,
+        }
+    }
+
+    fn is_maker(self) -> bool {
+        matches!(self, Self::Maker(_))
     }
 
     /// The row of what it fits in a robot.
     fn row(self, code: Code) -> Fitting {
         match self {
-            Self::Maker => Fitting::here(code),
+            Self::Maker(_) => Fitting::here(code),
+            Self::MadeByOne(id) => Fitting::made_by_one(code, id),
             Self::Another(said_by) => Fitting::word(code, said_by),
         }
     }
@@ -445,7 +482,7 @@ impl Comer {
         cx: &Context<'_>,
         identity: &Digest,
     ) -> Result<Option<Effect>, Stop<L::Fault>> {
-        if self != Self::Maker {
+        if !self.is_maker() {
             return Ok(None);
         }
         let ends = ledger.ends(identity).or_fault()?;
@@ -694,7 +731,7 @@ pub(super) fn act<L: Ledger>(
             Holder::Enterprise { id } => ledger.enterprise(id).or_fault()?,
             Holder::Office { .. } => None,
         };
-        comer = Comer::with(fits.as_ref(), &fitted.maker);
+        comer = Comer::with(cx, fits.as_ref(), &fitted.maker);
         row = is_free(ledger, &robot, fitted, comer, &mut yielding)?;
     }
     let to = admissible(ledger, cx, &robot, expected, action.kind())?;
@@ -1087,14 +1124,14 @@ fn is_free<L: Ledger>(
         // In this very robot it is no other one's row that would yield. A part that carries identity stays bound to the code when
         // it is taken out, and may come back into this robot alone: as what it was, with whatever somebody says of it.
         Some(fitting) if own(&fitting) => {
-            stands = comer != Comer::Maker;
+            stands = !comer.is_maker();
             (!again).then_some(fitting)
         }
         _ => yielding.holder(ledger, code, &fitted.identity, comer)?,
     };
     match holder {
         Some(other) => no(Reason::PartInUse, in_use(fitted.kind, &other)),
-        None => Ok((!stands).then(|| comer.row(*code))),
+        None => Ok((!stands).then(|| yielding.row(&fitted.identity, comer.row(*code)))),
     }
 }
 
