@@ -281,10 +281,34 @@ impl Context<'_> {
     ) -> Result<(), Stop<L::Fault>> {
         let mut relations = relations(self.me(), &self.signer.holder, robot);
         let maker = robot.identity.code.enterprise_id();
-        if self.goes_on_for(ledger, &maker)? && self.two_named(ledger, &maker, |_| true)? {
+        if self.is_as_maker(ledger, &maker)? {
             relations.push(Relation::Maker);
         }
         self.allow_as(deed, robot, &relations)
+    }
+
+    /// As [`Self::allow`], of what is a maker's, where whoever goes on for it is the maker.
+    pub(crate) fn allow_for_maker<L: Ledger>(
+        &self,
+        ledger: &L,
+        deed: Deed,
+        maker: &EnterpriseId,
+    ) -> Result<(), Stop<L::Fault>> {
+        match &self.signer.holder {
+            Holder::Enterprise { id } if self.is_as_maker(ledger, maker)? => {
+                self.allow(deed, Some(id))
+            }
+            _ => self.allow(deed, Some(maker)),
+        }
+    }
+
+    /// Whether the signer goes on for a maker that is over, and two persons named who does.
+    pub(crate) fn is_as_maker<L: Ledger>(
+        &self,
+        ledger: &L,
+        maker: &EnterpriseId,
+    ) -> Result<bool, Stop<L::Fault>> {
+        Ok(self.goes_on_for(ledger, maker)? && self.two_named(ledger, maker, |_| true)?)
     }
 
     /// Whether the signer is of the enterprise that was named to go on for one of ours that is over.

@@ -51,6 +51,20 @@ fn succeed(x: &Country, code: &str, successor: &str) -> Command {
     }
 }
 
+/// The recall as it stands, under another severity and with another remedy.
+fn amend(x: &Country, number: &str, severity: Severity) -> Command {
+    let Ok(known) = x.ledger.recall(&samples::recall_id(x, number));
+    let known = known.expect("a recall");
+    let mut notice = known.notice;
+    notice.severity = severity;
+    Command::AmendRecall {
+        notice,
+        models: known.models,
+        remedy: "another one".into(),
+        reason: "seen since".into(),
+    }
+}
+
 /// `days` after the kit begins.
 fn after(days: u64) -> TimeMs {
     beginning().saturating_add(DurationMs::from_days(days))
@@ -217,16 +231,28 @@ fn a_successor_sells_and_remedies_what_the_maker_left() {
             report: sha256(&[b"report"]),
         };
         check(&mut x, "dealer", remedied.clone(), "RoleNotAllowed: …");
+        let opened = samples::recall(&x, "R-2", Severity::StopUse);
         if !two {
             // One hand that names an accomplice remedies nothing in the maker's name and moves no robot, whoever ended the maker and
             // however often it says so.
             check(&mut x, "rival", remedied.clone(), "NotYours: …");
+            check(&mut x, "rival", opened.clone(), "NotYours: …");
             check(&mut x, "rival", to_shelf(2), "NotYours: …");
             check(&mut x, "registrar", next.clone(), "NothingChanges: …");
             check(&mut x, "rival", to_shelf(2), "NotYours: …");
             check(&mut x, "registrar-2", next, "done");
         }
         check(&mut x, "rival", remedied, "done");
+        // It recalls what the maker made, and amends and ends what was recalled: there is nobody else.
+        check(&mut x, "rival", opened, "done");
+        for number in ["R-1", "R-2"] {
+            let amended = amend(&x, number, Severity::Remedy);
+            check(&mut x, "rival", amended, "done");
+            let recall = samples::recall_id(&x, number);
+            let reason = "remedied".to_owned();
+            let withdrawn = Command::WithdrawRecall { recall, reason };
+            check(&mut x, "rival", withdrawn, "done");
+        }
         check(&mut x, "rival", to_shelf(2), "done");
         check(&mut x, "rival", sold, "done");
         // In stock at the dealer since before: the dealer's.

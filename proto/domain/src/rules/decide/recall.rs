@@ -1,5 +1,7 @@
 //! Recalls: opened, amended and withdrawn by number, binding at their commit, remedied robot by robot.
 
+use std::collections::BTreeSet;
+
 use super::owed::{forget_ended, recalls_owed};
 use super::robot::admissible;
 use super::{Context, Decided, OrFault, Stop, has_twins, known, no, standing};
@@ -40,12 +42,19 @@ impl Stated<'_> {
     }
 
     /// Refuses a signer who may not do this to one of the models.
-    fn allowed<F>(&self, cx: &Context<'_>, deed: Deed) -> Result<(), Stop<F>> {
+    fn allowed<L: Ledger>(
+        &self,
+        ledger: &L,
+        cx: &Context<'_>,
+        deed: Deed,
+    ) -> Result<(), Stop<L::Fault>> {
         if self.models.is_empty() {
             cx.allow(deed, None)?;
         }
-        let mut models = self.models.iter();
-        models.try_for_each(|model| cx.allow(deed, Some(&model.enterprise_id())))
+        // Of one maker there is one answer, however many of its models are named.
+        let makers: BTreeSet<_> = self.models.iter().map(ModelId::enterprise_id).collect();
+        let mut makers = makers.iter();
+        makers.try_for_each(|maker| cx.allow_for_maker(ledger, deed, maker))
     }
 
     /// Refuses models of other registries, and such as are not known.
@@ -110,7 +119,7 @@ pub(super) fn open<L: Ledger>(
 ) -> Decided<L::Fault> {
     let notice = stated.notice;
     stated.form()?;
-    stated.allowed(cx, Deed::OpenRecall)?;
+    stated.allowed(ledger, cx, Deed::OpenRecall)?;
     if notice.id.issuer != cx.me() {
         let prefix = notice.id.issuer;
         return no(Reason::PrefixNotOurs, Detail::Prefix { prefix });
@@ -173,6 +182,19 @@ fn named(recall: &RecallId) -> Detail {
     }
 }
 
+/// Refuses a signer who may not do this to a recall of the models of a maker, if there is one.
+fn allowed_on<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    deed: Deed,
+    maker: Option<&EnterpriseId>,
+) -> Result<(), Stop<L::Fault>> {
+    match maker {
+        Some(maker) => cx.allow_for_maker(ledger, deed, maker),
+        None => cx.allow(deed, None),
+    }
+}
+
 /// A recall of this registry that is in force.
 fn in_force<F>(cx: &Context<'_>, found: Option<Recall>, id: &RecallId) -> Result<Recall, Stop<F>> {
     let is_ours = |recall: &Recall| {
@@ -196,7 +218,8 @@ fn is_issuers<L: Ledger>(
         Holder::Enterprise { id } => {
             let known = ledger.enterprise(id).or_fault()?;
             let acts = known.is_some_and(|known| standing::<L::Fault>(&known, cx.now).is_ok());
-            recall.by == cx.signer.holder || (cx.signer.role == Role::Regulator && !acts)
+            let takes_place = cx.signer.role == Role::Regulator && !acts;
+            recall.by == cx.signer.holder || takes_place || cx.is_as_maker(ledger, id)?
         }
         Holder::Office { .. } => cx.signer.role == Role::Regulator,
     };
@@ -221,14 +244,18 @@ pub(super) fn amend<L: Ledger>(
     let found = ledger.recall(id).or_fault()?;
     let before: Vec<ModelId> = found.iter().flat_map(|it| it.models.clone()).collect();
     let whose = before.first().map(ModelId::enterprise_id);
-    cx.allow(Deed::AmendRecall, whose.as_ref())?;
-    stated.allowed(cx, Deed::AmendRecall)?;
+    allowed_on(ledger, cx, Deed::AmendRecall, whose.as_ref())?;
+    stated.allowed(ledger, cx, Deed::AmendRecall)?;
     let recall = in_force(cx, found, id)?;
     is_issuers(ledger, cx, &recall)?;
-    // Whoever acts in its place: the recall of an enterprise is of its own models, and of no others that it could end later.
-    if let Holder::Enterprise { id: by } = &recall.by {
+    // Whoever acts in its place: the recall of an enterprise is of the models that it named, and of no others that it could end later.
+    if let Holder::Enterprise { id: by } = &recall.by
+        && recall.by != cx.signer.holder
+    {
+        let named =
+            |other: &EnterpriseId| before.iter().any(|model| model.enterprise_id() == *other);
         let mut others = stated.models.iter().map(ModelId::enterprise_id);
-        if let Some(other) = others.find(|other| other != by) {
+        if let Some(other) = others.find(|other| other != by && !named(other)) {
             let (owner, holder) = (Some(other), recall.by.clone());
             return no(Reason::NotYours, Detail::NotOf { owner, holder });
         }
@@ -274,7 +301,7 @@ pub(super) fn withdraw<L: Ledger>(
     let found = ledger.recall(id).or_fault()?;
     let models = found.as_ref().and_then(|recall| recall.models.first());
     let owner = models.map(ModelId::enterprise_id);
-    cx.allow(Deed::WithdrawRecall, owner.as_ref())?;
+    allowed_on(ledger, cx, Deed::WithdrawRecall, owner.as_ref())?;
     let recall = in_force(cx, found, id)?;
     is_issuers(ledger, cx, &recall)?;
     let models = recall.models.clone();
