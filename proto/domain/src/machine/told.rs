@@ -154,8 +154,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             let rest = self.registry.told.of(line).told;
             let told = *own.told_in(line);
             let over = told.is_over(rest, more, max_of(line));
-            // Beyond its part nobody goes before those that wait.
-            let is_its_part = told.and(more).is_part_of(max_of(line));
+            // Beyond its part nobody goes before those that wait, and all parts together take no more than half of their minute.
+            let is_its_part =
+                told.and(more).is_part_of(max_of(line)) && rest.and(more).leaves_half(max_of(line));
             if over.is_none()
                 && (is_its_part || self.ledger.due(line.rule(), TimeMs::MAX, 1)?.is_empty())
             {

@@ -62,6 +62,13 @@ impl Told {
         self.items <= part_of(max.items) && self.bytes <= part_of(max.bytes)
     }
 
+    /// Whether, as what was told by anybody, it leaves half of what is common to what waits: however many tell their part at once, a line
+    /// goes on.
+    pub fn leaves_half(self, max: Self) -> bool {
+        let half = |max: u64| common(max) / 2;
+        self.items <= half(max.items) && self.bytes <= half(max.bytes)
+    }
+
     /// Whether nothing more of what waits is told beside it: what is kept for the parts is left.
     fn is_full(self, max: Self) -> bool {
         self.items >= common(max.items) || self.bytes >= common(max.bytes)
