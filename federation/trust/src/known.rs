@@ -417,8 +417,14 @@ pub struct KnownMaker {
     pub id: EnterpriseId,
     /// Its standing.
     pub status: EnterpriseStatus,
+    /// Who was named to go on for it.
+    pub successor: Option<EnterpriseId>,
 }
-carnet_domain::canonical_struct!(KnownMaker { id, status });
+carnet_domain::canonical_struct!(KnownMaker {
+    id,
+    status,
+    successor
+});
 
 /// A recall that binds in the own country.
 #[derive(Debug, Clone, PartialEq, Eq)]

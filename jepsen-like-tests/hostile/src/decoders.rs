@@ -315,6 +315,7 @@ pub fn targets() -> Vec<Target> {
         makers: vec![KnownMaker {
             id: moved.enterprise_id(),
             status: EnterpriseStatus::Suspended,
+            successor: Some(moved.enterprise_id()),
         }],
     };
     let question = Question {

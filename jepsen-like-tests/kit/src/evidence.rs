@@ -170,7 +170,13 @@ pub fn known(country: &Country) -> Known {
         let id = id.enterprise_id();
         let said = known.makers.iter().any(|maker| maker.id == id);
         if status != EnterpriseStatus::Active && !said {
-            known.makers.push(KnownMaker { id, status });
+            let Ok(maker) = country.ledger.enterprise(&id);
+            let successor = maker.and_then(|maker| maker.successor);
+            known.makers.push(KnownMaker {
+                id,
+                status,
+                successor,
+            });
         }
     }
     known

@@ -385,6 +385,7 @@ impl Verifier {
         known.makers.extend(inactive.map(|maker| KnownMaker {
             id: maker.id,
             status: maker.status,
+            successor: maker.successor,
         }));
         let recalls = records.recalls_of(&model).map_err(storage)?;
         let binding = recalls.iter().filter_map(Recall::binding);

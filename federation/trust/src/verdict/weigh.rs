@@ -1,5 +1,6 @@
 //! What the proven facts argue for: the robot's end, approval and maker, state and holds, recalls, and where it is.
 
+use carnet_domain::bytes::code::EnterpriseId;
 use carnet_domain::log::leaf::SlotError;
 use carnet_domain::log::map::RobotStatus;
 use carnet_domain::record::event::{Manufacture, Other, Software, Standing};
@@ -82,7 +83,7 @@ impl Case<'_> {
             return;
         };
         self.approval(model.approval, seen);
-        self.maker(model.enterprise, seen);
+        self.maker(model.enterprise, None, seen);
     }
 
     /// Approval and maker's standing of an own model, as the own country knows them: its evidence may be older.
@@ -95,7 +96,7 @@ impl Case<'_> {
         }
         let mut makers = input.known.iter().flat_map(|known| &known.makers);
         if let Some(maker) = makers.find(|maker| maker.id == id.enterprise_id()) {
-            self.maker(maker.status, seen);
+            self.maker(maker.status, maker.successor, seen);
         }
     }
 
@@ -109,9 +110,12 @@ impl Case<'_> {
         }
     }
 
-    fn maker(&mut self, maker: EnterpriseStatus, seen: Seen) {
+    fn maker(&mut self, maker: EnterpriseStatus, successor: Option<EnterpriseId>, seen: Seen) {
         if let Some(value) = facts::maker(maker, self.purpose) {
-            let detail = format!("the maker is {}", maker.name());
+            let mut detail = format!("the maker is {}", maker.name());
+            if let Some(successor) = successor {
+                detail.push_str(&format!("; {successor} was named to go on for it"));
+            }
             match value {
                 Value::Invalid => self.block(ReasonCode::MakerNotActive, seen, detail),
                 value => self.argue(ReasonCode::MakerNotActive, value, detail),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::code::{Code, EnterpriseId, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::SecretKey;
@@ -959,10 +959,14 @@ fn a_pack_with_a_model_that_fell_is_believed() {
         pack.makers.push(KnownMaker {
             id: file.code.model_id().enterprise_id(),
             status: carnet_domain::record::EnterpriseStatus::StruckOff,
+            successor: EnterpriseId::parse("860003").ok(),
         });
     };
     let found = file.after(&|_, _| {}, &fallen, Purpose::MarketAccess);
-    starts(found, "INVALID | MAKER_NOT_ACTIVE");
+    starts(
+        found,
+        "INVALID | MAKER_NOT_ACTIVE: the maker is StruckOff; 860003 was named to go on for it",
+    );
     let fallen = |pack: &mut Pack| {
         pack.models.push(KnownModel {
             id: file.code.model_id(),

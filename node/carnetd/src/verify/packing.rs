@@ -208,8 +208,13 @@ impl Given {
                     continue;
                 }
                 let maker = records.enterprise(&id)?;
+                let successor = maker.as_ref().and_then(|maker| maker.successor);
                 let status = maker.map_or(EnterpriseStatus::StruckOff, |maker| maker.status);
-                self.makers.push(KnownMaker { id, status });
+                self.makers.push(KnownMaker {
+                    id,
+                    status,
+                    successor,
+                });
             }
         }
     }
