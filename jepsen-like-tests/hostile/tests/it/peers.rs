@@ -10,7 +10,7 @@ use carnet_domain::limits::{
     OFFERS_OF_PEER_MAX,
 };
 use carnet_domain::log::leaf::{Kind, Slots, Subject, SubjectType};
-use carnet_domain::machine::entry::Body;
+use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::record::event::{Standing, slot};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Signed, Statement};
@@ -20,7 +20,7 @@ use carnet_domain::record::{
 use carnet_domain::rules::command::{Action, Command, TransferId};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::policy::Role;
-use carnet_domain::rules::rejection::{Detail, Lacking, Reason};
+use carnet_domain::rules::rejection::{Detail, Lacking, Reason, Rejection};
 use carnet_hostile::judge::{
     entry_refused, harmless, nacked, refused, statement_refused, unproven,
 };
@@ -261,7 +261,9 @@ fn a_recall_of_37000_models_is_answered_and_costs_nothing() {
         bytes: item.to_bytes().len() as u64,
         max: MAIL_ITEM_BYTES_MAX as u64,
     };
-    nacked(&mut b, batch, Reason::ItemTooLarge, detail);
+    let answers = b.apply(Body::Foreign { batch }).items;
+    let rejection = Rejection::new(Reason::ItemTooLarge, detail);
+    assert_eq!(answers.last(), Some(&ItemAnswer::Refused { rejection }));
 }
 
 /// Probe r20: a peer that goes on claiming does not make an optimistic writer fail for ever.

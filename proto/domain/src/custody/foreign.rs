@@ -464,12 +464,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         };
         let item = match sent {
             Sent::Large(large) => {
-                return self.large_item(batch, origin, (large, cursor), size, root);
+                return Ok(too_large(large, size, root));
             }
-            // Whoever proposes it says it in short. Whole or not, it comes to the same here.
             Sent::Item(item) if item.is_large() => {
-                let large = item.in_short();
-                return self.large_item(batch, origin, (&large, cursor), size, root);
+                return Ok(too_large(&item.in_short(), size, root));
             }
             Sent::Item(item) => item,
         };
@@ -614,66 +612,6 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     self.try_behind(&proven.leaf.key)?;
                 }
             }
-        }
-        Ok(answer)
-    }
-
-    /// An item that is larger than what is read: recorded by where its leaf stands, and answered. Nothing behind it waits.
-    fn large_item(
-        &mut self,
-        batch: &MailBatch,
-        origin: &Origin,
-        (large, cursor): (&LargeItem, u64),
-        size: u64,
-        root: &Digest,
-    ) -> Result<ItemAnswer, L::Fault> {
-        let prefix = batch.peer;
-        let LargeItem { index, length, .. } = *large;
-        let proven = verify_inclusion(&large.leaf, index, size, &large.path, root);
-        let proven = proven.is_ok() && length > MAIL_ITEM_BYTES_MAX as u64;
-        let Some(peer) = self.ledger.peer(&prefix)?.filter(|_| proven) else {
-            return Ok(refused(Reason::EvidenceBroken, Detail::NotProven { index }));
-        };
-        let from = Sender {
-            prefix,
-            origin: *origin,
-            peer,
-            gives_up: None,
-        };
-        let detail = Detail::ItemBytes {
-            index,
-            bytes: length,
-            max: MAIL_ITEM_BYTES_MAX as u64,
-        };
-        let rejection = Rejection::new(Reason::ItemTooLarge, detail);
-        let events = doubt(&from, from.unread(index, large.leaf), &rejection);
-        let read = Heard {
-            items: 1,
-            bytes: large.to_bytes().len() as u64,
-            ..amount(&events, self.registry.level)
-        };
-        let heard = match from.peer.heard.and(&read, self.now) {
-            Ok(heard) => heard,
-            Err((what, max)) => {
-                let peer = prefix;
-                return Ok(refused(
-                    Reason::PeerPaused,
-                    Detail::InAMinute { peer, what, max },
-                ));
-            }
-        };
-        self.ledger.put_peer(Peer { heard, ..from.peer })?;
-        let authorised = Authorised::whole(&Envelope::Foreign {
-            origin: origin.to_string(),
-            checkpoint: Blob(batch.checkpoint.clone().into_bytes()),
-            index,
-            leaf: None,
-            path: large.path.clone(),
-            disclosed: None,
-        });
-        let answer = self.record_all(events, &authorised)?;
-        if let Some(peer) = self.ledger.peer(&prefix)? {
-            self.ledger.put_peer(Peer { cursor, ..peer })?;
         }
         Ok(answer)
     }
@@ -1702,6 +1640,19 @@ impl Sender {
             link: None,
         }
     }
+}
+
+/// Why an item that has more bytes than are read is not taken, and nothing behind it. What the peer's log proves of it is its leaf: that
+/// it is so large, one server says, or made it so. No registry of a level that is known here writes one, so nothing is passed over for
+/// that, whichever node of ours proposes it.
+fn too_large(large: &LargeItem, size: u64, root: &Digest) -> ItemAnswer {
+    let (index, bytes) = (large.index, large.length);
+    if verify_inclusion(&large.leaf, index, size, &large.path, root).is_err() {
+        return refused(Reason::EvidenceBroken, Detail::NotProven { index });
+    }
+    let max = MAIL_ITEM_BYTES_MAX as u64;
+    let detail = Detail::ItemBytes { index, bytes, max };
+    refused(Reason::ItemTooLarge, detail)
 }
 
 /// How much one item has us write, by kind.

@@ -119,7 +119,7 @@ pub fn batch<R: Reader>(
             newest,
             chain: Vec::new(),
         };
-        // It stands in nobody's way: whoever reads this answers it, and asks for what is behind it.
+        // Whoever reads this takes nothing behind it, and can say why.
         if item.is_large() {
             out.large = Some(item.in_short());
             break;

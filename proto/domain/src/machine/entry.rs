@@ -143,8 +143,8 @@ impl MailItem {
     }
 }
 
-/// An item that is larger than [`MAIL_ITEM_BYTES_MAX`], by what proves its leaf. It is answered with a nack, and what stands
-/// behind it in the mailbox is read. No registry of level 1 writes one.
+/// An item that is larger than [`MAIL_ITEM_BYTES_MAX`], by what proves its leaf. It is refused, and nothing behind it is taken: that it
+/// is so large is the word of one server. No registry of level 1 writes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LargeItem {
     /// Its place in the mailbox.
