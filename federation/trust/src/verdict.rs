@@ -159,6 +159,8 @@ pub enum ReasonCode {
     DoesNotAnswer,
     /// Where the robot's newest transfer stands.
     InTransfer,
+    /// A registry answers that it is overloaded: its last answer is used, or there is none.
+    PeerOverloaded,
 }
 carnet_domain::canonical_enum!(ReasonCode {
     1 => BadSignature, 2 => EvidenceBroken, 3 => NotRegistered, 4 => FinalState, 5 => BlockingHold, 6 => RecallOpen,
@@ -167,7 +169,7 @@ carnet_domain::canonical_enum!(ReasonCode {
     18 => NewestNotProven, 19 => PeerQuarantined, 20 => SingleKey, 21 => ImportersFiling, 22 => NotInService,
     23 => Unsupported, 24 => Sandbox, 25 => NoPack, 26 => RolledBack, 27 => OtherHistory, 28 => OlderHead,
     29 => HeadNotJoined, 30 => Superseded, 31 => PrefixClaimed, 32 => HereForATime,
-    33 => Detained, 34 => DoesNotAnswer, 35 => InTransfer,
+    33 => Detained, 34 => DoesNotAnswer, 35 => InTransfer, 36 => PeerOverloaded,
 });
 
 impl fmt::Display for ReasonCode {
@@ -405,13 +407,24 @@ impl EvidenceInput {
     }
 }
 
-/// A registry was asked and did not answer: what it gave before is used, if it ever gave any here.
+/// A registry was asked and gave no evidence: what it gave before is used, if it ever gave any here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Silent {
     /// When what is used came.
     pub since: Option<TimeMs>,
+    /// Whether anybody was there.
+    pub cause: SilentCause,
     /// What its endpoints said, for people.
     pub why: String,
+}
+
+/// Why a registry gave no evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SilentCause {
+    /// None of its endpoints answered, or not with evidence.
+    NoAnswer,
+    /// It answered that it is overloaded, as often as it was asked.
+    Overloaded,
 }
 
 /// What a verdict is made from.

@@ -11,7 +11,7 @@ use carnet_domain::rules::lifecycle::State;
 use super::custody::Party;
 use super::{
     AHEAD_MAX, CheckpointUsed, ClauseUsed, EvidenceInput, Input, Purpose, Reason, ReasonCode,
-    Silent, VERDICT_VERSION, Value, Verdict, facts, words,
+    Silent, SilentCause, VERDICT_VERSION, Value, Verdict, facts, words,
 };
 use crate::bundle::PinnedBundle;
 use crate::evidence::{EvidenceError, ProvenEvidence};
@@ -255,7 +255,7 @@ impl<'a> Case<'a> {
         self.place(&parties, &located);
         self.where_recorded(&parties, &located);
         self.in_transfer();
-        self.detained();
+        self.detained(&parties, &all_seen);
         self.ground(&parties, &located);
         input.known.as_ref()?;
         Some(Proofs {
@@ -286,21 +286,30 @@ impl<'a> Case<'a> {
             );
         }
         let Some(bytes) = &given.evidence else {
-            let why = match &given.silent {
-                Some(silent) => format!("{registry} does not answer: {}", silent.why),
-                None => format!("no evidence of {registry} was given"),
+            let (code, detail) = match &given.silent {
+                Some(Silent { cause, why, .. }) => {
+                    let (code, how) = silence(*cause);
+                    let code = code.unwrap_or(ReasonCode::NoEvidence);
+                    (code, format!("{registry} {how}: {why}"))
+                }
+                None => {
+                    let detail = format!("no evidence of {registry} was given");
+                    (ReasonCode::NoEvidence, detail)
+                }
             };
-            self.unknown(ReasonCode::NoEvidence, why);
+            self.unknown(code, detail);
             return None;
         };
         if let Some(Silent {
             since: Some(since),
+            cause,
             why,
         }) = &given.silent
         {
-            let detail =
-                format!("{registry} does not answer, its answer of {since} is used: {why}");
-            self.argue(ReasonCode::DoesNotAnswer, Value::Valid, detail);
+            let (code, how) = silence(*cause);
+            let code = code.unwrap_or(ReasonCode::DoesNotAnswer);
+            let detail = format!("{registry} {how}, its answer of {since} is used: {why}");
+            self.argue(code, Value::Valid, detail);
         }
         match given.verified(bytes) {
             Ok(proven) if *proven.code() == self.input.code => {
@@ -472,6 +481,17 @@ impl<'a> Case<'a> {
                 );
             }
         }
+    }
+}
+
+/// The code of a registry that gave no evidence, where it has one of its own, and how it is said.
+fn silence(cause: SilentCause) -> (Option<ReasonCode>, &'static str) {
+    match cause {
+        SilentCause::NoAnswer => (None, "does not answer"),
+        SilentCause::Overloaded => (
+            Some(ReasonCode::PeerOverloaded),
+            "answers that it is overloaded",
+        ),
     }
 }
 

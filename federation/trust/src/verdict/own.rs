@@ -352,7 +352,7 @@ impl Case<'_> {
     }
 
     /// What the own country detained at its border is not let in, and neither works nor is sold here.
-    pub(super) fn detained(&mut self) {
+    pub(super) fn detained(&mut self, parties: &[Party<'_>], all_seen: &[Seen]) {
         let here = matches!(
             self.purpose,
             Purpose::BorderInspection | Purpose::Operation | Purpose::MarketAccess
@@ -363,6 +363,39 @@ impl Case<'_> {
             let detail = format!("{me} detained it: {}", why.name());
             self.block(ReasonCode::Detained, seen, detail);
         }
+        // Own evidence of later than what is known says so by its newest step.
+        let known_at = self.input.known.as_ref().map(|known| known.at);
+        for (party, seen) in parties.iter().zip(all_seen) {
+            let newest = party.proven.robot().map(ProvenRobot::link);
+            let is_detained = matches!(newest, Some(Ok(Some(link))) if link.step == Step::Detain);
+            let is_newer = party.bundle.owns(&me) && known_at < Some(party.proven.time());
+            if here && why.is_none() && is_newer && is_detained {
+                let detail = format!("{me} detained it");
+                self.block(ReasonCode::Detained, *seen, detail);
+            }
+        }
+    }
+
+    /// Whether the own evidence of a robot that is here shows a step of it that what is known may not have: on what ground it is here
+    /// stands in no evidence, and whoever has no row, or an older one, cannot tell.
+    fn came_since(&self, party: &Party<'_>) -> bool {
+        // That nothing is known is said already.
+        let Some(known) = &self.input.known else {
+            return false;
+        };
+        let shown = party.proven.time();
+        let at = match party.proven.robot().map(ProvenRobot::link) {
+            Some(Ok(Some(link))) if never_left(&link) => return false,
+            Some(Ok(Some(link))) => {
+                let mut own = party.proven.links().iter().rev();
+                let step = own.find(|own| *own.link() == link);
+                step.map_or(shown, |step| step.at())
+            }
+            Some(Ok(None)) => return false,
+            Some(Err(_)) | None => shown,
+        };
+        let has_it = self.own_word().and_then(|own| own.place) == Some(Place::Here);
+        known.at < at || (known.at == at && !has_it)
     }
 
     /// Holds that stand in the own country's record, wherever the robot is, beside those that are shown: as the own registry
@@ -408,7 +441,7 @@ impl Case<'_> {
     pub(super) fn own_record_alone(&mut self) {
         self.in_transfer();
         self.own_record(&[], &[], None);
-        self.detained();
+        self.detained(&[], &[]);
     }
 
     /// Whether the robot is found where the own record has it, whatever way to it is shown. A second body bears its plate, or a
@@ -524,7 +557,12 @@ impl Case<'_> {
         let registry = holder.bundle.primary();
         if holder.bundle.owns(&me) {
             let ground = self.own_word().and_then(|own| own.ground);
-            if let Some(Ground::Guest { purpose }) = ground {
+            if self.came_since(holder) {
+                self.unknown(
+                    ReasonCode::NoPack,
+                    format!("the robot came to {registry}, or was asked for, after what is known here: whether it was admitted for good is not known"),
+                );
+            } else if let Some(Ground::Guest { purpose }) = ground {
                 let (name, seen) = (purpose.name(), self.known_seen());
                 self.block(
                     ReasonCode::HereForATime,

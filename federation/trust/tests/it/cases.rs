@@ -554,10 +554,28 @@ fn known_cases() -> Vec<Case> {
     push("admitted, issuer does not answer any more", &|input| {
         let silent = carnet_trust::verdict::Silent {
             since: Some(carnet_kit::beginning()),
+            cause: carnet_trust::verdict::SilentCause::NoAnswer,
             why: "refused".into(),
         };
         input.issuer.as_mut().expect("an issuer").silent = Some(silent);
     });
+    let overloaded = |since| carnet_trust::verdict::Silent {
+        since,
+        cause: carnet_trust::verdict::SilentCause::Overloaded,
+        why: "try again in 900 ms".into(),
+    };
+    push("admitted, issuer is overloaded", &|input| {
+        let issuer = input.issuer.as_mut().expect("an issuer");
+        issuer.silent = Some(overloaded(Some(carnet_kit::beginning())));
+    });
+    push(
+        "admitted, issuer is overloaded and was never heard",
+        &|input| {
+            let issuer = input.issuer.as_mut().expect("an issuer");
+            issuer.evidence = None;
+            issuer.silent = Some(overloaded(None));
+        },
+    );
     push("admitted, detained by our own border", &|input| {
         let own = knows(input).robots.entry(key).or_default();
         own.detained = Some(Reason::DisclosureDiffers);

@@ -1402,3 +1402,89 @@ fn a_file_says_whose_heads_were_not_taken_in() {
     file.issuer.as_mut().expect("an issuer").evidence = None;
     assert_eq!(file.not_taken_in(), [], "who shows nothing has no head");
 }
+
+/// A robot that was admitted for a time after the pack was made: on what ground it is here stands in no evidence.
+#[test]
+fn a_guest_that_came_after_the_pack_is_not_sold() {
+    use carnet_domain::rules::command::Purpose as Why;
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    // Something of 86 is known before.
+    done(&a.deliver(&mut b));
+    b.close();
+    let old = pack_of(&b, &[&a]);
+    let size = old.head.expect("a head").size;
+    let declare = match a.declare(1, carnet_kit::transfer(1), &b.prefix) {
+        Command::DeclareExport {
+            code,
+            transfer,
+            to,
+            offer_until,
+            agreement,
+            papers,
+            ..
+        } => Command::DeclareExport {
+            code,
+            transfer,
+            to,
+            purpose: Why::Exhibition,
+            offer_until,
+            agreement,
+            papers,
+        },
+        other => other,
+    };
+    b.advance(DurationMs::from_secs(3_600));
+    a.advance(DurationMs::from_secs(3_600));
+    a.must("customs", declare);
+    done(&a.deliver(&mut b));
+    let depart_by = b.clock.saturating_add(DurationMs::from_days(1));
+    b.must(
+        "customs",
+        Command::PermitImport {
+            transfer: carnet_kit::transfer(1),
+            depart_by,
+            conditions: Vec::new(),
+        },
+    );
+    done(&b.deliver(&mut a));
+    depart(&mut a, &mut b, 1);
+    admit(&mut b, 1);
+    done(&b.deliver(&mut a));
+    let mut input = asks(&mut b, &mut a, code);
+    done(&a.deliver(&mut b));
+    b.close();
+    let new = pack_of(&b, &[&a]);
+    // Own evidence, joined to the head in the old pack: anybody may ask a server to prove it so.
+    let mut own = evidence(&mut b, code);
+    let registry = b.registry();
+    let published = carnet_trust::evidence::Published {
+        origin: origin(&b),
+        checkpoint: &registry.checkpoint,
+        size: registry.published.expect("closed").size,
+    };
+    own.joined = carnet_trust::evidence::join(&b.ledger, &published, size).expect("joined");
+    let now = soon(&[&a, &b]);
+    let given = input.issuer.take();
+    let file = EvidenceFile {
+        version: FILE_VERSION,
+        verifier: b.prefix,
+        code,
+        saved_at: now,
+        issuer: Some(FileParty {
+            taken: Some(taken(&b, &a, given.as_ref())),
+            ..party(&a, given.as_ref().and_then(|given| given.evidence.clone()))
+        }),
+        custodians: vec![party(&b, Some(own.to_bytes()))],
+    };
+    let pins = pins(&b, &[&a, &b]);
+    for (what, pack) in [("old", &old), ("new", &new)] {
+        let bytes = signed_pack(pack, &b.key("log"));
+        let pack = OpenedPack::open(&bytes, &pins).expect("a pack");
+        for purpose in [Purpose::MarketAccess, Purpose::SecondHandPurchase] {
+            let found = verify_file(&file.to_file(), &pins, Some(&pack), None, purpose, now);
+            let value = found.expect("a file that can be read").verdict.value;
+            assert_ne!(value, Value::Valid, "{what} {purpose:?}");
+        }
+    }
+}
