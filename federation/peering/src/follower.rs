@@ -26,7 +26,7 @@ use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_trust::known as trust;
 use carnet_wire::federation::v1 as pb;
 use carnet_wire::federation::v1::federation_client::FederationClient;
-use carnet_wire::limits::{FEDERATION_BATCH_BYTES_MAX, FRAME_BYTES_MAX, REQUEST_TIMEOUT};
+use carnet_wire::limits::{FEDERATION_BATCH_BYTES_MAX, FRAME_BYTES_MAX};
 use carnet_wire::status::ApiError;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,8 @@ use crate::status::Board;
 pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
 /// The longest pause.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// An endpoint that does not begin to answer in this time is there for nobody, whoever took the connection: the next is tried.
+pub const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// A stream that is silent for this long is opened anew: a registry seals, and says so, far more often.
 pub const SILENCE_MAX: Duration = Duration::from_secs(600);
 /// Messages of one peer a second that are read; each costs a signature. A registry publishes a handful.
@@ -218,7 +220,7 @@ enum Broken {
     Dial(String),
     #[error("refused: {0}")]
     Remote(ApiError),
-    #[error("no answer in {} s", REQUEST_TIMEOUT.as_secs())]
+    #[error("no answer in {} s", ANSWER_MAX.as_secs())]
     NoAnswer,
     #[error("silent for {} s", SILENCE_MAX.as_secs())]
     Silent,
@@ -302,8 +304,10 @@ impl Following {
             self.with
                 .board
                 .change(prefix, |status| status.following = false);
-            if !matches!(broken, Broken::Moved) {
-                self.failed(&broken.to_string());
+            match &broken {
+                Broken::Moved => {}
+                Broken::Remote(ApiError::Overloaded { .. }) => self.overloaded(&broken),
+                _ => self.failed(&broken.to_string()),
             }
             if let Some(item) = broken.item() {
                 self.stands_at(item, &broken);
@@ -319,7 +323,8 @@ impl Following {
             // turn is paid for by progress.
             if !(moved && broken.is_about_position()) {
                 self.turn = self.turn.wrapping_add(1);
-                self.pause(&mut failures).await;
+                self.pause_at_least(&mut failures, broken.not_before())
+                    .await;
             }
         }
     }
@@ -349,7 +354,7 @@ impl Following {
             known_size: at.size,
         });
         let remote = |status| Broken::Remote(ApiError::of_status(&status));
-        let mut messages = tokio::time::timeout(REQUEST_TIMEOUT, client.follow(request))
+        let mut messages = tokio::time::timeout(ANSWER_MAX, client.follow(request))
             .await
             .map_err(|_| Broken::NoAnswer)?
             .map_err(remote)?
@@ -539,9 +544,22 @@ impl Following {
         self.with.board.error(self.peer, at, text);
     }
 
+    /// That it has no time now is no failure of it: it is there.
+    fn overloaded(&self, broken: &Broken) {
+        info!(peer = %self.peer, said = %broken, "a peer is overloaded and is asked again later");
+        let at = self.with.home.wall();
+        self.with.board.overloaded(self.peer, at);
+    }
+
     async fn pause(&self, failures: &mut u32) {
+        self.pause_at_least(failures, Duration::ZERO).await;
+    }
+
+    /// Waits longer after every failure, and as long as the peer asked for, within bounds.
+    async fn pause_at_least(&self, failures: &mut u32, least: Duration) {
         let pause = BACKOFF_MIN
             .saturating_mul(1_u32 << (*failures).min(10))
+            .max(least)
             .min(BACKOFF_MAX);
         *failures = failures.saturating_add(1);
         self.with.pauses.pause(pause).await;
@@ -549,6 +567,14 @@ impl Following {
 }
 
 impl Broken {
+    /// When the peer wants to be asked again, if it said so.
+    fn not_before(&self) -> Duration {
+        match self {
+            Self::Remote(ApiError::Overloaded { retry_after }) => *retry_after,
+            _ => Duration::ZERO,
+        }
+    }
+
     /// Whether the connection failed, and nothing that was sent on it.
     fn is_of_connection(&self) -> bool {
         match self {
@@ -675,4 +701,25 @@ fn taken_whole(answers: &[ItemAnswer], first: u64, count: usize) -> Result<(), B
 /// An error as it is shown: some of it the peer wrote.
 fn shortened(text: &str) -> String {
     text.chars().take(ERROR_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Messages, items and bytes are each bounded, whatever there is little of beside them.
+    #[test]
+    fn whatever_a_peer_sends_too_much_of_makes_it_wait() {
+        let now = Duration::ZERO;
+        let fits = |items, bytes| Intake::new().came(items, bytes, now).is_zero();
+        assert!(fits(ITEMS_AHEAD as usize, BYTES_AHEAD as usize));
+        let wait = |items: u64, bytes: u64| Intake::new().came(items as usize, bytes as usize, now);
+        let second = Duration::from_secs(1);
+        assert_eq!(wait(ITEMS_AHEAD + ITEMS_PER_SECOND, 0), second);
+        assert_eq!(wait(0, BYTES_AHEAD + BYTES_PER_SECOND), second);
+        assert_eq!(wait(ITEMS_AHEAD + 10 * ITEMS_PER_SECOND, 1), 10 * second);
+        let mut many = Intake::new();
+        let waits = (0..MESSAGES_AHEAD + MESSAGES_PER_SECOND).map(|_| many.came(0, 0, now));
+        assert_eq!(waits.max(), Some(second));
+    }
 }

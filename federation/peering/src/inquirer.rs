@@ -14,13 +14,18 @@ use carnet_wire::federation::v1 as pb;
 use carnet_wire::federation::v1::federation_client::FederationClient;
 use carnet_wire::limits::{ATTEMPT_TIMEOUT, FEDERATION_MESSAGE_BYTES_MAX};
 use carnet_wire::status::ApiError;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::Instant;
 use tonic::Request;
 use tonic::transport::Channel;
 use tracing::info;
 
 use crate::follower::Dialer;
 use crate::home::Home;
+use crate::round::Round;
+pub use crate::round::Unanswered;
 
 /// The longest purpose, in bytes.
 pub const PURPOSE_BYTES_MAX: usize = 64;
@@ -88,7 +93,7 @@ pub struct Fetched {
     /// When it arrived here, by our wall clock.
     pub at: TimeMs,
     /// Why it is not fresh from the peer; `None` when it is.
-    pub kept_because: Option<String>,
+    pub kept_because: Option<Unanswered>,
     /// The peer as it was known when it was asked for this, if it was asked now. Its mail moves on meanwhile, and the answer is
     /// joined to the head that was taken in then.
     pub asked: Option<Box<Peer>>,
@@ -125,6 +130,14 @@ pub enum InquireError {
         /// What each endpoint said.
         why: String,
     },
+    /// It answered that it is overloaded, whenever it was asked within the time there was, and none is kept.
+    #[error("{peer} answers that it is overloaded: {why}")]
+    Overloaded {
+        /// Who was asked.
+        peer: Prefix,
+        /// What each endpoint said.
+        why: String,
+    },
 }
 
 /// Asks peers.
@@ -134,6 +147,8 @@ pub struct Inquirer {
     /// Of authorities, and of others.
     kept: Mutex<[Kept; 2]>,
     flights: Mutex<BTreeMap<Key, Arc<Flight>>>,
+    /// The endpoint of each peer that answered last: it is asked first.
+    answered_last: Mutex<BTreeMap<Prefix, String>>,
     turn: AtomicU64,
     channels: Mutex<BTreeMap<(Prefix, String), Channel>>,
 }
@@ -146,12 +161,14 @@ impl Inquirer {
             dialer,
             kept: Mutex::default(),
             flights: Mutex::default(),
+            answered_last: Mutex::default(),
             turn: AtomicU64::new(0),
             channels: Mutex::default(),
         }
     }
 
-    /// Asks a peer for evidence about a code, at its endpoints in turn, within `patience` altogether. `judge` says why
+    /// Asks a peer for evidence about a code, at its endpoints in turn, within `patience` altogether: one that says nothing keeps
+    /// nobody from asking the next beside it, and one that is overloaded is asked again when it may have time. `judge` says why
     /// bytes are not evidence from this peer, as it was known when it was asked, about this code; the newest is kept, and what is kept is the answer when nobody
     /// gives one. Bytes that it refuses never replace those it accepted, nor does an answer that lags: that is given only
     /// when every endpoint lags, so that the caller learns of it.
@@ -177,26 +194,20 @@ impl Inquirer {
             }
             let began = self.turn.fetch_add(1, Ordering::Relaxed);
             info!(%peer, code = %code.display_form(), %purpose, "inquiry sent");
-            let mut faults = Vec::new();
-            let asked = self.ask(peer, code, (purpose, asked_for), &judge, &mut faults);
-            let answer = match tokio::time::timeout(patience, asked).await {
-                Ok(answer) => answer?,
-                Err(_) => {
-                    faults.push(format!("no answer in {} ms", patience.as_millis()));
-                    None
-                }
-            };
+            let asked = self.ask(peer, code, (purpose, asked_for), patience, &judge);
+            let answer = asked.await?;
             let at = self.home.wall();
-            let outcome = Ok(match answer {
-                Some(answer) => Ok((answer, at)),
-                None => Err(faults.join("; ")),
-            });
+            let outcome = Ok(answer.map(|answer| (answer, at)));
             *last = Some((began, outcome.clone()));
             outcome
         };
         // Somebody else's inquiry may stand before this one's.
         let outcome = tokio::time::timeout(patience * 2, shared).await;
-        let outcome = outcome.unwrap_or_else(|_| Ok(Err("others are asked for first".into())));
+        let outcome = outcome.unwrap_or_else(|_| {
+            let why = "others are asked for first".into();
+            let overloaded = false;
+            Ok(Err(Unanswered { overloaded, why }))
+        });
         match outcome? {
             Ok((answer, at)) => {
                 if answer.answered == Answered::Newest {
@@ -238,17 +249,26 @@ impl Inquirer {
         })
     }
 
-    fn instead(&self, peer: Prefix, code: &Code, why: String) -> Result<Fetched, InquireError> {
-        match self.kept(peer, code) {
-            Some((evidence, at)) => Ok(Fetched {
-                evidence,
-                under_known: Bytes::new(),
-                at,
-                kept_because: Some(why),
-                asked: None,
-            }),
-            None => Err(InquireError::NoAnswer { peer, why }),
-        }
+    fn instead(
+        &self,
+        peer: Prefix,
+        code: &Code,
+        unanswered: Unanswered,
+    ) -> Result<Fetched, InquireError> {
+        let Some((evidence, at)) = self.kept(peer, code) else {
+            let Unanswered { overloaded, why } = unanswered;
+            return Err(match overloaded {
+                true => InquireError::Overloaded { peer, why },
+                false => InquireError::NoAnswer { peer, why },
+            });
+        };
+        Ok(Fetched {
+            evidence,
+            under_known: Bytes::new(),
+            at,
+            kept_because: Some(unanswered),
+            asked: None,
+        })
     }
 
     fn keep(&self, key: Key, asked_for: AskedFor, evidence: Bytes, at: TimeMs) {
@@ -266,26 +286,31 @@ impl Inquirer {
         found.max_by_key(|(_, at)| *at)
     }
 
+    /// Asks until there is an answer, nobody is left who may give one, or `patience` is over.
     async fn ask(
         &self,
         peer: Prefix,
         code: &Code,
         (purpose, asked_for): (&InquiryPurpose, AskedFor),
+        patience: Duration,
         judge: &impl Fn(&Peer, &[u8]) -> Result<Answered, String>,
-        faults: &mut Vec<String>,
-    ) -> Result<Option<Answer>, InquireError> {
+    ) -> Result<Result<Answer, Unanswered>, InquireError> {
+        let fault = |why: String| {
+            let overloaded = false;
+            Ok(Err(Unanswered { overloaded, why }))
+        };
         let known = match self.home.peer(peer).await {
             Ok(Some(known)) => known,
             Ok(None) => return Err(InquireError::UnknownPeer(peer)),
-            Err(error) => {
-                faults.push(error.to_string());
-                return Ok(None);
-            }
+            Err(error) => return fault(error.to_string()),
         };
         let Some(own) = self.home.origin() else {
-            faults.push("this registry has no genesis yet".into());
-            return Ok(None);
+            return fault("this registry has no genesis yet".into());
         };
+        let endpoints = self.in_order(peer, &known.bundle.endpoints);
+        if endpoints.is_empty() {
+            return fault("its bundle names no endpoint".into());
+        }
         let request = pb::InquireRequest {
             prefix: own.prefix.to_string(),
             to: peer.to_string(),
@@ -294,26 +319,59 @@ impl Inquirer {
             known_size: known.size_seen,
             for_authority: asked_for == AskedFor::Authority,
         };
-        let mut lagging = None;
-        if known.bundle.endpoints.is_empty() {
-            faults.push("its bundle names no endpoint".into());
-        }
-        for endpoint in &known.bundle.endpoints {
-            match self.ask_at(peer, endpoint, request.clone()).await {
+        let mut round = Round::new(endpoints, patience);
+        let asking = |endpoint: String, after: Duration| {
+            let request = request.clone();
+            async move {
+                tokio::time::sleep(after).await;
+                let said = self.ask_at(peer, &endpoint, request).await;
+                (endpoint, said)
+            }
+        };
+        let mut asked = FuturesUnordered::new();
+        loop {
+            for (endpoint, after) in round.due(Instant::now(), asked.is_empty()) {
+                asked.push(asking(endpoint, after));
+            }
+            if asked.is_empty() {
+                break;
+            }
+            let (endpoint, said) = tokio::select! {
+                biased;
+                Some(said) = asked.next() => said,
+                () = tokio::time::sleep_until(round.next_at()) => match round.is_over(Instant::now()) {
+                    true => break,
+                    false => continue,
+                },
+            };
+            match said {
                 Ok(shown) => match judge(&known, &shown.evidence) {
                     Ok(Answered::Newest) => {
-                        return Ok(Some(Answer::of(shown, Answered::Newest, known)));
+                        lock(&self.answered_last).insert(peer, endpoint);
+                        return Ok(Ok(Answer::of(shown, Answered::Newest, known)));
                     }
-                    Ok(Answered::Lagging) => {
-                        faults.push(format!("{endpoint}: older than what was taken in"));
-                        lagging = lagging.or(Some(shown));
-                    }
-                    Err(fault) => faults.push(format!("{endpoint}: not evidence: {fault}")),
+                    Ok(Answered::Lagging) => round.lags(&endpoint, shown),
+                    Err(why) => round.failed(&endpoint, format!("not evidence: {why}")),
                 },
-                Err(fault) => faults.push(format!("{endpoint}: {fault}")),
+                Err(ApiError::Overloaded { retry_after }) => {
+                    round.overloaded(&endpoint, retry_after, Instant::now());
+                }
+                Err(error) => round.failed(&endpoint, error.to_string()),
             }
         }
-        Ok(lagging.map(|shown| Answer::of(shown, Answered::Lagging, known)))
+        Ok(match round.end() {
+            Ok(shown) => Ok(Answer::of(shown, Answered::Lagging, known)),
+            Err(unanswered) => Err(unanswered),
+        })
+    }
+
+    /// Endpoints as they are asked: the one that answered last is first.
+    fn in_order(&self, peer: Prefix, endpoints: &[String]) -> Vec<String> {
+        let last = lock(&self.answered_last).get(&peer).cloned();
+        let mut endpoints = endpoints.to_vec();
+        // A stable sort: the others stay as the bundle has them.
+        endpoints.sort_by_key(|endpoint| Some(endpoint) != last.as_ref());
+        endpoints
     }
 
     async fn ask_at(
@@ -321,21 +379,25 @@ impl Inquirer {
         peer: Prefix,
         endpoint: &str,
         request: pb::InquireRequest,
-    ) -> Result<pb::InquireResponse, String> {
-        let channel = self.channel(peer, endpoint)?;
+    ) -> Result<pb::InquireResponse, ApiError> {
+        let channel = self.channel(peer, endpoint);
+        let channel = channel.map_err(ApiError::unavailable)?;
         let mut client =
             FederationClient::new(channel).max_decoding_message_size(FEDERATION_MESSAGE_BYTES_MAX);
         let asked = client.inquire(Request::new(request));
         match tokio::time::timeout(ATTEMPT_TIMEOUT, asked).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
-            Ok(Err(status)) => Err(ApiError::of_status(&status).to_string()),
-            Err(_) => Err(format!("no answer in {} ms", ATTEMPT_TIMEOUT.as_millis())),
+            Ok(Err(status)) => Err(ApiError::of_status(&status)),
+            Err(_) => {
+                let text = format!("no answer in {} ms", ATTEMPT_TIMEOUT.as_millis());
+                Err(ApiError::unavailable(text))
+            }
         }
     }
 
     /// The channel to an endpoint; it connects again by itself.
     fn channel(&self, peer: Prefix, endpoint: &str) -> Result<Channel, String> {
-        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut channels = lock(&self.channels);
         let key = (peer, endpoint.to_owned());
         if let Some(channel) = channels.get(&key) {
             return Ok(channel.clone());
@@ -349,18 +411,22 @@ impl Inquirer {
     }
 
     fn flights(&self) -> MutexGuard<'_, BTreeMap<Key, Arc<Flight>>> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.flights)
     }
 
     fn lock(&self) -> MutexGuard<'_, [Kept; 2]> {
-        // Every change is whole when it is made, so a poisoned lock holds a whole value.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
+}
+
+fn lock<T>(cell: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change is whole when it is made, so a poisoned lock holds a whole value.
+    cell.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 type Key = (Prefix, Code);
 /// What a peer answered and when it came, or why there is nothing.
-type Outcome = Result<Result<(Answer, TimeMs), String>, InquireError>;
+type Outcome = Result<Result<(Answer, TimeMs), Unanswered>, InquireError>;
 
 /// What a peer answered.
 #[derive(Clone)]

@@ -9,6 +9,7 @@ pub mod home;
 pub mod bucket;
 pub mod judge;
 pub mod pace;
+mod round;
 pub mod status;
 
 pub mod follower;

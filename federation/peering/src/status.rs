@@ -29,6 +29,8 @@ pub struct PeerStatus {
     pub newest: Option<SeenHead>,
     /// When that head arrived, by our wall clock.
     pub newest_at: Option<TimeMs>,
+    /// When it last answered that it is overloaded, by our wall clock.
+    pub overloaded: Option<TimeMs>,
     /// How often it was made to wait because it sent more than it may.
     pub held_back: u64,
     /// Items received and not yet applied.
@@ -187,6 +189,11 @@ impl Board {
             status.errors_in_a_row += 1;
             status.last_error = Some((at, text));
         });
+    }
+
+    /// Notes that it answered that it is overloaded: it is there, and no error.
+    pub(crate) fn overloaded(&self, peer: Prefix, at: TimeMs) {
+        self.change(peer, |status| status.overloaded = Some(at));
     }
 
     /// Notes that an item was sent and not taken.

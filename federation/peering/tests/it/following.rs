@@ -12,6 +12,7 @@ use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_kit::{Country, befriend};
 use carnet_peering::follower::{MESSAGES_AHEAD, MESSAGES_PER_SECOND};
 use carnet_peering::home::{Home as _, HomeError};
+use carnet_peering::server::STREAMS_PER_PEER_MAX;
 
 use crate::world::{ENDPOINT, Lines, Running, World, once_each, settle, two, until};
 
@@ -184,6 +185,56 @@ async fn pauses_double_up_to_half_a_minute() {
     running.go_on();
     a.offer(0..1, b.prefix());
     a.publish();
+    delivered(&b, &a, 1).await;
+}
+
+/// One that has no time is there: it counted as one error after the other, and was called dead.
+#[tokio::test]
+async fn a_peer_that_is_overloaded_is_asked_again_and_not_called_dead() {
+    let (a, b, lines) = two();
+    // As many streams as it gives one peer at a time.
+    let mut others: Vec<Running> = Vec::new();
+    for _ in 0..STREAMS_PER_PEER_MAX {
+        let other = Running::follow(&b, &lines);
+        until("followed", || contacts_of(&other, a.prefix()) == 1).await;
+        others.push(other);
+    }
+    let mut running = Running::follow(&b, &lines);
+    for expected in [1, 2, 4] {
+        assert_eq!(running.paused().await, Duration::from_secs(expected));
+        let status = running.board.of(a.prefix()).unwrap();
+        assert_eq!((status.errors_in_a_row, status.last_error), (0, None));
+        assert_eq!(status.overloaded, Some(b.wall()));
+        b.time_ms.fetch_add(expected * 1_000, Ordering::SeqCst);
+        if expected < 4 {
+            running.go_on();
+        }
+    }
+    // It has time again.
+    for other in &others {
+        other.stop.cancel();
+    }
+    settle().await;
+    running.go_on();
+    until("followed", || contacts_of(&running, a.prefix()) == 1).await;
+}
+
+/// A server that took the connection and said nothing was waited for ten seconds, at every turn.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_says_nothing_is_left_for_the_next() {
+    let (a, b, lines) = two();
+    let silent = "silent.example:1";
+    lines.silent(silent);
+    let at = vec![silent.to_owned(), ENDPOINT.to_owned()];
+    b.endpoints.lock().unwrap().insert(a.prefix(), at);
+    a.offer(0..1, b.prefix());
+    a.publish();
+    let begun = tokio::time::Instant::now();
+    let mut running = Running::follow(&b, &lines);
+    running.paused().await;
+    assert_eq!(begun.elapsed(), Duration::from_secs(3));
+    assert_eq!(running.last_error(a.prefix()), "no answer in 3 s");
+    running.go_on();
     delivered(&b, &a, 1).await;
 }
 

@@ -41,6 +41,10 @@ fn asked() -> Asked {
 
 impl Asked {
     async fn ask(&self) -> Result<Fetched, InquireError> {
+        self.ask_within(Duration::from_secs(60)).await
+    }
+
+    async fn ask_within(&self, patience: Duration) -> Result<Fetched, InquireError> {
         let peer = self.b.known(self.a.prefix());
         let origin = self.a.origin().unwrap();
         let judge = |_: &Peer, bytes: &[u8]| {
@@ -58,7 +62,7 @@ impl Asked {
                 self.a.prefix(),
                 &self.code,
                 (&purpose, AskedFor::Authority),
-                Duration::from_secs(60),
+                patience,
                 judge,
             )
             .await
@@ -74,7 +78,8 @@ async fn evidence_goes_on_ageing_when_the_peer_is_cut_off() {
     asked.b.time_ms.fetch_add(5_000, Ordering::SeqCst);
     let kept = asked.ask().await.unwrap();
     assert_eq!((kept.evidence, kept.at), (live.evidence, live.at));
-    assert!(kept.kept_because.unwrap().contains(ENDPOINT));
+    let because = kept.kept_because.unwrap();
+    assert!(because.why.contains(ENDPOINT) && !because.overloaded);
     asked.lines.cut(ENDPOINT, false);
     let again = asked.ask().await.unwrap();
     assert_eq!((again.kept_because, again.at), (None, asked.b.wall()));
@@ -87,7 +92,7 @@ async fn what_is_not_evidence_never_replaces_what_is() {
     *asked.a.evidence.lock().unwrap() = Some(b"<html>502 Bad Gateway</html>".to_vec());
     let kept = asked.ask().await.unwrap();
     assert_eq!(kept.evidence, live.evidence);
-    assert!(kept.kept_because.unwrap().contains("not evidence"));
+    assert!(kept.kept_because.unwrap().why.contains("not evidence"));
     let peer = asked.a.prefix();
     let stored = asked.inquirer.kept(peer, &asked.code);
     assert_eq!(stored, Some((live.evidence, live.at)));
@@ -236,4 +241,91 @@ async fn an_older_head_than_was_taken_in_is_the_last_answer_to_be_used() {
     asked.ask().await.unwrap();
     let kept = asked.inquirer.kept(asked.a.prefix(), &asked.code).unwrap();
     assert_eq!(kept.0, newest.evidence);
+}
+
+/// As much as a node of a peer answers in one moment.
+async fn use_up(asked: &Asked) {
+    let home = Arc::clone(&asked.b) as Arc<dyn Home>;
+    let greedy = Inquirer::new(home, Arc::new(asked.lines.clone()));
+    let purpose = InquiryPurpose::parse("x").unwrap();
+    loop {
+        let purpose = (&purpose, AskedFor::Authority);
+        let (patience, code) = (Duration::from_millis(10), &asked.code);
+        let taken = |_: &Peer, _: &[u8]| Ok(Answered::Newest);
+        let peer = asked.a.prefix();
+        let answer = greedy.inquire(peer, code, purpose, patience, taken).await;
+        if answer.is_err() || answer.is_ok_and(|found| found.kept_because.is_some()) {
+            return;
+        }
+    }
+}
+
+/// That it has no time was taken for silence: nobody was told, and nobody asked again.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_overloaded_is_asked_again_and_called_so() {
+    let asked = asked();
+    use_up(&asked).await;
+    // Its clock stands: it stays overloaded for as long as anybody waits.
+    let before = asked.a.inquiries.load(Ordering::SeqCst);
+    let error = asked.ask().await.unwrap_err();
+    let InquireError::Overloaded { why, .. } = &error else {
+        panic!("{error}");
+    };
+    assert!(
+        why.contains(ENDPOINT) && why.contains("overloaded"),
+        "{why}"
+    );
+    assert_eq!(asked.a.inquiries.load(Ordering::SeqCst), before);
+    // It has time while it is waited for.
+    let world = Arc::clone(&asked.a);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        world.time_ms.fetch_add(2_000, Ordering::SeqCst);
+    });
+    let live = asked.ask().await.unwrap();
+    assert_eq!(live.kept_because, None);
+    // What is kept is used, and said to be no fresh answer for that reason.
+    use_up(&asked).await;
+    let kept = asked.ask().await.unwrap();
+    assert_eq!(kept.evidence, live.evidence);
+    assert!(kept.kept_because.unwrap().overloaded);
+}
+
+/// A server that took the connection and said nothing used up the patience for all.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_says_nothing_keeps_nobody_from_asking_the_next() {
+    let asked = asked();
+    let silent: Vec<String> = (1..=2).map(|n| format!("silent-{n}.example:1")).collect();
+    for endpoint in &silent {
+        asked.lines.silent(endpoint);
+    }
+    let all = silent.iter().cloned().chain([ENDPOINT.to_owned()]);
+    let endpoints = all.collect::<Vec<_>>();
+    let peer = asked.a.prefix();
+    let name = |endpoints: &[String]| {
+        let mut known = asked.b.endpoints.lock().unwrap();
+        known.insert(peer, endpoints.to_vec());
+    };
+    name(&endpoints);
+    let patience = Duration::from_secs(3);
+    let begun = tokio::time::Instant::now();
+    let found = asked.ask_within(patience).await.unwrap();
+    assert_eq!(found.kept_because, None);
+    assert!(begun.elapsed() < patience, "{:?}", begun.elapsed());
+    // The next time whoever answered is asked first, and the silent ones not at all.
+    let dials = || silent.iter().map(|at| asked.lines.dials(at)).sum::<usize>();
+    let (dialled, begun) = (dials(), tokio::time::Instant::now());
+    asked.ask_within(patience).await.unwrap();
+    assert_eq!((dials(), begun.elapsed()), (dialled, Duration::ZERO));
+    // Where all are silent, each is named, in the time there was.
+    name(&silent);
+    let begun = tokio::time::Instant::now();
+    let kept = asked.ask_within(patience).await.unwrap();
+    assert_eq!(begun.elapsed(), patience);
+    let because = kept.kept_because.unwrap();
+    assert!(!because.overloaded);
+    for endpoint in &silent {
+        let said = format!("{endpoint}: no answer in 3000 ms");
+        assert!(because.why.contains(&said), "{}", because.why);
+    }
 }
