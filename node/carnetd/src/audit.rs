@@ -10,30 +10,28 @@
 //!
 //! What the rules decide is not here: it stands in the log of the registry with its signature.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+mod chain;
+mod files;
+mod places;
+
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use carnet_consensus::Work;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::limits::AUDIT_TEXT_BYTES_MAX;
-use carnet_domain::log::audit::{AuditHead, AuditWalk, next_line};
+use carnet_domain::log::audit::AuditHead;
 use carnet_domain::rules::policy::Query;
 use carnet_wire::status::ApiError;
 use serde_json::json;
-use tokio::sync::oneshot;
-use tracing::{error, info, warn};
 
+use self::chain::Writer;
 use crate::clock::Clock;
 use crate::share::holder::Holder;
 use crate::share::rates::{HOLDER_COUNT_MAX, Rate, Rates};
 
 /// The folder in a data directory.
 const FOLDER: &str = "audit";
-/// A file is followed by the next above so many bytes.
-const AUDIT_FILE_BYTES_MAX: u64 = 16 << 20;
 /// Files of changes; beyond it the oldest goes.
 const ACTS_FILES_MAX: usize = 8;
 /// Files of reads.
@@ -174,16 +172,17 @@ pub struct Page {
 }
 
 impl Audit {
-    /// The chains in a data directory; nothing is written before there is something to note. The ends of the files are read.
+    /// The chains in a data directory. Nothing is read, and nothing written, before there is something to note.
     pub fn open(data_dir: &Path, clock: Arc<dyn Clock>, work: Work) -> Self {
         let folder = data_dir.join(FOLDER);
-        let writer = |chain| Arc::new(Writer::new(folder.clone(), chain));
+        let writer = |chain| Arc::new(Writer::new(folder.clone(), chain, Arc::clone(&clock)));
+        let [acts, reads, denied] = Chain::ALL.map(writer);
         Self {
             clock,
             work,
-            acts: writer(Chain::Acts),
-            reads: writer(Chain::Reads),
-            denied: writer(Chain::Denied),
+            acts,
+            reads,
+            denied,
             reads_of: Mutex::new(Rates::new(READS_RATE, HOLDER_COUNT_MAX)),
             denied_of: Mutex::new(Rates::new(DENIED_RATE, HOLDER_COUNT_MAX)),
         }
@@ -197,8 +196,11 @@ impl Audit {
         }
     }
 
-    /// Notes that the node starts.
+    /// Notes that the node starts, in each chain what a crash left unfinished, if it did: that is cut off, and the chain is none the
+    /// less whole.
     pub async fn start(&self, version: &str) {
+        let looking = Chain::ALL.map(|chain| self.writer(chain).look(self.work));
+        futures::future::join_all(looking).await;
         let note = Note {
             kind: Kind::Start,
             who: "",
@@ -255,7 +257,7 @@ impl Audit {
     #[cfg(test)]
     pub(crate) fn look_again(&self) {
         for writer in [&self.acts, &self.reads, &self.denied] {
-            lock(&writer.files).open = None;
+            lock(&writer.files).forget();
         }
     }
 
@@ -270,10 +272,8 @@ impl Audit {
     /// # Errors
     /// A file cannot be read.
     pub async fn page(&self, chain: Chain, after: u64, count: usize) -> Result<Page, ApiError> {
-        let writer = Arc::clone(self.writer(chain));
         let count = count.min(PAGE_RECORDS_MAX);
-        let read = self.work.run(move || writer.read(after, count)).await;
-        let read = read.map_err(|error| ApiError::unavailable(error.to_string()))?;
+        let read = self.writer(chain).page(after, count, self.work).await;
         read.map_err(|error| ApiError::unavailable(format!("the audit cannot be read: {error}")))
     }
 }
@@ -308,375 +308,9 @@ fn cut(text: &str) -> &str {
     &text[..end]
 }
 
-/// Writes one chain.
-struct Writer {
-    folder: PathBuf,
-    chain: Chain,
-    queue: Mutex<Queue>,
-    /// Refusals that found no place in the queue since the last that did.
-    left_out: AtomicU64,
-    files: Mutex<Files>,
-    seen: Mutex<Stands>,
-}
-
-/// Records that are to be written. One thread at a time writes a chain, however many callers wait for it.
-#[derive(Default)]
-struct Queue {
-    waiting: Vec<Waiting>,
-    writing: bool,
-}
-
-/// A record that is to be written, and who waits for it.
-struct Waiting {
-    text: String,
-    told: oneshot::Sender<Result<(), String>>,
-}
-
-/// The files of a chain.
-#[derive(Default)]
-struct Files {
-    /// The newest, when it is known to end with a whole record.
-    open: Option<File>,
-    bytes: u64,
-    head: AuditHead,
-}
-
 fn lock<T>(cell: &Mutex<T>) -> MutexGuard<'_, T> {
     // Every change is whole when it is made, so a poisoned lock holds a whole value.
     cell.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Writer {
-    fn new(folder: PathBuf, chain: Chain) -> Self {
-        let mut files = Files::default();
-        let failing = match newest(&folder, chain).and_then(|end| {
-            end.map_or(Ok(()), |end| {
-                files.head = end.head;
-                Ok(())
-            })
-        }) {
-            Ok(()) => String::new(),
-            Err(why) => why,
-        };
-        if !failing.is_empty() {
-            error!(
-                chain = chain.word(),
-                why = failing,
-                "the audit cannot be gone on with"
-            );
-        }
-        let seen = Stands {
-            chain,
-            head: files.head,
-            failing,
-        };
-        Self {
-            folder,
-            chain,
-            queue: Mutex::default(),
-            left_out: AtomicU64::new(0),
-            files: Mutex::new(files),
-            seen: Mutex::new(seen),
-        }
-    }
-
-    fn stands(&self) -> Stands {
-        lock(&self.seen).clone()
-    }
-
-    /// Whether one more may wait; with it, how many were left out before it.
-    fn enters(&self, waiting_max: usize) -> Option<u64> {
-        if lock(&self.queue).waiting.len() >= waiting_max {
-            self.leave_out();
-            return None;
-        }
-        Some(self.left_out.swap(0, Ordering::Relaxed))
-    }
-
-    /// Counts what is not written; the next record says how many.
-    fn leave_out(&self) {
-        self.left_out.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Has a record written, with those of whoever comes at the same time.
-    async fn written(self: &Arc<Self>, text: String, work: Work) -> Result<(), String> {
-        let (written, begins) = self.queue(text);
-        if begins {
-            let writing = Writing(Arc::clone(self));
-            work.begin(move || writing.until_nothing_waits());
-        }
-        let stopped = |_| Err("this node stops".to_owned());
-        written.await.unwrap_or_else(stopped)
-    }
-
-    /// What a record's caller waits for, and whether somebody must begin to write.
-    fn queue(&self, text: String) -> (oneshot::Receiver<Result<(), String>>, bool) {
-        let (told, written) = oneshot::channel();
-        let mut queue = lock(&self.queue);
-        queue.waiting.push(Waiting { text, told });
-        let begins = !queue.writing;
-        queue.writing = true;
-        (written, begins)
-    }
-
-    /// What waits; with nothing the writer writes no more, in the same moment: what is queued after that begins another.
-    fn next(&self) -> Vec<Waiting> {
-        let mut queue = lock(&self.queue);
-        queue.writing = !queue.waiting.is_empty();
-        std::mem::take(&mut queue.waiting)
-    }
-
-    fn write(&self, batch: Vec<Waiting>) {
-        let mut files = lock(&self.files);
-        let outcome = self.append(&mut files, &batch);
-        {
-            let mut seen = lock(&self.seen);
-            let chain = self.chain.word();
-            match &outcome {
-                Err(why) if seen.failing.is_empty() => {
-                    error!(chain, %why, "the audit cannot be written")
-                }
-                Ok(()) if !seen.failing.is_empty() => info!(chain, "the audit is written again"),
-                Ok(()) | Err(_) => {}
-            }
-            seen.head = files.head;
-            seen.failing = outcome.clone().err().unwrap_or_default();
-        }
-        if outcome.is_err() {
-            // What was begun may be there in part: the end is looked for again.
-            files.open = None;
-        }
-        for one in batch {
-            // Whoever waited may have left meanwhile.
-            let _ = one.told.send(outcome.clone());
-        }
-    }
-
-    fn append(&self, files: &mut Files, batch: &[Waiting]) -> Result<(), String> {
-        let mut head = self.opened(files)?;
-        let mut lines = String::new();
-        for one in batch {
-            let (line, next) = next_line(&head, &one.text).ok_or("there is no further number")?;
-            lines.push_str(&line);
-            head = next;
-        }
-        let shown = |error: std::io::Error| format!("{}: {error}", self.folder.display());
-        let file = files.open.as_mut().ok_or("no file is open")?;
-        file.write_all(lines.as_bytes()).map_err(shown)?;
-        // Of a refusal nothing follows; and whoever is refused could keep the disk busy with it.
-        if self.chain != Chain::Denied {
-            file.sync_data().map_err(shown)?;
-        }
-        files.bytes += lines.len() as u64;
-        files.head = head;
-        Ok(())
-    }
-
-    /// The place that the next record comes after, with a file open behind it.
-    fn opened(&self, files: &mut Files) -> Result<AuditHead, String> {
-        if files.open.is_some() && files.bytes <= AUDIT_FILE_BYTES_MAX {
-            return Ok(files.head);
-        }
-        let shown = |error: std::io::Error| format!("{}: {error}", self.folder.display());
-        if files.open.take().is_none() {
-            std::fs::create_dir_all(&self.folder).map_err(shown)?;
-            if let Some(end) = newest(&self.folder, self.chain)? {
-                if end.head.number < files.head.number {
-                    return Err(format!(
-                        "record {} was written and is gone: {} ends with {}",
-                        files.head.number,
-                        end.path.display(),
-                        end.head.number
-                    ));
-                }
-                let file = OpenOptions::new().append(true).open(&end.path);
-                let file = file.map_err(shown)?;
-                if end.torn > 0 {
-                    // It was never answered: what it stood for did not happen here.
-                    warn!(path = %end.path.display(), bytes = end.torn, "an unfinished record is cut off");
-                    file.set_len(end.bytes).map_err(shown)?;
-                }
-                files.head = end.head;
-                files.bytes = end.bytes;
-                if end.bytes <= AUDIT_FILE_BYTES_MAX {
-                    files.open = Some(file);
-                    return Ok(files.head);
-                }
-            } else if files.head.number > 0 {
-                return Err(format!(
-                    "record {} was written and is gone",
-                    files.head.number
-                ));
-            }
-        }
-        let number = files
-            .head
-            .number
-            .checked_add(1)
-            .ok_or("there is no further number")?;
-        let path = self.folder.join(name(self.chain, number));
-        let made = OpenOptions::new().append(true).create_new(true).open(&path);
-        files.open = Some(made.map_err(shown)?);
-        files.bytes = 0;
-        // Without it a power cut could take the file with what was told.
-        File::open(&self.folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(shown)?;
-        let all = of_chain(&self.folder, self.chain)?;
-        let many = all.len().saturating_sub(self.chain.files_max());
-        for (first, path) in all.into_iter().take(many) {
-            info!(
-                chain = self.chain.word(),
-                first, "the oldest file of the audit goes"
-            );
-            std::fs::remove_file(&path).map_err(shown)?;
-        }
-        Ok(files.head)
-    }
-
-    fn read(&self, after: u64, count: usize) -> Result<Page, String> {
-        let mut page = Page::default();
-        let files = of_chain(&self.folder, self.chain)?;
-        let behind = files
-            .iter()
-            .skip(1)
-            .map(|(first, _)| Some(*first))
-            .chain([None]);
-        for ((_, path), next) in files.iter().zip(behind) {
-            // All of it stands before what is asked for.
-            if next.is_some_and(|next| next <= after.saturating_add(1)) {
-                continue;
-            }
-            let file = match File::open(path) {
-                Ok(file) => file,
-                // It has gone meanwhile, as the oldest does.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error.to_string()),
-            };
-            for line in BufReader::new(file).lines() {
-                let line = line.map_err(|error| error.to_string())?;
-                if number_of(&line).is_some_and(|number| number <= after) {
-                    continue;
-                }
-                if page.lines.len() >= count {
-                    page.more = true;
-                    return Ok(page);
-                }
-                page.lines.push(line);
-            }
-        }
-        Ok(page)
-    }
-}
-
-/// The one that writes a chain, until nothing waits.
-struct Writing(Arc<Writer>);
-
-impl Writing {
-    fn until_nothing_waits(self) {
-        loop {
-            let batch = self.0.next();
-            if batch.is_empty() {
-                return;
-            }
-            self.0.write(batch);
-        }
-    }
-}
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        // A panic, or a runtime that stops: the next to note something begins again.
-        if std::thread::panicking() {
-            lock(&self.0.queue).writing = false;
-        }
-    }
-}
-
-fn number_of(line: &str) -> Option<u64> {
-    line.split(' ').next()?.parse().ok()
-}
-
-/// Names sort as their numbers do.
-fn name(chain: Chain, first: u64) -> String {
-    format!("{}-{first:020}.log", chain.word())
-}
-
-/// The files of a chain by the number of their first record.
-fn of_chain(folder: &Path, chain: Chain) -> Result<Vec<(u64, PathBuf)>, String> {
-    let shown = |error: std::io::Error| format!("{}: {error}", folder.display());
-    let there = match std::fs::read_dir(folder) {
-        Ok(there) => there,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(shown(error)),
-    };
-    let mut found = Vec::new();
-    for entry in there {
-        let entry = entry.map_err(shown)?;
-        let file = entry.file_name();
-        let number = file
-            .to_str()
-            .and_then(|file| file.strip_prefix(chain.word())?.strip_prefix('-'))
-            .and_then(|file| file.strip_suffix(".log")?.parse().ok());
-        if let Some(number) = number {
-            found.push((number, entry.path()));
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// How the newest file of a chain ends.
-struct End {
-    path: PathBuf,
-    head: AuditHead,
-    /// Bytes of its whole records.
-    bytes: u64,
-    /// Bytes behind them.
-    torn: u64,
-}
-
-/// Follows the newest file to its end. One without a whole record stands where the one before it ends.
-fn newest(folder: &Path, chain: Chain) -> Result<Option<End>, String> {
-    let files = of_chain(folder, chain)?;
-    let mut end: Option<End> = None;
-    // One file back is enough: a file is made only when there is a record for it.
-    for (first, path) in files.iter().skip(files.len().saturating_sub(2)) {
-        let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let mut walk = match &end {
-            Some(end) => AuditWalk::after(end.head),
-            None => AuditWalk::anywhere(),
-        };
-        let mut whole = 0;
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let Some(line) = line.strip_suffix(b"\n") else {
-                break;
-            };
-            let text = std::str::from_utf8(line).map_err(|error| error.to_string());
-            let taken = text.and_then(|text| walk.take(text).map_err(|broken| broken.to_string()));
-            let record = taken.map_err(|why| format!("{}: {why}", path.display()))?;
-            if whole == 0 && record.head.number != *first {
-                let found = record.head.number;
-                return Err(format!("{}: it begins with record {found}", path.display()));
-            }
-            whole += line.len() as u64 + 1;
-        }
-        let head = match (walk.head(), first) {
-            (Some(head), _) => head,
-            (None, 1) => AuditHead::default(),
-            (None, first) => {
-                let why = "it is empty, and so is what was before it";
-                return Err(format!("{}: record {first}: {why}", path.display()));
-            }
-        };
-        end = Some(End {
-            path: path.clone(),
-            head,
-            bytes: whole,
-            torn: bytes.len() as u64 - whole,
-        });
-    }
-    Ok(end)
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! What is noted is there after a crash, found to be changed if it was, bounded, and missed by name if it cannot be written.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use carnet_domain::limits::AUDIT_TEXT_BYTES_MAX;
-use carnet_domain::log::audit::AuditBreak;
+use carnet_domain::log::audit::{AuditBreak, AuditWalk};
 
+use super::chain::Writing;
+use super::files::{AUDIT_FILE_BYTES_MAX, name, of_chain};
+use super::places::number_of;
 use super::*;
 
 struct Fixed;
@@ -174,7 +178,7 @@ async fn an_end_that_was_cut_off_under_a_running_node_is_missed() {
     let folder = data.path().join(FOLDER);
     std::fs::remove_dir_all(&folder).expect("removed");
     // The file that is open is nowhere any more; a failure makes the node look for the end again.
-    lock(&noted.reads.files).open = None;
+    lock(&noted.reads.files).forget();
     let refused = noted.note(&reading("d")).await.expect_err("refused");
     assert!(
         refused
@@ -184,8 +188,9 @@ async fn an_end_that_was_cut_off_under_a_running_node_is_missed() {
     );
 }
 
+/// What a power cut leaves of a record was called a broken chain until the next record came, and cut off then without a word in it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_unfinished_record_is_cut_off_and_the_chain_goes_on() {
+async fn an_unfinished_record_is_cut_off_at_the_start_and_the_chain_says_so() {
     let data = tempfile::tempdir().expect("a folder");
     let noted = audit(data.path());
     noted.note(&reading("a")).await.expect("noted");
@@ -194,14 +199,197 @@ async fn an_unfinished_record_is_cut_off_and_the_chain_goes_on() {
     let path = data.path().join(FOLDER).join(name(Chain::Reads, 1));
     let good = std::fs::read(&path).expect("read");
     let first = good.iter().position(|byte| *byte == b'\n').expect("a line") + 1;
-    for end in first..good.len() {
-        std::fs::write(&path, &good[..end]).expect("written");
+    // Blocks of a record, or of one behind it, that the disk had not written are zeroes.
+    let zeroes = |from: usize| {
+        let mut torn = good.clone();
+        torn[from..].fill(0);
+        torn
+    };
+    let behind = |bytes: &[u8]| [&good[..first], bytes].concat();
+    let mut left: Vec<Vec<u8>> = (first + 1..good.len())
+        .map(|end| good[..end].to_vec())
+        .collect();
+    left.extend((first..good.len()).step_by(7).map(zeroes));
+    left.push(behind(b"\0\0\0\n5 a whole line of another block\n"));
+    left.push(behind(&[0; 4_096]));
+    for torn in left {
+        std::fs::write(&path, &torn).expect("written");
+        // Whoever looks before it is repaired is not told of a broken chain, nor of anything that nobody was answered for.
         let again = audit(data.path());
+        again.start("0.1.0").await;
+        let texts = whole(&again, Chain::Reads).await.expect("a whole chain");
+        assert_eq!(texts.len(), 2, "{}", torn.len());
+        let said = format!("{} bytes that a crash left", torn.len() - first);
+        assert!(texts[1].contains(&said), "{}", texts[1]);
         again.note(&reading("c")).await.expect("noted");
         let texts = whole(&again, Chain::Reads).await.expect("a whole chain");
-        assert_eq!(texts.len(), 2, "{end}");
-        assert!(texts[1].contains("\"c\""), "{}", texts[1]);
+        assert!(texts.len() == 3 && texts[2].contains("\"c\""), "{texts:?}");
     }
+    // Where nothing was left unfinished nothing is said, and no chain begins that has nothing to say.
+    std::fs::write(&path, &good).expect("written");
+    let again = audit(data.path());
+    again.start("0.1.0").await;
+    let texts = whole(&again, Chain::Reads).await.expect("a whole chain");
+    assert_eq!(texts.len(), 2);
+    let folder = data.path().join(FOLDER);
+    assert_eq!(of_chain(&folder, Chain::Denied), Ok(Vec::new()));
+    // What no power cut leaves is none: a last record that was changed, and one in the middle.
+    let changed = String::from_utf8(good.clone()).expect("text");
+    for about in ["a", "b"] {
+        let from = format!("\"about\":\"{about}\"");
+        let changed = changed.replace(&from, "\"about\":\"x\"");
+        std::fs::write(&path, changed).expect("written");
+        let again = audit(data.path());
+        again.start("0.1.0").await;
+        let failing = &again.stands()[1].failing;
+        assert!(failing.contains("was changed"), "{failing}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_being_written_is_none_yet() {
+    let data = tempfile::tempdir().expect("a folder");
+    let noted = audit(data.path());
+    noted.note(&reading("a")).await.expect("noted");
+    let path = data.path().join(FOLDER).join(name(Chain::Reads, 1));
+    let good = std::fs::read(&path).expect("read");
+    std::fs::write(&path, [&good[..], b"2 half of it"].concat()).expect("written");
+    let texts = whole(&noted, Chain::Reads).await.expect("a whole chain");
+    assert_eq!(texts.len(), 1);
+}
+
+/// Every page was read from where its file begins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_is_read_from_where_it_begins() {
+    let data = tempfile::tempdir().expect("a folder");
+    let noted = audit(data.path());
+    let long = "x".repeat(400);
+    for _ in 0..1_000 {
+        noted.note(&reading(&long)).await.expect("noted");
+    }
+    let path = data.path().join(FOLDER).join(name(Chain::Reads, 1));
+    let good = std::fs::read(&path).expect("read");
+    let another = audit(data.path());
+    let read_through = lines(&another, Chain::Reads).await;
+    assert_eq!(read_through.len(), 1_000);
+    // Whoever wrote it, or read through it, looks no more at what comes before.
+    let mut spoilt = good.clone();
+    let spoilt_to = good.len() / 2;
+    spoilt[..spoilt_to].fill(b'\n');
+    std::fs::write(&path, &spoilt).expect("written");
+    for audit in [&noted, &another] {
+        let page = audit.page(Chain::Reads, 900, 50).await.expect("read");
+        assert_eq!(page.lines, read_through[900..950]);
+        assert!(page.more);
+        // As the file lies there, from its beginning.
+        let page = audit.page(Chain::Reads, 0, 3).await.expect("read");
+        assert_eq!(page.lines, ["", "", ""]);
+    }
+    // In a file that is another one nothing lies where it was.
+    let shifted: String = read_through[500..].join("\n") + "\n";
+    std::fs::write(&path, shifted).expect("written");
+    let page = noted.page(Chain::Reads, 900, 50).await.expect("read");
+    assert_eq!(page.lines, read_through[900..950]);
+}
+
+/// A clock that goes as it is told.
+#[derive(Default)]
+struct Told(AtomicU64);
+
+impl Clock for Told {
+    fn wall(&self) -> TimeMs {
+        Fixed.wall()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Every question of an office had up to two whole files read, of a chain that had been found broken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_that_is_broken_is_not_read_again_until_somebody_touches_it() {
+    let data = tempfile::tempdir().expect("a folder");
+    let noted = audit(data.path());
+    for about in ["a", "b"] {
+        noted.note(&reading(about)).await.expect("noted");
+    }
+    let path = data.path().join(FOLDER).join(name(Chain::Reads, 1));
+    let good = std::fs::read_to_string(&path).expect("read");
+    let bad = good.replace("\"about\":\"b\"", "\"about\":\"x\"");
+    std::fs::write(&path, &bad).expect("written");
+    let clock = Arc::new(Told::default());
+    let again = Audit::open(
+        data.path(),
+        Arc::clone(&clock) as Arc<dyn Clock>,
+        Work::Threads,
+    );
+    let refused = again.note(&reading("c")).await.expect_err("changed");
+    // Good again, but for all that can be seen of it without reading it.
+    let touched = |to: Option<std::time::SystemTime>| {
+        let file = std::fs::OpenOptions::new().append(true).open(&path);
+        let to = to.unwrap_or_else(std::time::SystemTime::now);
+        file.and_then(|file| file.set_modified(to))
+            .expect("touched");
+    };
+    let meta = std::fs::metadata(&path).expect("there");
+    std::fs::write(&path, &good).expect("written");
+    touched(Some(meta.modified().expect("a time")));
+    for hour in 0..3 {
+        clock.0.store(hour * 3_600_000, Ordering::SeqCst);
+        let same = again.note(&reading("c")).await.expect_err("changed");
+        assert_eq!(same.to_string(), refused.to_string());
+    }
+    touched(None);
+    again.note(&reading("c")).await.expect("put right");
+}
+
+/// A disk that does not answer stopped whoever was refused, and every change of the cluster, with those who read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_does_not_answer_is_waited_for_once_and_by_nobody_else() {
+    let data = tempfile::tempdir().expect("a folder");
+    let folder = data.path().join(FOLDER);
+    std::fs::create_dir_all(&folder).expect("made");
+    // Whoever opens it waits for the other side.
+    let path = folder.join(name(Chain::Reads, 1));
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("mkfifo").success());
+    let clock = Arc::new(Told::default());
+    let noted = Audit::open(
+        data.path(),
+        Arc::clone(&clock) as Arc<dyn Clock>,
+        Work::Threads,
+    );
+    noted.start("0.1.0").await;
+    let refused = noted.note(&reading("a")).await.expect_err("not noted");
+    assert!(
+        refused.to_string().contains("has not answered"),
+        "{refused}"
+    );
+    clock.0.store(3_600_000, Ordering::SeqCst);
+    // From now on nobody waits, and it is said.
+    let refused = noted.note(&reading("b")).await.expect_err("not noted");
+    assert!(refused.to_string().contains("for 3600 s"), "{refused}");
+    let page = noted.page(Chain::Reads, 0, 9).await;
+    assert!(
+        page.expect_err("not read")
+            .to_string()
+            .contains("for 3600 s")
+    );
+    assert!(noted.stands()[1].failing.contains("for 3600 s"));
+    // The others are on other files.
+    noted.denied(&reading("refused")).await;
+    assert_eq!(whole(&noted, Chain::Denied).await.expect("whole").len(), 1);
+    assert_eq!(whole(&noted, Chain::Acts).await.expect("whole").len(), 1);
+    // It answers: what waited is written or refused, and what comes then is noted.
+    drop(
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .expect("opened"),
+    );
+    drop(std::fs::File::open(&path).expect("opened"));
+    std::fs::remove_file(&path).expect("removed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
