@@ -520,6 +520,7 @@ impl LimitsConfig {
                 preface: first_request,
                 first_request,
                 idle: Duration::from_secs(self.idle_s),
+                ..default.patience
             },
             ..default
         }

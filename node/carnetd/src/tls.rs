@@ -43,6 +43,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::clock::Clock;
 use crate::share::Holder;
 
+pub(crate) use self::accept::Arrivals;
 pub use self::accept::{EdgeLimits, EdgeStream, Incoming, Listen, Patience, accept};
 pub use self::connect::{ConnectTuning, Dial, TcpDial, connect};
 pub use self::denied::{DENIED_FILE, Denied, read_denied};
@@ -264,6 +265,11 @@ impl fmt::Debug for PlaneTls {
 }
 
 impl PlaneTls {
+    /// Time since some fixed moment; it never goes back.
+    pub(crate) fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
     /// Reads the identity of a node on a plane and judges it as others will.
     ///
     /// # Errors

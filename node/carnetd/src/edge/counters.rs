@@ -41,6 +41,8 @@ pub enum Turned {
     Outnumbered,
     /// Its certificate would be refused by now.
     Lapsed,
+    /// It took nothing of what was sent to it for too long.
+    Unread,
     /// A method that this port does not have.
     Method,
     /// The role may not use the method.
@@ -57,7 +59,7 @@ pub enum Turned {
 
 impl Turned {
     /// Every one, in the order declared.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::AddressRate,
         Self::NetworkRate,
         Self::PortRate,
@@ -72,6 +74,7 @@ impl Turned {
         Self::AddressConnections,
         Self::Outnumbered,
         Self::Lapsed,
+        Self::Unread,
         Self::Method,
         Self::Role,
         Self::Requests,
@@ -97,6 +100,7 @@ impl Turned {
             Self::AddressConnections => "address_connections",
             Self::Outnumbered => "outnumbered",
             Self::Lapsed => "lapsed",
+            Self::Unread => "unread",
             Self::Method => "method",
             Self::Role => "role",
             Self::Requests => "requests",

@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use carnet_domain::rules::policy::Query;
@@ -24,12 +24,28 @@ use super::{Monitor, metrics};
 use crate::edge::{Over, Room, SeatLimits};
 use crate::service::Caller;
 use crate::share::AddressKey;
-use crate::tls::{Listen, PlaneTls, TlsError, Who};
+use crate::share::rates::{Rate, Rates};
+use crate::tls::{Arrivals, EdgeLimits, Listen, PlaneTls, TlsError, Who};
 
 /// Connections at once.
 pub const CONNECTIONS_MAX: usize = 64;
 /// Of them of one address.
 pub const ADDRESS_CONNECTIONS_MAX: usize = 32;
+/// Connections of one address a second, where each costs a handshake, and at once: more than a scraper makes in a minute.
+pub const ADDRESS_RATE: Rate = Rate {
+    per_second: 8,
+    burst: 64,
+};
+/// The same of all addresses that proved nothing lately.
+const STRANGERS_RATE: Rate = Rate {
+    per_second: 32,
+    burst: 128,
+};
+/// Lines of the log about connections that came too often.
+const LINES: Rate = Rate {
+    per_second: 1,
+    burst: 1,
+};
 /// Until the handshake is done, and then until the request is there: a scraper has nothing to think about.
 const FIRST_PATIENCE: Duration = Duration::from_secs(2);
 /// For one connection, from its first byte to the end of its answer.
@@ -72,6 +88,13 @@ pub async fn serve<L: Listen>(mut listener: L, guard: Guard, monitor: Monitor) {
         each: ADDRESS_CONNECTIONS_MAX,
         over: Over::OldestLeaves,
     });
+    let arrivals = Arc::new(Mutex::new(Arrivals::of(&EdgeLimits {
+        address_rate: ADDRESS_RATE,
+        network_rate: STRANGERS_RATE,
+        port_rate: STRANGERS_RATE,
+        ..EdgeLimits::default()
+    })));
+    let mut lines = Rates::new(LINES, 1);
     loop {
         let (io, remote) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -81,11 +104,23 @@ pub async fn serve<L: Listen>(mut listener: L, guard: Guard, monitor: Monitor) {
                 continue;
             }
         };
+        let address = AddressKey::of(remote.ip());
+        // Without a handshake an answer costs less than to count it.
+        if let Guard::Certificate(tls, _) = &guard {
+            let now = tls.monotonic();
+            if let Err(why) = locked(&arrivals).take(&address, now) {
+                if lines.take(&(), now).is_ok() {
+                    warn!(%remote, reason = why.word(), "connections to the port for monitors come too often");
+                }
+                continue;
+            }
+        }
         // Whoever sits makes way, so there is always a place.
-        let Ok(seat) = room.enter(&AddressKey::of(remote.ip())) else {
+        let Ok(seat) = room.enter(&address) else {
             continue;
         };
         let (guard, monitor) = (guard.clone(), monitor.clone());
+        let arrivals = Arc::clone(&arrivals);
         tokio::spawn(async move {
             let served = tokio::time::timeout(PATIENCE, connection(io, guard, monitor));
             let served = tokio::select! {
@@ -96,12 +131,17 @@ pub async fn serve<L: Listen>(mut listener: L, guard: Guard, monitor: Monitor) {
                 served = served => served,
             };
             match served {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => locked(&arrivals).note(&address),
                 Ok(Err(error)) => debug!(%remote, error, "a monitor was not answered"),
                 Err(_) => debug!(%remote, "a monitor took too long"),
             }
         });
     }
+}
+
+fn locked(arrivals: &Mutex<Arrivals>) -> MutexGuard<'_, Arrivals> {
+    // Every change is whole when it is made, so a poisoned lock holds a whole value.
+    arrivals.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Serves one connection to its end.

@@ -14,7 +14,8 @@
 //! 5. It moves to the seats of its address and of its certificate: one more than its share cuts nobody else's connection; on a
 //!    full port the holder with most seats gives one up.
 //! 6. The HTTP/2 preface, the first request, and any request later, each within a time.
-//! 7. It ends when its certificate would be refused by a new handshake: run out, or its root believed no more.
+//! 7. It ends when its certificate would be refused by a new handshake: run out, or its root believed no more. So it does when it takes
+//!    nothing of what is sent to it.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -22,7 +23,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -96,6 +97,8 @@ pub struct Patience {
     pub first_request: Duration,
     /// Between requests. Default 10 min.
     pub idle: Duration,
+    /// While nothing of what is to be sent is read. Default 30 s.
+    pub unread: Duration,
 }
 
 impl Default for EdgeLimits {
@@ -132,6 +135,7 @@ impl Default for Patience {
             preface: Duration::from_secs(5),
             first_request: Duration::from_secs(10),
             idle: Duration::from_secs(600),
+            unread: Duration::from_secs(30),
         }
     }
 }
@@ -176,12 +180,7 @@ pub fn accept<L: Listen>(
         tls: tls.clone(),
         patience: limits.patience,
         counters,
-        arrivals: Mutex::new(Arrivals {
-            by_address: Rates::new(limits.address_rate, limits.address_count_max),
-            by_network: Rates::new(limits.network_rate, limits.address_count_max),
-            strangers: Rates::new(limits.port_rate, 1),
-            known: Seen::new(limits.address_count_max),
-        }),
+        arrivals: Mutex::new(Arrivals::of(&limits)),
         unproven: Room::new(SeatLimits {
             total: limits.handshake_count_max,
             each: limits.address_handshake_count_max,
@@ -219,7 +218,7 @@ struct Port<Io> {
 }
 
 /// How often whom was let in.
-struct Arrivals {
+pub(crate) struct Arrivals {
     by_address: Rates<AddressKey>,
     /// Of strangers: one subscriber may have a whole network of addresses.
     by_network: Rates<AddressKey>,
@@ -229,7 +228,26 @@ struct Arrivals {
 }
 
 impl Arrivals {
-    fn take(&mut self, address: &AddressKey, now: Duration) -> Result<(), Turned> {
+    /// Nobody yet.
+    pub(crate) fn of(limits: &EdgeLimits) -> Self {
+        Self {
+            by_address: Rates::new(limits.address_rate, limits.address_count_max),
+            by_network: Rates::new(limits.network_rate, limits.address_count_max),
+            strangers: Rates::new(limits.port_rate, 1),
+            known: Seen::new(limits.address_count_max),
+        }
+    }
+
+    /// Notes an address from which somebody proved who they are.
+    pub(crate) fn note(&mut self, address: &AddressKey) {
+        self.known.note(address);
+    }
+
+    /// Counts a connection that comes.
+    ///
+    /// # Errors
+    /// Why it is not let in.
+    pub(crate) fn take(&mut self, address: &AddressKey, now: Duration) -> Result<(), Turned> {
         self.by_address
             .take(address, now)
             .map_err(|_| Turned::AddressRate)?;
@@ -298,17 +316,17 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Port<Io> {
 
     /// The connection and who is at its other end.
     async fn handshake(&self, io: Io, remote: SocketAddr) -> Option<Proven<Io>> {
-        let spoke = Arc::new(AtomicBool::new(false));
+        let traffic = Arc::new(Traffic::default());
         let begun = Instant::now();
         let io = Noticed {
             io,
-            spoke: Arc::clone(&spoke),
+            traffic: Arc::clone(&traffic),
         };
         let mut accepting = pin!(self.acceptor.accept(io).into_fallible());
         let first = tokio::time::timeout(self.patience.first_byte, &mut accepting).await;
         let finished = match first {
             Ok(finished) => Ok(finished),
-            Err(_) if !spoke.load(Ordering::Relaxed) => {
+            Err(_) if !traffic.spoke.load(Ordering::Relaxed) => {
                 self.turn(Turned::Silent, &remote, &"");
                 return None;
             }
@@ -320,7 +338,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Port<Io> {
                 return None;
             }
             // A probe of whoever watches whether the port is open.
-            Ok(Err(_)) if !spoke.load(Ordering::Relaxed) => {
+            Ok(Err(_)) if !traffic.spoke.load(Ordering::Relaxed) => {
                 debug!(plane = %self.tls.plane(), %remote, "left without a word");
                 return None;
             }
@@ -365,13 +383,16 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Port<Io> {
         let seat = seat.ok()?;
         self.counters.accept();
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-        arrivals.known.note(address);
+        arrivals.note(address);
         drop(arrivals);
         Some(EdgeStream {
             stream,
             exit: Box::pin(seat.exit().clone().cancelled_owned()),
             lapse,
             watch: Watch::new(self.patience, Arc::clone(identity.connection())),
+            over: None,
+            unread: None,
+            unread_max: self.patience.unread,
             identity,
             counters: Arc::clone(&self.counters),
             tls: self.tls.clone(),
@@ -414,11 +435,28 @@ fn is_of_the_other_side(error: &io::Error) -> bool {
     )
 }
 
-/// A connection that tells whether anything came.
+/// What a connection carried.
+#[derive(Debug, Default)]
+struct Traffic {
+    /// Whether anything came.
+    spoke: AtomicBool,
+    /// Bytes that went out: the other end, or what lies between, has taken them.
+    written: AtomicU64,
+}
+
+impl Traffic {
+    fn wrote(&self, polled: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(count)) = polled {
+            self.written.fetch_add(*count as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A connection that notices what it carries.
 #[derive(Debug)]
 pub(super) struct Noticed<Io> {
     io: Io,
-    spoke: Arc<AtomicBool>,
+    traffic: Arc<Traffic>,
 }
 
 impl<Io: AsyncRead + Unpin> AsyncRead for Noticed<Io> {
@@ -430,7 +468,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Noticed<Io> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.spoke.store(true, Ordering::Relaxed);
+            self.traffic.spoke.store(true, Ordering::Relaxed);
         }
         polled
     }
@@ -442,7 +480,9 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Noticed<Io> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.traffic.wrote(&polled);
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -458,7 +498,9 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Noticed<Io> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.traffic.wrote(&polled);
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -467,13 +509,18 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Noticed<Io> {
 }
 
 /// A connection with a verified identity. While it lives it counts as open; it ends when it keeps us waiting too long or
-/// its place is needed.
+/// its place is needed. Both directions look for that: HTTP/2 reads nothing while its other end does not take what is written.
 #[derive(Debug)]
 pub struct EdgeStream<Io> {
     stream: TlsStream<Noticed<Io>>,
     exit: Pin<Box<WaitForCancellationFutureOwned>>,
     lapse: Lapse,
     watch: Watch,
+    /// Why it ended.
+    over: Option<Turned>,
+    /// Since when nothing of what is to be sent is taken, and what was written by then.
+    unread: Option<(u64, Pin<Box<Sleep>>)>,
+    unread_max: Duration,
     identity: PeerIdentity,
     counters: Arc<EdgeCounters>,
     tls: PlaneTls,
@@ -580,8 +627,51 @@ impl<Io> EdgeStream<Io> {
         &self.identity
     }
 
+    /// Why it ends now, if it does.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if let Some(why) = self.over {
+            return Poll::Ready(ended(why));
+        }
+        if self.exit.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(self.end(Turned::Outnumbered));
+        }
+        if self.lapse.poll_refused(cx).is_ready() {
+            return Poll::Ready(self.end(Turned::Lapsed));
+        }
+        Poll::Pending
+    }
+
+    /// What came of writing. Whoever takes nothing for too long is not waited for.
+    fn written<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.unread = None;
+            return polled;
+        }
+        let written = self
+            .stream
+            .get_ref()
+            .0
+            .traffic
+            .written
+            .load(Ordering::Relaxed);
+        let since = self.unread.take().filter(|(before, _)| *before == written);
+        let (_, timer) = self.unread.insert(since.unwrap_or_else(|| {
+            let timer = Box::pin(tokio::time::sleep(self.unread_max));
+            (written, timer)
+        }));
+        match timer.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(self.end(Turned::Unread))),
+            Poll::Pending => polled,
+        }
+    }
+
     /// Counts why the connection ends.
-    fn end(&self, why: Turned) -> io::Error {
+    fn end(&mut self, why: Turned) -> io::Error {
+        self.over = Some(why);
         let now = self.tls.clock.monotonic();
         let remote = self.identity.remote();
         // Quiet connections end every day; nobody has to read of them.
@@ -590,8 +680,12 @@ impl<Io> EdgeStream<Io> {
         } else {
             self.counters.turn(why, now, &self.identity, &remote);
         }
-        io::Error::new(io::ErrorKind::TimedOut, why.word())
+        ended(why)
     }
+}
+
+fn ended(why: Turned) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, why.word())
 }
 
 impl<Io> Connected for EdgeStream<Io> {
@@ -608,11 +702,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncRead for EdgeStream<Io> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.exit.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(self.end(Turned::Outnumbered)));
-        }
-        if self.lapse.poll_refused(cx).is_ready() {
-            return Poll::Ready(Err(self.end(Turned::Lapsed)));
+        if let Poll::Ready(error) = self.poll_over(cx) {
+            return Poll::Ready(Err(error));
         }
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -632,15 +723,27 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for EdgeStream<Io> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        if let Poll::Ready(error) = self.poll_over(cx) {
+            return Poll::Ready(Err(error));
+        }
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.written(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        if let Poll::Ready(error) = self.poll_over(cx) {
+            return Poll::Ready(Err(error));
+        }
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        self.written(cx, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if let Poll::Ready(error) = self.poll_over(cx) {
+            return Poll::Ready(Err(error));
+        }
+        let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.written(cx, polled)
     }
 
     fn poll_write_vectored(
@@ -648,7 +751,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for EdgeStream<Io> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        if let Poll::Ready(error) = self.poll_over(cx) {
+            return Poll::Ready(Err(error));
+        }
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.written(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {

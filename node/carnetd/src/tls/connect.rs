@@ -124,6 +124,7 @@ pub fn connect<D: Dial>(
 struct Dialled<Io> {
     stream: TlsStream<Io>,
     lapse: Lapse,
+    over: bool,
 }
 
 impl<Io> Dialled<Io> {
@@ -138,7 +139,19 @@ impl<Io> Dialled<Io> {
         Ok(Self {
             stream,
             lapse: Lapse::of(tls, judge, not_after, changes),
+            over: false,
         })
+    }
+
+    /// Whether that node would be refused now: looked for in both directions, for HTTP/2 reads nothing while its other end does not take
+    /// what is written.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.over {
+            return Poll::Ready(io::ErrorKind::ConnectionAborted.into());
+        }
+        let refused = self.lapse.poll_refused(cx);
+        self.over = refused.is_ready();
+        refused.map(io::Error::other)
     }
 }
 
@@ -148,8 +161,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncRead for Dialled<Io> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Poll::Ready(refused) = self.lapse.poll_refused(cx) {
-            return Poll::Ready(Err(io::Error::other(refused)));
+        if let Poll::Ready(error) = self.poll_over(cx) {
+            return Poll::Ready(Err(error));
         }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
@@ -161,14 +174,23 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Dialled<Io> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(error) = self.poll_over(cx) {
+            return Poll::Ready(Err(error));
+        }
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(error) = self.poll_over(cx) {
+            return Poll::Ready(Err(error));
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(error) = self.poll_over(cx) {
+            return Poll::Ready(Err(error));
+        }
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
@@ -177,6 +199,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Dialled<Io> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(error) = self.poll_over(cx) {
+            return Poll::Ready(Err(error));
+        }
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 

@@ -1,9 +1,11 @@
 //! Floods of each port, at a limit less one, at one more and at ten times as many, from one address and from many: the
 //! honest call is answered, whoever is over its share is turned away, and it is counted.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
+use futures::StreamExt as _;
 use hyper_util::rt::TokioIo;
+use tokio::io::DuplexStream;
 use tokio::net::TcpSocket;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Endpoint, Uri};
@@ -448,6 +450,89 @@ async fn an_open_connection_ends_when_its_certificate_is_revoked_and_no_other() 
         call(HONEST, &port.address, stolen)
             .await
             .expect_err("revoked");
+    }
+}
+
+/// Connections through memory, so that it is known what was read.
+struct Memory(mpsc::UnboundedReceiver<DuplexStream>);
+
+impl Listen for Memory {
+    type Io = DuplexStream;
+
+    async fn accept(&mut self) -> io::Result<(DuplexStream, SocketAddr)> {
+        match self.0.recv().await {
+            Some(io) => Ok((io, (HONEST, 1).into())),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Once, whoever asked for answers and read none kept its connections, revoked or not: nothing looked for their end while it was being
+/// written to. The holder's new certificate found no place.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_does_not_read_ends_as_others_do() {
+    for plane in Plane::ALL {
+        let scene = Scene::new(*plane, limits()).await;
+        let roots = Arc::new(TrustedRoots::new(scene.ours.pinned()));
+        roots.replace_peers(pinned(&[&scene.theirs]));
+        let (comes, visitors) = mpsc::unbounded_channel();
+        let counters = Arc::new(EdgeCounters::new(*plane));
+        let tls = node_with(&scene.ours, *plane, &roots);
+        let incoming = accept(Memory(visitors), &tls, limits(), Arc::clone(&counters));
+        let mut incoming = incoming.expect("a configuration");
+        let full = async |incoming: &mut Incoming<DuplexStream>| {
+            let (ours, theirs) = tokio::io::duplex(256);
+            comes.send(theirs).expect("it listens");
+            let name = ServerName::try_from("unused.example").expect("a name");
+            let connector = TlsConnector::from(Arc::new(scene.somebody(2)));
+            let (reader, accepted) = tokio::join!(connector.connect(name, ours), incoming.next());
+            let Ok(mut stream) = accepted.expect("a connection");
+            // As much as has room on the way, and one more.
+            while futures::poll!(std::pin::pin!(stream.write(&[0; 1_024]))).is_ready() {}
+            (stream, reader.expect("a handshake"))
+        };
+        // As an answer that waits for room would be woken.
+        let (mut stream, reader) = full(&mut incoming).await;
+        let mut flush = Box::pin(stream.flush());
+        assert!(futures::poll!(&mut flush).is_pending());
+        match plane {
+            Plane::Federation => roots.replace_peers(PinnedRoots::new()),
+            _ => roots.replace_own(scene.theirs.pinned()),
+        }
+        let ended = flush.await.expect_err("its root is believed no more");
+        assert_eq!(ended.to_string(), Turned::Lapsed.word(), "{plane}");
+        assert_eq!(counters.turned(Turned::Lapsed), 1);
+        // It stays so, whatever is asked of it.
+        stream.write(b"x").await.expect_err("over");
+        drop((stream, reader));
+        // Nobody waits for ever for who is believed and does not read.
+        match plane {
+            Plane::Federation => roots.replace_peers(pinned(&[&scene.theirs])),
+            _ => roots.replace_own(scene.ours.pinned()),
+        }
+        let (mut stream, mut reader) = full(&mut incoming).await;
+        let begun = tokio::time::Instant::now();
+        let ended = stream.flush().await.expect_err("nothing is read");
+        assert_eq!(ended.to_string(), Turned::Unread.word(), "{plane}");
+        assert_eq!(begun.elapsed(), limits().patience.unread);
+        drop(stream);
+        reader.read_to_end(&mut Vec::new()).await.expect_err("cut");
+        // Who reads slowly is waited for.
+        let (mut stream, mut reader) = full(&mut incoming).await;
+        let slowly = async {
+            let mut some = [0; 1_024];
+            loop {
+                tokio::time::sleep(limits().patience.unread / 2).await;
+                if reader.read(&mut some).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            flushed = stream.flush() => flushed.expect("all of it"),
+            () = slowly => panic!("cut off"),
+        }
+        assert_eq!(counters.turned(Turned::Unread), 1);
     }
 }
 
