@@ -14,6 +14,7 @@ use carnet_domain::custody::{Chain, Phase};
 use carnet_domain::log::head::Head;
 use carnet_domain::log::leaf::leaf_bytes_hash;
 use carnet_domain::log::stored::OpenedLeaf;
+use carnet_domain::record::denied::{Waiting, Wanted};
 use carnet_domain::record::event::{Standing, slot};
 use carnet_domain::record::offices::{Change, Offices};
 use carnet_domain::record::peer::{Agreement, Bundle, Peer};
@@ -105,9 +106,30 @@ pub(crate) fn at(mut value: Value, position: Position) -> Value {
     value
 }
 
+/// What is to be done after the first of two words about certificates.
+pub(crate) const SECOND_OF_CERTIFICATE: &str = "It takes a second admin, who gives the same command (carnet pki list --server shows what waits). Until \
+                                                then nothing is changed, and after seven days the proposal is over.";
+/// The same of the keys of offices.
+const SECOND_OF_KEY: &str = "It takes a second admin, who gives the same command (carnet key offices shows what waits). Until then nothing is \
+                             changed, and after seven days the proposal is over.";
+/// The same of what is done with a robot in somebody's place.
+pub(crate) const SECOND_OF_ROBOT: &str = "It takes a second person of the office, who gives the same command (carnet robot get shows what waits). Until \
+                                          then nothing is changed, and after seven days the proposal is over.";
+/// The same of anything else.
+const SECOND_WORD: &str = "It takes a second person who may do it, and gives the same command. Until then nothing is changed, and after \
+                           seven days the proposal is over.";
+
 /// What is to be done after the first of two words.
-pub(crate) const SECOND_WORD: &str = "It takes a second person, who gives the same command: another registrar, of a key of an office \
-                                      another admin. Until then nothing is changed, and after seven days the proposal is over.";
+pub(crate) fn second_word(command: &Command) -> &'static str {
+    match command {
+        Command::RevokeCertificate { .. } | Command::UnrevokeCertificate { .. } => {
+            SECOND_OF_CERTIFICATE
+        }
+        Command::AddSigner { .. } | Command::RetireSigner { .. } => SECOND_OF_KEY,
+        Command::Act { .. } => SECOND_OF_ROBOT,
+        _ => SECOND_WORD,
+    }
+}
 
 pub(crate) fn done(done: &Done) -> Value {
     match done.leaf {
@@ -508,6 +530,21 @@ pub(crate) fn offices(value: &Offices) -> Value {
     })
 }
 
+/// What one admin asked for of a certificate.
+pub(crate) fn waiting(value: &Waiting) -> Value {
+    let certificate = value.wanted.certificate();
+    json!({
+        "proposed": match value.wanted {
+            Wanted::Revoke { .. } => "revoke certificate",
+            Wanted::Unrevoke { .. } => "unrevoke certificate",
+        },
+        "certificate": certificate.mark.to_string(),
+        "who": certificate.bearer.to_string(),
+        "by": value.by.person,
+        "until": time(value.until),
+    })
+}
+
 pub(crate) fn bundle(value: &Bundle) -> Value {
     json!({
         "fingerprint": print(&value.fingerprint()),
@@ -782,6 +819,7 @@ fn peer_status(value: &PeerStatus) -> Value {
         "outbox": value.outbox.to_string(),
         "acknowledged": value.acknowledged.to_string(),
         "last_contact_ms": contact,
+        "overloaded_ms": value.overloaded_ms.map(|ms| ms.to_string()),
         "checkpoint_size": value.checkpoint_size.to_string(),
         "checkpoint_age_ms": value.checkpoint_age_ms.to_string(),
         "quarantined": value.quarantined,

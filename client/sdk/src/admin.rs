@@ -20,11 +20,13 @@ use crate::retry::Intent;
 
 pub use carnet_wire::admin::v1::{
     AuditStatus, CertificateStatus, CompareStatus, FeedStands, GetStatusResponse, Member,
-    MemberProgress, PeerStatus, PortStatus, SkipFile, StandsStill, VoterClock,
+    MemberProgress, OpenProposal, PeerStatus, PortStatus, SkipFile, StandsStill, VoterClock,
 };
 
-/// How long one node is given to tell its state: the others are worth seeing even if it is gone.
-const STATUS_DEADLINE: Duration = Duration::from_secs(5);
+/// How long one node is given to tell its state, or its audit: the others are worth seeing even if it is gone.
+const STATUS_DEADLINE: Duration = Duration::from_secs(3);
+/// The same where it has to read everything that it keeps.
+const DIGEST_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Who is to vote, and who is to leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +135,11 @@ impl Admin {
                     .await
             }
         };
-        self.asked(endpoint)
+        let deadline = match with_digest {
+            true => DIGEST_DEADLINE,
+            false => STATUS_DEADLINE,
+        };
+        self.only(endpoint, deadline.min(self.net.deadline))
             .call(Intent::Read, self.net.attempt, &make)
             .await
             .outcome

@@ -106,6 +106,8 @@ pub struct Relation {
     pub last_contact: DurationMs,
     /// How often it was heard.
     pub contacts: u64,
+    /// Since it last answered that it is overloaded; none where it never did.
+    pub overloaded: Option<DurationMs>,
     /// The largest size of its log that it showed.
     pub checkpoint_size: u64,
     /// How old its newest head is.
@@ -193,6 +195,7 @@ impl Gateway {
                 acknowledged: status.served_acknowledged,
                 last_contact: status.last_contact.map_or(DurationMs::from_secs(0), since),
                 contacts: status.contacts,
+                overloaded: status.overloaded.map(since),
                 checkpoint_size: head.map_or(peer.size_seen, |head| head.size),
                 checkpoint_age: head_time.map_or(DurationMs::from_secs(0), since),
                 quarantined: peer.quarantined,
@@ -296,8 +299,10 @@ impl Gateway {
             // What was kept, however young, says nothing of now: its head may be of before a repair of the peer's time.
             _ if inquired.asked.is_none() => None,
             HeadOrder::OtherHistory if head.size == known.size_seen => {
-                // Two notes that it signed: evidence for the log, whoever has seen them.
-                self.shows_fork(peer, &evidence);
+                // Two notes that it signed: evidence for the log, whoever has seen them. It goes in once, and each attempt is an entry.
+                if !known.split && self.may_bring(peer) {
+                    self.shows_fork(peer, &evidence);
+                }
                 self.board.doubt(peer, Doubt::Fork).then_some(Doubt::Fork)
             }
             // Nobody signed the way.
@@ -566,13 +571,18 @@ mod tests {
     use carnet_domain::record::ledger::Ledger;
     use carnet_domain::rules::command::Command;
     use carnet_domain::rules::lifecycle::HoldKind;
+    use carnet_domain::rules::policy::Role;
     use carnet_kit::{Country, befriend, transfer};
+    use carnet_peering::inquirer::AskedFor;
     use carnet_store::records::Records;
     use carnet_trust::evidence::{Published, SLOTS_FOR_AUTHORITIES, build, join};
+    use carnet_trust::identity::Plane;
     use carnet_trust::taken::Taking;
+    use carnet_trust::verdict::{Value, Verdict};
 
     use super::*;
     use crate::house::House;
+    use crate::service::Caller;
 
     /// What a country answers about its robot 1 under its newest head, joined to a size.
     fn answered(country: &mut Country, size: u64) -> (Evidence, ProvenEvidence) {
@@ -731,6 +741,52 @@ mod tests {
         let records = Records(house.node.state.engine());
         let after = records.peer(&b.prefix).expect("a read").expect("a peer");
         assert_eq!((after.doubted, after.size_seen), (None, proven.size()));
+        house.close().await;
+    }
+
+    /// A robot that our own record has as stolen got no verdict while others used up what its country may be asked.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_our_own_record_says_against_a_robot_waits_for_no_peer() {
+        let (mut a, mut b) = two();
+        let (code, unknown) = (b.code(1), b.code(9));
+        // It is on its way to here, and we are responsible.
+        let permit = Command::PermitImport {
+            transfer: transfer(1),
+            depart_by: a.clock.saturating_add(DurationMs::from_days(1)),
+            conditions: Vec::new(),
+        };
+        a.must("customs", permit);
+        a.deliver(&mut b);
+        let depart = Command::Depart {
+            transfer: transfer(1),
+            place: "port".into(),
+        };
+        b.must("customs", depart);
+        b.deliver(&mut a);
+        let stolen = Command::SetHold {
+            code,
+            kind: HoldKind::Theft,
+            reason: "stolen".into(),
+        };
+        a.must("regulator", stolen);
+        a.close();
+        let house = House::of(&a).await;
+        let caller = Caller::from(house.client(Role::Customs, "port", Plane::Client));
+        let asker = Asker {
+            holder: caller.holder(),
+            asked_for: AskedFor::Authority,
+        };
+        let lent = &house.gateway.lent;
+        while lent.take(&house.node, b.prefix, &asker).await.is_ok() {}
+        let verdict = async |code| {
+            let found = house.registry.verify(&caller, code, "operation").await;
+            found.map(|found| Verdict::from_bytes(&found.value.verdict).expect("a verdict"))
+        };
+        let found = verdict(&code).await.expect("a verdict");
+        assert_eq!(found.value, Value::Invalid, "{found}");
+        // Of any other the answer may be another a moment later.
+        let later = verdict(&unknown).await.expect_err("later");
+        assert_eq!(later.reason(), "OVERLOADED");
         house.close().await;
     }
 

@@ -38,7 +38,10 @@ use carnet_trust::known::{
 use carnet_trust::offline::{EvidenceFile, FILE_VERSION, FileParty};
 use carnet_trust::pack::PACK_REPLACED_MAX;
 use carnet_trust::taken::{SignedTaking, Taking};
-use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX, Purpose, Silent, judge, leads_to};
+use carnet_trust::verdict::{
+    EvidenceInput, Input, OWN_AGE_MAX, Purpose, Silent, SilentCause, Value as Verdicted, judge,
+    leads_to,
+};
 use carnet_wire::status::ApiError;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -252,6 +255,12 @@ impl Verifier {
                 own_age_max: OWN_AGE_MAX,
             };
             let verdict = judge(purpose, &input, now);
+            // What a peer is to be asked a moment later for may change any verdict but one: what is proven against the robot without it.
+            let later = issuer.iter().chain(&custodians);
+            let later = later.filter_map(|party| party.later).max();
+            if let Some(retry_after) = later.filter(|_| verdict.value != Verdicted::Invalid) {
+                return Err(ApiError::Overloaded { retry_after });
+            }
             let shown = (issuer.as_ref(), &custodians[..]);
             let file = this.file(records, (&code, slots), now, me, shown)?;
             Ok((verdict.to_bytes(), file))
@@ -446,33 +455,43 @@ impl Verifier {
         let found = self
             .gateway
             .inquire(primary, (code, asker), &why, INQUIRY_PATIENCE);
-        let mut under_known = None;
+        let (mut under_known, mut later) = (None, None);
         let (bundle, evidence, known, silent) = match found.await {
             Ok(found) => {
                 let bundle = found.known.bundle.clone();
-                let silent = found.fetched.kept_because.map(|why| Silent {
+                let silent = found.fetched.kept_because.map(|unanswered| Silent {
                     since: Some(found.fetched.at),
-                    why,
+                    cause: match unanswered.overloaded {
+                        true => SilentCause::Overloaded,
+                        false => SilentCause::NoAnswer,
+                    },
+                    why: unanswered.why,
                 });
                 under_known = found.under_known;
                 let shown = Some((found.evidence, Some(found.proven)));
                 (bundle, shown, found.known, silent)
             }
-            // It may be asked a moment later: that is no verdict, and whoever asks comes again.
-            Err(InquireError::TooOften { retry_after, .. }) => {
-                return Err(ApiError::Overloaded { retry_after });
-            }
             Err(error) => {
+                // It may be asked a moment later: whoever asks comes again, unless what is known here is enough.
+                if let InquireError::TooOften { retry_after, .. } = error {
+                    later = Some(retry_after);
+                }
                 debug!(%error, "no evidence from a peer");
+                let (cause, why) = match error {
+                    InquireError::Overloaded { why, .. } => (SilentCause::Overloaded, why),
+                    error => (SilentCause::NoAnswer, error.to_string()),
+                };
                 let silent = Silent {
                     since: None,
-                    why: error.to_string(),
+                    cause,
+                    why,
                 };
                 (peer.bundle.clone(), None, peer.clone(), Some(silent))
             }
         };
         let mut party = Party::new(bundle, evidence, Some(known));
         party.silent = silent;
+        party.later = later;
         self.take(asker, registry, &mut party, under_known).await?;
         Ok(party)
     }
@@ -731,6 +750,8 @@ struct Party {
     filed: Option<Evidence>,
     /// When that evidence came, and why there is none of now.
     silent: Option<Silent>,
+    /// After how long it may be asked, where it was not asked now.
+    later: Option<Duration>,
     /// Our word that we took in the head of what goes into the file.
     taken: Option<SignedTaking>,
     /// Whose evidence is needed to know where the robot is.
@@ -755,6 +776,7 @@ impl Party {
             peer,
             filed: None,
             silent: None,
+            later: None,
             taken: None,
             moved_to,
         }

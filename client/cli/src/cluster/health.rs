@@ -1,6 +1,6 @@
 //! The state of a cluster as its nodes tell it, and whether it takes writes.
 
-use carnet_client::admin::{Admin, GetStatusResponse, MemberProgress};
+use carnet_client::admin::{Admin, GetStatusResponse, MemberProgress, OpenProposal};
 use carnet_client::wall_time;
 use carnet_domain::bytes::time::TimeMs;
 use serde_json::{Value, json};
@@ -305,6 +305,11 @@ impl Health {
                 }
                 _ => continue,
             };
+            if peer.overloaded_ms.is_some_and(|ms| ms <= PEER_SILENT_MS) {
+                let text = format!("{prefix} answers that it is overloaded (runbook silent-peer)");
+                self.warn("PEER_OVERLOADED", text);
+                continue;
+            }
             let why = match peer.last_error.as_str() {
                 "" => String::new(),
                 error => format!(": {error}"),
@@ -528,6 +533,10 @@ fn shown(asked: &[Asked], full: bool) -> Outcome {
         })
         .collect();
     let mut value = json!({"state": health.word(), "why": health.why()});
+    let proposals = proposals(asked, leader);
+    if !proposals.is_empty() {
+        value["proposals"] = Value::Array(proposals);
+    }
     match nodes.as_slice() {
         // A single node in full is read line by line.
         [only] if full => value["node"] = only.clone(),
@@ -539,10 +548,49 @@ fn shown(asked: &[Asked], full: bool) -> Outcome {
     }
 }
 
+/// What waits for a second person, as the leader has it; else whoever has applied most.
+fn proposals(asked: &[Asked], leader: Option<&GetStatusResponse>) -> Vec<Value> {
+    let newest = || {
+        let answered = asked.iter().filter_map(Asked::status);
+        answered.max_by_key(|status| status.applied)
+    };
+    let status = leader.or_else(newest);
+    let proposals = status.into_iter().flat_map(|status| &status.proposals);
+    let row = |one: &OpenProposal| {
+        json!({
+            "proposed": one.what,
+            "about": one.about,
+            "by": one.by,
+            "until": view::time(TimeMs(one.until_ms)),
+        })
+    };
+    proposals.map(row).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use carnet_client::admin::{CertificateStatus, FeedStands, PeerStatus, StandsStill};
+
+    /// Once, that a certificate was to be refused, and waited for a second admin, stood only in the list of certificates.
+    #[test]
+    fn what_waits_for_a_second_person_is_shown() {
+        let quiet = shown(&three(|_| {}), false).value;
+        assert_eq!(quiet.get("proposals"), None);
+        let asked = three(|leader| {
+            leader.proposals = vec![OpenProposal {
+                what: "revoke certificate".into(),
+                about: "key/ab of admin/hq/anna".into(),
+                by: "bert".into(),
+                until_ms: 5_000,
+            }];
+        });
+        let found = shown(&asked, false);
+        let first = &found.value["proposals"][0];
+        assert_eq!(first["proposed"], "revoke certificate");
+        assert_eq!(first["about"], "key/ab of admin/hq/anna");
+        assert_eq!((&first["by"], found.code), (&"bert".into(), 0));
+    }
 
     fn node(node: u64, role: &str) -> GetStatusResponse {
         let progress = |node| MemberProgress {
@@ -632,6 +680,11 @@ mod tests {
         };
         check(&peer(|_| {}), "ok", 0);
         check(&peer(|it| it.contacts = 0), "warning PEER_SILENT", 0);
+        let overloaded = |it: &mut PeerStatus| {
+            it.contacts = 0;
+            it.overloaded_ms = Some(1_000);
+        };
+        check(&peer(overloaded), "warning PEER_OVERLOADED", 0);
         check(
             &peer(|it| it.last_contact_ms = 61_000),
             "warning PEER_SILENT",

@@ -52,6 +52,8 @@ pub enum Code {
     OtherCertificateEnded,
     /// Its audit cannot be written: reads that it should note are refused.
     AuditFails,
+    /// A peer answers that it is overloaded, and nothing else.
+    PeerOverloaded,
     /// A peer has not been heard for long.
     PeerSilent,
     /// Mail of a peer stands.
@@ -64,7 +66,7 @@ pub enum Code {
 
 impl Code {
     /// Every one, in the order declared.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::NoCluster,
         Self::NodeUnavailable,
         Self::NoLeader,
@@ -80,6 +82,7 @@ impl Code {
         Self::CertificateEnded,
         Self::OtherCertificateEnded,
         Self::AuditFails,
+        Self::PeerOverloaded,
         Self::PeerSilent,
         Self::PeerFeedStopped,
         Self::PeerDoubted,
@@ -104,6 +107,7 @@ impl Code {
             Self::CertificateEnded => "CERTIFICATE_ENDED",
             Self::OtherCertificateEnded => "OTHER_CERTIFICATE_ENDED",
             Self::AuditFails => "AUDIT_FAILS",
+            Self::PeerOverloaded => "PEER_OVERLOADED",
             Self::PeerSilent => "PEER_SILENT",
             Self::PeerFeedStopped => "PEER_FEED_STOPPED",
             Self::PeerDoubted => "PEER_DOUBTED",
@@ -131,7 +135,7 @@ impl Code {
             | Self::PeerFeedStopped
             | Self::PeerDoubted
             | Self::PeerQuarantined => Whose::Peers,
-            Self::OtherCertificateEnded | Self::AuditFails => Whose::Nobody,
+            Self::OtherCertificateEnded | Self::AuditFails | Self::PeerOverloaded => Whose::Nobody,
         }
     }
 
@@ -295,11 +299,19 @@ fn of_peers(status: &ClusterStatus, find: &mut impl FnMut(Code, String)) {
         if !leads {
             continue;
         }
+        let silent = relation.contacts == 0 || relation.last_contact > PEER_SILENT;
         let seconds = relation.last_contact.as_ms() / 1_000;
-        if relation.contacts == 0 {
+        if silent
+            && relation
+                .overloaded
+                .is_some_and(|since| since <= PEER_SILENT)
+        {
+            let text = format!("{peer} answers that it is overloaded: runbook silent-peer");
+            find(Code::PeerOverloaded, text);
+        } else if relation.contacts == 0 {
             let text = format!("{peer} has not answered since this node leads");
             find(Code::PeerSilent, text);
-        } else if relation.last_contact > PEER_SILENT {
+        } else if silent {
             find(
                 Code::PeerSilent,
                 format!("{peer} has not answered for {seconds} s"),

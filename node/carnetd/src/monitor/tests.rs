@@ -1,6 +1,7 @@
 //! What a monitor is told of a node in this process, and of one with everything wrong.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,8 +11,9 @@ use carnet_domain::rules::policy::Role;
 use carnet_kit::{Country, befriend};
 use carnet_trust::identity::Plane;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -28,6 +30,7 @@ use crate::edge::EdgeCounters;
 use crate::forge::{self, Sketch};
 use crate::house::House;
 use crate::service::cluster::ClusterStatus;
+use crate::tls::Listen;
 use crate::tls::tests::{careless, node};
 
 /// 86 with a robot, and a peer.
@@ -151,6 +154,16 @@ async fn a_node_that_is_not_to_be_relied_upon_says_why() {
         &[Code::PeerQuarantined],
     );
     check(&|it| it.relations[0].contacts = 0, &[Code::PeerSilent]);
+    // One that has no time is there; what it said of that is forgotten as everything else.
+    let overloaded = |ms: u64| {
+        move |it: &mut ClusterStatus| {
+            it.relations[0].contacts = 0;
+            it.relations[0].overloaded = Some(DurationMs(ms));
+        }
+    };
+    check(&overloaded(PEER_SILENT.as_ms()), &[Code::PeerOverloaded]);
+    check(&overloaded(PEER_SILENT.as_ms() + 1), &[Code::PeerSilent]);
+    check(&|it| it.relations[0].overloaded = Some(DurationMs(0)), &[]);
     check(&|it| it.relations[0].last_contact = PEER_SILENT, &[]);
     let later = PEER_SILENT.as_ms() + 1;
     check(
@@ -337,7 +350,7 @@ fn only_what_is_of_one_node_makes_a_balancer_turn_to_another() {
     );
     assert_eq!(
         of(Whose::Nobody),
-        ["OTHER_CERTIFICATE_ENDED", "AUDIT_FAILS"]
+        ["OTHER_CERTIFICATE_ENDED", "AUDIT_FAILS", "PEER_OVERLOADED"]
     );
     assert_eq!(of(Whose::Node).len() + of(Whose::Peers).len(), 12);
 }
@@ -373,9 +386,9 @@ fn every_code_has_its_own_word_and_place() {
 
 /// Sends a request and reads until the other side closes.
 async fn ask<Io: AsyncReadExt + AsyncWriteExt + Unpin>(mut io: Io, request: &str) -> String {
-    io.write_all(request.as_bytes()).await.expect("sent");
-    let mut answer = Vec::new();
     // A connection that is cut has said what it had to say.
+    let _ = io.write_all(request.as_bytes()).await;
+    let mut answer = Vec::new();
     let _ = io.read_to_end(&mut answer).await;
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -518,5 +531,51 @@ async fn beyond_loopback_the_port_asks_who_it_is() {
     let plain = ask(here, &get("/metrics")).await;
     assert!(!plain.contains("HTTP/1.1"), "{plain}");
     assert!(serving.await.expect("no panic").is_err());
+    house.close().await;
+}
+
+/// Connections through memory, from one address.
+struct Memory(mpsc::UnboundedReceiver<DuplexStream>);
+
+impl Listen for Memory {
+    type Io = DuplexStream;
+
+    async fn accept(&mut self) -> std::io::Result<(DuplexStream, SocketAddr)> {
+        match self.0.recv().await {
+            Some(io) => Ok((io, ([192, 0, 2, 1], 1).into())),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Each cost a handshake of the node, as many a second as anybody liked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beyond_loopback_a_handshake_is_made_as_often_as_an_address_may() {
+    let (house, monitor, _) = looked().await;
+    let country = forge::Country::new("86");
+    let tls = node(&country, Plane::Admin);
+    let address = "0.0.0.0:7004".parse().expect("an address");
+    let guard = Guard::of(address, &tls).expect("a guard");
+    let (comes, visitors) = mpsc::unbounded_channel();
+    let serving = tokio::spawn(port::serve(Memory(visitors), guard, monitor));
+    let uri = "carnet://86/admin/hq/anna";
+    let (held, chain) = country.issue(Plane::Admin, &Sketch::leaf(uri, Plane::Admin));
+    let mut answered = 0;
+    // Its clock stands: as many as there may be at once, and then none.
+    for _ in 0..port::ADDRESS_RATE.burst * 2 {
+        let (here, there) = tokio::io::duplex(1 << 16);
+        comes.send(there).expect("it listens");
+        let mut config = careless(chain.clone(), &held);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let connector = TlsConnector::from(Arc::new(config));
+        let name = ServerName::try_from("unused.example").expect("a name");
+        if let Ok(io) = connector.connect(name, here).await {
+            let answer = ask(io, &get("/livez")).await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+            answered += 1;
+        }
+    }
+    assert_eq!(answered, port::ADDRESS_RATE.burst);
+    serving.abort();
     house.close().await;
 }

@@ -12,6 +12,8 @@ use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::audit::AuditHead;
 use carnet_domain::machine::entry::{Body, ItemAnswer};
+use carnet_domain::record::denied::{DenyList, Wanted};
+use carnet_domain::record::offices::Change as KeyChange;
 use carnet_domain::record::peer::{Signed, Statement};
 use carnet_domain::record::registry::Registry;
 use carnet_domain::rules::policy::Query;
@@ -88,6 +90,8 @@ pub struct ClusterStatus {
     pub certificates: Vec<Held>,
     /// How its chains of audit stand.
     pub audit: Vec<Stands>,
+    /// What waits for a second person.
+    pub proposals: Vec<OpenProposal>,
     /// Orders to skip a log entry.
     pub skip_files: Vec<SkipFile>,
     /// Why it answers no client and no peer yet; empty: it does.
@@ -96,6 +100,43 @@ pub struct ClusterStatus {
     pub unpublished: String,
     /// As a leader: no quorum was heard for longer than the longest election timeout.
     pub quorum_lost: bool,
+}
+
+/// What one person asked for and a second has not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenProposal {
+    /// What would be done.
+    pub what: &'static str,
+    /// To which key or certificate.
+    pub about: String,
+    /// Who asked.
+    pub by: String,
+    /// When it is over.
+    pub until: TimeMs,
+}
+
+/// The first words that are not over at log time: about keys of offices, then about certificates.
+fn open_proposals(registry: &Registry, denied: &DenyList) -> Vec<OpenProposal> {
+    let of_offices = registry.offices.proposals.iter().map(|one| OpenProposal {
+        what: match one.change {
+            KeyChange::Add { .. } => "add key",
+            KeyChange::Retire { .. } => "retire key",
+        },
+        about: one.change.key().to_string(),
+        by: one.by.person.clone(),
+        until: one.until,
+    });
+    let of_certificates = denied.waiting.iter().map(|one| OpenProposal {
+        what: match one.wanted {
+            Wanted::Revoke { .. } => "revoke certificate",
+            Wanted::Unrevoke { .. } => "unrevoke certificate",
+        },
+        about: one.wanted.certificate().to_string(),
+        by: one.by.person.clone(),
+        until: one.until,
+    });
+    let all = of_offices.chain(of_certificates);
+    all.filter(|one| registry.log_time <= one.until).collect()
 }
 
 /// Whether fewer voters than three are meant.
@@ -205,7 +246,7 @@ impl ClusterService {
             Digested::No => None,
             Digested::Whole => Some(self.digest().await?),
         };
-        let (peers, parked) = match &registry {
+        let (peers, parked, denied) = match &registry {
             Some(_) => {
                 let node = Arc::clone(&self.node);
                 let read = move |meter: &Meter| {
@@ -217,12 +258,15 @@ impl ClusterService {
                         let places = records.parked_of(&peer).map_err(storage)?;
                         parked.insert(peer, places.len() as u64);
                     }
-                    Ok((peers, parked))
+                    let denied = records.deny_list().map_err(storage)?;
+                    Ok((peers, parked, denied))
                 };
                 self.node.readers.read(holder, read).await?
             }
-            None => (Vec::new(), BTreeMap::new()),
+            None => (Vec::new(), BTreeMap::new(), DenyList::default()),
         };
+        let proposals = registry.as_ref();
+        let proposals = proposals.map(|registry| open_proposals(registry, &denied));
         let pki = self.node.config.pki();
         let certificates = self.node.work.run(move || certificates::held(&pki)).await;
         let certificates = certificates.map_err(fault("the certificates were not read"))?;
@@ -240,6 +284,7 @@ impl ClusterService {
             parked,
             certificates,
             audit: self.node.audit.stands(),
+            proposals: proposals.unwrap_or_default(),
             skip_files: self.skips.borrow().clone(),
             unavailable: unavailable.unwrap_or_default(),
             unpublished: self.node.publication.said(

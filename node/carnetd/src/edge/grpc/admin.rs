@@ -26,7 +26,7 @@ use crate::edge::EdgeCounters;
 use crate::gateway::Relation;
 use crate::node::Node;
 use crate::service::ClusterService;
-use crate::service::cluster::{ClusterStatus, Digested, Fewest, MembersChange};
+use crate::service::cluster::{ClusterStatus, Digested, Fewest, MembersChange, OpenProposal};
 use crate::skip_files::SkipFile;
 
 /// The service on the admin plane.
@@ -206,6 +206,7 @@ fn status_message(node: &Node, status: ClusterStatus) -> pb::GetStatusResponse {
         parked,
         certificates,
         audit,
+        proposals,
         skip_files,
         unavailable,
         unpublished,
@@ -271,7 +272,17 @@ fn status_message(node: &Node, status: ClusterStatus) -> pb::GetStatusResponse {
         certificates: certificates.into_iter().map(certificate).collect(),
         version: env!("CARGO_PKG_VERSION").into(),
         audit: audit.into_iter().map(audit_status).collect(),
+        proposals: proposals.into_iter().map(open_proposal).collect(),
         level: registry.map_or(0, |registry| u32::from(registry.level.number())),
+    }
+}
+
+fn open_proposal(proposal: OpenProposal) -> pb::OpenProposal {
+    pb::OpenProposal {
+        what: proposal.what.to_owned(),
+        about: proposal.about,
+        by: proposal.by,
+        until_ms: proposal.until.as_ms(),
     }
 }
 
@@ -325,6 +336,7 @@ fn peer_status(relation: Relation, parked: &BTreeMap<Prefix, u64>) -> pb::PeerSt
         acknowledged: relation.acknowledged,
         last_contact_ms: relation.last_contact.as_ms(),
         contacts: relation.contacts,
+        overloaded_ms: relation.overloaded.map(|since| since.as_ms()),
         checkpoint_size: relation.checkpoint_size,
         checkpoint_age_ms: relation.checkpoint_age.as_ms(),
         quarantined: relation.quarantined,
