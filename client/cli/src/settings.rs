@@ -590,7 +590,8 @@ impl Settings {
         let identity = identity.connect_within(connect_within(&self.endpoints));
         let mut builder = Client::builder(self.endpoints.clone(), identity)
             .deadline(self.timeout)
-            .unreachable_after(UNREACHABLE_AFTER);
+            .unreachable_after(UNREACHABLE_AFTER)
+            .silent_after(connect_within(&self.endpoints));
         let actor = self.actor_key.clone().or_else(|| self.of_pki(".actor.key"));
         if let Some(actor) = actor {
             let signer = FileSigner::open(&actor).map_err(|error| Failed::local(chain(&error)))?;

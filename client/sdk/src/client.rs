@@ -1,6 +1,6 @@
 //! The client itself: endpoints, channels, deadline, and the loop around every call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,8 @@ use carnet_wire::limits;
 use carnet_wire::registry::v1 as pb;
 use carnet_wire::registry::v1::registry_client::RegistryClient;
 use carnet_wire::status::ApiError;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
 use rand::Rng;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
@@ -33,6 +35,8 @@ use crate::signer::Signer;
 /// The least time an attempt after the first is given. One that cannot be answered before the deadline would only make an
 /// unknown outcome of one that is certain.
 const ATTEMPT_MIN: Duration = Duration::from_millis(100);
+/// How long a server may show no life while it is asked something, unless the caller says otherwise.
+const SILENT_FOR: Duration = Duration::from_secs(2);
 
 /// Where an answer stands in the registry's Raft log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,6 +78,7 @@ pub struct ClientBuilder {
     attempt: Duration,
     backoff: Backoff,
     unreachable_after: Option<Duration>,
+    silence: Duration,
     log: Option<Log>,
     seen: Option<Pin>,
     age_max: DurationMs,
@@ -137,6 +142,13 @@ impl ClientBuilder {
         self
     }
 
+    /// How long a server that is asked something may show no life: in the second half of it, it is asked who it is, and if it does not
+    /// even say that, the next is asked. One that works on an answer says it at once, and has the whole attempt. Default 2 s.
+    pub fn silent_after(mut self, silence: Duration) -> Self {
+        self.silence = silence;
+        self
+    }
+
     /// The client. Nothing is connected yet.
     ///
     /// # Errors
@@ -157,6 +169,8 @@ impl ClientBuilder {
                 follow_hints: true,
                 unreachable_after: self.unreachable_after,
                 reached: AtomicBool::new(false),
+                silence: Some(self.silence),
+                probes: Mutex::default(),
             },
             signer: self.signer,
             sessions: self.sessions,
@@ -195,6 +209,7 @@ impl Client {
             attempt: limits::ATTEMPT_TIMEOUT,
             backoff: Backoff::default(),
             unreachable_after: None,
+            silence: SILENT_FOR,
             log: None,
             seen: None,
             age_max: OWN_AGE_MAX,
@@ -328,7 +343,14 @@ pub(crate) struct Net {
     unreachable_after: Option<Duration>,
     /// Whether any node ever answered anything.
     reached: AtomicBool,
+    /// How long a server may show no life; none where there is nothing that it could be asked meanwhile.
+    silence: Option<Duration>,
+    /// By address, whether a server shows life: one question for all calls that wait for it.
+    probes: Mutex<BTreeMap<String, Probe>>,
 }
+
+/// Whether a server said who it is.
+type Probe = Shared<BoxFuture<'static, bool>>;
 
 /// What a call came to.
 pub(crate) struct Called<T> {
@@ -345,8 +367,8 @@ pub(crate) struct Tries {
     begun: Instant,
     pub(crate) attempts: u32,
     pub(crate) uncertain: bool,
-    /// Attempts that servers refused for the certificate alone.
-    refused: u32,
+    /// Servers that refused an attempt for the certificate alone.
+    refused: BTreeSet<String>,
     /// What a node said that was up: more telling than that another was down.
     told: Option<ApiError>,
 }
@@ -364,6 +386,8 @@ impl Net {
             follow_hints: false,
             unreachable_after: None,
             reached: AtomicBool::new(false),
+            silence: None,
+            probes: Mutex::default(),
         }
     }
 
@@ -391,7 +415,12 @@ impl Net {
                 Ok(picked) => picked,
                 Err(error) => return tries.end(Err(error)),
             };
-            let answered = tokio::time::timeout(attempt.min(left), make(channel)).await;
+            let asking = tokio::time::timeout(attempt.min(left), make(channel.clone()));
+            let answered = tokio::select! {
+                biased;
+                answered = asking => answered.map_err(|_| Failure::TimedOut),
+                silence = self.falls_silent(intent, &address, channel) => Err(Failure::Silent(silence)),
+            };
             let failure = match answered {
                 Ok(Ok(response)) => {
                     self.report(&address, &Seen::Served);
@@ -400,7 +429,7 @@ impl Net {
                     return tries.end(Ok(response.into_inner()));
                 }
                 Ok(Err(status)) => failure_of(&status),
-                Err(_) => Failure::TimedOut,
+                Err(failure) => failure,
             };
             if let Some(error) = self
                 .failed(&mut tries, &address, &failure, intent, give_up_at)
@@ -409,6 +438,36 @@ impl Net {
                 return tries.end(Err(error));
             }
         }
+    }
+
+    /// Ends when a server that was asked to read something shows no life: a process that was stopped keeps its connections, and so does
+    /// a machine behind which nothing is left. Writes have their whole attempt: what is given up early is not known to have failed.
+    async fn falls_silent(&self, intent: Intent, address: &str, channel: Channel) -> Duration {
+        if let (Intent::Read, Some(silence)) = (intent, self.silence) {
+            tokio::time::sleep(silence / 2).await;
+            let probe = self.probe(address, channel, silence / 2);
+            if !probe.await {
+                return silence;
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Whether a server says who it is within a time.
+    fn probe(&self, address: &str, channel: Channel, patience: Duration) -> Probe {
+        let mut probes = lock(&self.probes);
+        if let Some(probe) = probes.get(address).filter(|probe| probe.peek().is_none()) {
+            return probe.clone();
+        }
+        // A task of its own: it goes on if whoever asked first has its answer.
+        let asked = tokio::spawn(async move {
+            let mut client = registry(channel);
+            let asked = client.open_session(pb::OpenSessionRequest::default());
+            tokio::time::timeout(patience, asked).await.is_ok()
+        });
+        let probe = asked.map(|said| said.unwrap_or(true)).boxed().shared();
+        probes.insert(address.to_owned(), probe.clone());
+        probe
     }
 
     /// Counts a failed attempt, waits, and says whether it was the last.
@@ -468,9 +527,11 @@ impl Net {
                 && self.endpoint_count() <= tries.attempts as usize
                 && tries.begun + patience <= now() + wait
         });
-        tries.refused += u32::from(matches!(failure, Failure::Refused(_)));
-        // One server may be wrong, of its clock or of its roots; not as many as there are.
-        let let_in_nowhere = self.endpoint_count() <= tries.refused as usize;
+        if matches!(failure, Failure::Refused(_)) {
+            tries.refused.insert(address.to_owned());
+        }
+        // One server may be wrong, of its clock or of its roots; not all that there are.
+        let let_in_nowhere = self.endpoint_count() <= tries.refused.len();
         if nobody_there || let_in_nowhere || give_up_at <= now() + wait + ATTEMPT_MIN {
             return Some(match (tries.uncertain, tries.told.take()) {
                 (true, _) => tries.unknown(failure),
@@ -513,7 +574,7 @@ impl Tries {
             begun: now(),
             attempts: 0,
             uncertain: false,
-            refused: 0,
+            refused: BTreeSet::new(),
             told: None,
         }
     }
@@ -521,7 +582,10 @@ impl Tries {
     fn unknown(&self, failure: &Failure) -> ClientError {
         // What a node said that was up tells more than that another gave no answer, or does not lead.
         let last = match (failure, &self.told) {
-            (Failure::TimedOut | Failure::Connect(_) | Failure::Refused(_), Some(told))
+            (
+                Failure::TimedOut | Failure::Silent(_) | Failure::Connect(_) | Failure::Refused(_),
+                Some(told),
+            )
             | (Failure::Api(ApiError::NotLeader { .. }), Some(told)) => told.to_string(),
             _ => failure.to_string(),
         };
@@ -571,9 +635,11 @@ fn seen_of(failure: &Failure) -> Seen {
         Failure::Api(ApiError::NotLeader { leader }) => Seen::NotLeader(leader.clone()),
         Failure::Api(ApiError::Overloaded { retry_after }) => Seen::Busy(*retry_after),
         Failure::Api(error) if !error.is_retryable() => Seen::Served,
-        Failure::Connect(_) | Failure::Refused(_) | Failure::TimedOut | Failure::Api(_) => {
-            Seen::Failed
-        }
+        Failure::Connect(_)
+        | Failure::Refused(_)
+        | Failure::TimedOut
+        | Failure::Silent(_)
+        | Failure::Api(_) => Seen::Failed,
     }
 }
 

@@ -13,6 +13,8 @@ pub enum Failure {
     Refused(String),
     /// No answer in time.
     TimedOut,
+    /// No answer, and no other sign of life for so long.
+    Silent(Duration),
     /// The server, or something between, answered with an error.
     Api(ApiError),
 }
@@ -28,6 +30,10 @@ impl std::fmt::Display for Failure {
                 )
             }
             Self::TimedOut => f.write_str("no answer in time"),
+            Self::Silent(silence) => {
+                let ms = silence.as_millis();
+                write!(f, "the server shows no sign of life in {ms} ms")
+            }
             Self::Api(error) => error.fmt(f),
         }
     }
@@ -67,7 +73,7 @@ pub fn judge(failure: &Failure, intent: Intent) -> Next {
     };
     match failure {
         Failure::Connect(_) | Failure::Refused(_) => again(Effect::None),
-        Failure::TimedOut => again(Effect::Unknown),
+        Failure::TimedOut | Failure::Silent(_) => again(Effect::Unknown),
         Failure::Api(ApiError::NotLeader { leader }) => Next::Again {
             may_have_happened: false,
             leader: leader.clone(),
@@ -138,6 +144,7 @@ mod tests {
         let table = [
             (Failure::Connect(text()), Some(false)),
             (Failure::TimedOut, Some(true)),
+            (Failure::Silent(Duration::ZERO), Some(true)),
             (
                 Failure::Api(ApiError::NotLeader { leader: None }),
                 Some(false),

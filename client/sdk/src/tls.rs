@@ -178,8 +178,8 @@ impl ClientTls {
                 let tcp = TcpStream::connect(target).await?;
                 tcp.set_nodelay(true)?;
                 let name = ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into());
-                let tls = connector.connect(name, tcp).await?;
-                Ok::<_, std::io::Error>(TokioIo::new(tls))
+                let tls = connector.connect(name, tcp).await;
+                Ok::<_, std::io::Error>(TokioIo::new(tls.map_err(broken_off)?))
             };
             // Here and not by the transport, whose timeout looks like the answer of a server that was reached.
             async move {
@@ -204,6 +204,21 @@ pub fn refused_chain<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option
         }
         _ => error.downcast_ref::<ChainError>(),
     })
+}
+
+/// A handshake that was ended by an alert: the server had not seen this side's certificate then, nor shown its own, and whoever is on the
+/// way can send one. It is not to be taken for a refusal.
+fn broken_off(error: std::io::Error) -> std::io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(rustls::Error::AlertReceived(alert)) => std::io::Error::new(
+            std::io::ErrorKind::ConnectionAborted,
+            format!(
+                "the handshake was broken off, and the server did not show who it is ({alert:?})"
+            ),
+        ),
+        _ => error,
+    }
 }
 
 /// What a server said when it refused this side's certificate, if that is why a connection failed. It then took no request.

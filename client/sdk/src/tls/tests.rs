@@ -7,6 +7,7 @@ use carnet_pki::{NodeSpec, PkiPlan, init};
 use carnet_trust::identity::ClientName;
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
@@ -308,4 +309,32 @@ async fn servers_that_take_a_connection_and_stay_silent_are_said_to_be_unreachab
     // By the clock of the runtime, which stands while somebody works.
     let took = begun.elapsed();
     assert!(took < early * 2, "{took:?}");
+}
+
+/// Seven bytes from anybody on the way were taken for the word of the registry: that this certificate is revoked.
+#[tokio::test]
+async fn an_alert_from_before_the_server_showed_itself_is_no_refusal() {
+    let ours = country("86");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut hello = [0; 5];
+            if stream.read_exact(&mut hello).await.is_ok() {
+                // A fatal alert in plain text: certificate_revoked.
+                let alert = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x2c];
+                let _ = stream.write_all(&alert).await;
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            }
+        }
+    });
+    let identity = Identity::new(ours.client(NOW), ours.expected(Plane::Client, None));
+    let client = Client::builder([address], identity)
+        .deadline(Duration::from_millis(500))
+        .build();
+    let error = client.expect("a client").unverified().registry().await;
+    let error = error.expect_err("no registry").to_string();
+    assert!(error.contains("handshake was broken off"), "{error}");
+    assert!(!error.contains("refuses this certificate"), "{error}");
 }

@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub(crate) sessions: u64,
     /// What is answered to questions for evidence, if anything.
     pub(crate) prove: Option<Proves>,
+    /// How long it works on an answer to a question for a record.
+    pub(crate) slow: Option<Duration>,
     /// The pack, if there is one.
     pub(crate) pack: Option<Vec<u8>>,
     /// How often the pack was asked for.
@@ -113,6 +115,21 @@ impl Fake {
             state,
             doors: Arc::new(doors),
         }
+    }
+
+    /// A node of this name besides that takes every connection and never says anything, as a process that was stopped.
+    pub(crate) fn with_silent(mut self, node: &str) -> Self {
+        let (door, mut visitors) = mpsc::unbounded_channel::<DuplexStream>();
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Some(visitor) = visitors.recv().await {
+                held.push(visitor);
+            }
+        });
+        let mut doors = BTreeMap::clone(&self.doors);
+        doors.insert(node.to_owned(), door);
+        self.doors = Arc::new(doors);
+        self
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -398,6 +415,10 @@ impl Registry for Node {
     }
 
     async fn get_record(&self, _: Request<GetRecordRequest>) -> Answered<GetRecordResponse> {
+        let slow = self.state().slow;
+        if let Some(slow) = slow {
+            tokio::time::sleep(slow).await;
+        }
         let mut state = self.state();
         let (mood, pack) = (state.mood(&self.name), state.pack.clone());
         state.packs += 1;

@@ -13,6 +13,10 @@ use crate::fake::{Fake, Mood};
 /// For tests that wait it out, with the clock stopped: it passes only while nobody has anything to do.
 const DEADLINE: Duration = Duration::from_secs(2);
 
+fn code() -> Code {
+    Code::parse("86000110000200000000000000001").expect("a code")
+}
+
 fn reserve(serial: u32) -> Command {
     Command::Reserve {
         code: Code::parse(&format!("860001100002{serial:017}")).expect("a code"),
@@ -128,6 +132,57 @@ async fn that_nobody_is_there_is_said_early_and_only_then() {
     fake.state().always = Some(Mood::Say(ApiError::unavailable("an election")));
     let (_, elapsed) = took(&fake, &["a", "x"]).await;
     assert!(early * 9 < elapsed, "{elapsed:?}");
+}
+
+/// A node that takes the connection and answers nothing was waited for as long as a whole attempt, by every read.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_shows_no_life_is_left_for_the_next_and_said_to_be_silent() {
+    let (early, code) = (Duration::from_secs(3), code());
+    let asks = async |fake: &Fake, endpoints: &[&str]| {
+        let client = fake
+            .builder(endpoints)
+            .unreachable_after(early)
+            .silent_after(early / 3)
+            .deadline(early * 10)
+            .build()
+            .expect("a client");
+        let begun = tokio::time::Instant::now();
+        let reads = client.unverified();
+        let answers = (0..3).map(|_| reads.robot(&code));
+        let answers = futures::future::join_all(answers).await;
+        (answers, begun.elapsed())
+    };
+    let fake = Fake::start(&["b"]).with_silent("a");
+    // Where a client begins is a matter of chance.
+    for _ in 0..16 {
+        let (answers, took) = asks(&fake, &["a", "b"]).await;
+        for answer in answers {
+            assert_eq!(answer.expect_err("not there").reason(), "NOT_FOUND");
+        }
+        assert!(took < early, "{took:?}");
+    }
+    // Where all are, it is said early, and what was seen of them.
+    let fake = Fake::start(&[])
+        .with_silent("a")
+        .with_silent("b")
+        .with_silent("c");
+    let (answers, took) = asks(&fake, &["a", "b", "c"]).await;
+    for answer in answers {
+        let error = answer.expect_err("nobody answers");
+        assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+        assert!(error.to_string().contains("no sign of life"), "{error}");
+    }
+    assert!(took <= early + early / 10, "{took:?}");
+    // One that is slow and alive has its whole attempt.
+    let fake = Fake::start(&["a"]);
+    fake.state().slow = Some(early);
+    // Two seconds later than it was called silent, and asked once all the same.
+    let (answers, took) = asks(&fake, &["a"]).await;
+    for answer in answers {
+        assert_eq!(answer.expect_err("not there").reason(), "NOT_FOUND");
+    }
+    assert_eq!(took, early);
+    assert_eq!(fake.state().arrived.len(), 3, "each asked once");
 }
 
 #[tokio::test(start_paused = true)]
