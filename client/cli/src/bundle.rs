@@ -39,14 +39,14 @@ pub(crate) enum Bundle {
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
-    /// Where to.
+    /// Where to. What lies there is replaced if it is a bundle that our roots signed, and is left alone if it is anything else.
     #[arg(long)]
     file: PathBuf,
     /// Name of the jurisdiction.
     #[arg(long)]
     name: String,
     /// Federation endpoints, host:port, separated by commas: where other countries ask us. Default is those of our bundle before, which
-    /// the context pins or which stands in FILE.
+    /// the context pins or which an earlier export left in FILE, if it is the newest that is stated at home.
     #[arg(long, value_delimiter = ',')]
     federation_endpoints: Vec<String>,
     /// State no endpoint: no other country reads our mail or asks us then.
@@ -127,7 +127,7 @@ pub(crate) async fn run(verb: Bundle, settings: &Settings) -> Result<Outcome, Fa
             if next.from == GUESSED {
                 say(format!("sequence {} is {GUESSED}", next.sequence));
             }
-            let endpoints = stated.endpoints(&export)?;
+            let endpoints = stated.endpoints(&export, last)?;
             let bundle = TrustBundle {
                 name: export.name,
                 prefixes: primary.into_iter().chain(export.also).collect(),
@@ -251,6 +251,7 @@ impl Stated {
             Some(own) => (own.roots.clone(), own.threshold),
             None => roots_in_directory(directory)?,
         };
+        let former = before.clone();
         let (roots, threshold) = match (export.roots_of.is_empty(), &pinned) {
             (false, _) => roots_led_to(&export.roots_of, before, primary, cluster_of(settings)?)?,
             (true, Some(_)) => before,
@@ -268,10 +269,7 @@ impl Stated {
             (None, None, None) => Profile::Sandbox,
         };
         let known = pinned.as_ref().map(|own| own.incarnation);
-        let there = match export.file.exists() {
-            true => read_bundle(&export.file).ok().map(|(_, bundle)| bundle),
-            false => None,
-        };
+        let there = written_before(&export.file, primary, &[former, (roots.clone(), threshold)])?;
         let before = pinned.iter().chain(&there);
         let before = before.max_by_key(|bundle| bundle.sequence);
         let (last, endpoints) = match before {
@@ -406,22 +404,27 @@ impl Stated {
 
     /// Where others ask us: as is said, else as the bundle before has it. A bundle without any cuts us off from whoever takes it, and
     /// is signed by nobody by mistake.
-    fn endpoints(&self, export: &Export) -> Result<Vec<String>, Failed> {
+    fn endpoints(&self, export: &Export, told: Option<u64>) -> Result<Vec<String>, Failed> {
         let said = &export.federation_endpoints;
-        match (said.is_empty(), export.no_endpoints) {
-            (false, _) => Ok(said.clone()),
-            (true, true) => Ok(Vec::new()),
-            (true, false) if !self.endpoints.is_empty() => Ok(self.endpoints.clone()),
+        let text = match (said.is_empty(), export.no_endpoints) {
+            (false, _) => return Ok(said.clone()),
+            (true, true) => return Ok(Vec::new()),
+            (true, false) if self.last < told && self.last.is_some() => format!(
+                "the bundle at hand has sequence {}, and {} is stated at home: its endpoints may be over",
+                self.last.unwrap_or_default(),
+                told.unwrap_or_default()
+            ),
+            (true, false) if !self.endpoints.is_empty() => return Ok(self.endpoints.clone()),
             (true, false) => {
-                let text = "the bundle would name no endpoint: whoever takes it has nobody to ask, and reads our mail no more";
-                Err(Failed {
-                    next: "Nothing was signed. Say where other countries reach us, --federation-endpoints HOST:PORT,HOST:PORT, or \
-                           --no-endpoints if that is meant."
-                        .into(),
-                    ..Failed::usage(text)
-                })
+                "the bundle would name no endpoint: whoever takes it has nobody to ask, and reads our mail no more".to_owned()
             }
-        }
+        };
+        Err(Failed {
+            next: "Nothing was signed. Say where other countries reach us, --federation-endpoints HOST:PORT,HOST:PORT, or \
+                   --no-endpoints if that is meant."
+                .into(),
+            ..Failed::usage(text)
+        })
     }
 }
 
@@ -438,6 +441,36 @@ fn own_pinned(settings: &Settings, primary: Option<Prefix>) -> Result<Option<Tru
         }
     }
     Ok(newest)
+}
+
+/// The bundle of ours that an earlier export left at a path. That it lies there speaks for nothing: roots at hand signed it, or the
+/// path is somebody else's and is left alone.
+fn written_before(
+    file: &Path,
+    primary: Option<Prefix>,
+    roots: &[(Vec<PublicKey>, u8)],
+) -> Result<Option<TrustBundle>, Failed> {
+    if std::fs::symlink_metadata(file).is_err() {
+        return Ok(None);
+    }
+    let ours = read_bundle(file).and_then(|(signed, bundle)| {
+        let by = |(roots, threshold): &(Vec<PublicKey>, u8)| {
+            PinnedBundle::by_roots(&signed, roots, *threshold).is_ok()
+        };
+        match bundle.primary() {
+            found if found != primary => Err(Failed::unreadable("it is of another country")),
+            _ if !roots.iter().any(by) => Err(Failed::unreadable("no roots at hand signed it")),
+            _ => Ok(bundle),
+        }
+    });
+    ours.map(Some).map_err(|failed| Failed {
+        next: "Nothing was signed, and the file is as it was. Name another --file, or move that one away.".into(),
+        ..Failed::usage(format!(
+            "{} is there, and is no bundle of ours: {}",
+            file.display(),
+            failed.text
+        ))
+    })
 }
 
 /// A bundle that its own roots signed.
@@ -534,6 +567,7 @@ fn roots_by_keys(roots: Vec<PublicKey>, seeds: &Roots) -> (Vec<PublicKey>, u8) {
 mod tests {
     use super::*;
     use carnet_domain::bytes::signature::SecretKey;
+    use carnet_domain::bytes::time::TimeMs;
     use carnet_domain::record::peer::RootsChange;
 
     fn key(seed: u8) -> SecretKey {
@@ -606,6 +640,57 @@ mod tests {
         );
     }
 
+    /// Once, whoever could put a file where the next bundle goes had the roots sign its endpoints, and its number.
+    #[test]
+    fn what_lies_where_the_bundle_goes_is_believed_by_its_signature_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("86.bundle");
+        let prefix = |text: &str| Prefix::parse(text).expect("a prefix");
+        let bundle = |of: &str| TrustBundle {
+            name: "Robotland".into(),
+            prefixes: vec![prefix(of)],
+            sequence: 7,
+            incarnation: 0,
+            keyring: KeyringKind::File,
+            roots: vec![key(1).public()],
+            threshold: 1,
+            log_key: key(8).public(),
+            profile: Profile::Sandbox,
+            certificates: vec![Blob(vec![1])],
+            endpoints: vec!["evil.example:1".into()],
+            refresh: DurationMs::from_days(1),
+            valid_to: TimeMs(1),
+        };
+        let signed_by = |bundle: &TrustBundle, seed: u8| {
+            let signed = Roots::of_keys(vec![key(seed)]).sign(&bundle.to_bytes());
+            to_file(&signed)
+        };
+        let found = |roots: &[u8]| {
+            let roots: Vec<_> = roots.iter().map(|one| (vec![key(*one).public()], 1)).collect();
+            let found = written_before(&file, Some(prefix("86")), &roots);
+            found.map(|found| found.map(|bundle| bundle.sequence))
+        };
+        assert_eq!(found(&[1]).ok(), Some(None), "nothing is there");
+        let lie = |text: &str| {
+            std::fs::write(&file, text).expect("written");
+        };
+        lie(&signed_by(&bundle("86"), 1));
+        assert_eq!(found(&[1]).ok(), Some(Some(7)), "of ours");
+        assert_eq!(found(&[2, 1]).ok(), Some(Some(7)), "of before a replacement");
+        let refused = |roots: &[u8], part: &str| {
+            let text = found(roots).expect_err("none of ours").text;
+            assert!(text.contains("no bundle of ours") && text.contains(part), "{text}");
+        };
+        refused(&[2], "no roots at hand signed it");
+        // It names its own roots, and they signed it.
+        lie(&signed_by(&bundle("86"), 3));
+        refused(&[1], "no roots at hand signed it");
+        lie(&signed_by(&bundle("44"), 1));
+        refused(&[1], "another country");
+        lie("a letter");
+        refused(&[1], "86.bundle");
+    }
+
     #[test]
     fn a_sequence_that_leaves_no_next_one_is_not_taken_from_a_node() {
         let next = |at_hand, told| {
@@ -647,9 +732,19 @@ mod tests {
         };
         let found = |endpoints: &[&str], rest: &str| {
             before(endpoints)
-                .endpoints(&export(rest))
+                .endpoints(&export(rest), Some(1))
                 .map_err(|failed| failed.next)
         };
+        // Where a newer one is stated at home, those at hand are of before it.
+        let older = before(&["a:1"]).endpoints(&export(""), Some(2));
+        let text = older.expect_err("old").text;
+        assert!(text.contains("sequence 1, and 2 is stated"), "{text}");
+        let first = Stated {
+            last: None,
+            ..before(&["a:1"])
+        };
+        let refused = first.endpoints(&export(" --federation-endpoints b:1"), Some(2));
+        assert_eq!(refused.expect("said"), ["b:1"]);
         let refused = found(&[], "").expect_err("none");
         assert!(refused.contains("--federation-endpoints"), "{refused}");
         assert_eq!(found(&["a:1"], "").expect("as before"), ["a:1"]);

@@ -21,7 +21,9 @@ use crate::settings::{Context, ContextFile, Global, choose, current, in_place, w
 pub(crate) enum Contexts {
     /// Adds a context: what is said of the connection beside it, and the bundles that are believed from now on.
     ///
-    /// Ask every country for the fingerprint of its bundle by another way than the bundle came, and give both:
+    /// A bundle is a file that a country's roots signed (`carnet bundle export` there, the own one too): whoever holds the roots sends
+    /// it, by whatever way, and `carnet bundle show FILE` shows its fingerprint. Ask every country for that fingerprint by another
+    /// way than the bundle came, by telephone or on paper, and give both:
     ///
     ///   carnet --endpoints 10.0.0.1:7102,10.0.0.2:7102 --pki /etc/carnet/pki --as customs-hamburg-karl
     ///   context add de --own 49 --pin de.bundle=FINGERPRINT --pin cn.bundle=FINGERPRINT
@@ -54,7 +56,8 @@ pub(crate) struct Add {
     /// Its name: letters, digits and -.
     #[arg(value_parser = named)]
     name: String,
-    /// A bundle, and its fingerprint as that country said it. Once a country, the own one among them.
+    /// A bundle, the file that a country's roots signed, and its fingerprint as that country said it by another way. Once a country, the own
+    /// one among them.
     #[arg(long = "pin", value_name = "BUNDLE=FINGERPRINT", required = true, value_parser = bundle)]
     pins: Vec<(PathBuf, Digest)>,
     /// The verifier's own country: one of those pinned.
@@ -179,7 +182,14 @@ fn compared(said: &[(PathBuf, Digest)]) -> Result<(Vec<Of>, Vec<Pin>), Failed> {
     let (mut kept, mut pins) = (Vec::new(), Vec::new());
     for (file, fingerprint) in said {
         // What is kept is what was compared, whatever the file is a moment later.
-        let bytes = crate::signed::read(file)?;
+        let bytes = crate::signed::read(file).map_err(|failed| Failed {
+            next: format!(
+                "Ask whoever holds the roots of that country for its bundle (carnet bundle export there), and for its fingerprint by \
+                 another way. {}",
+                failed.next
+            ),
+            ..failed
+        })?;
         let (signed, bundle) = bundle_in(file, &bytes)?;
         let refused = |fault: String| Failed::usage(format!("{}: {fault}", file.display()));
         verify_bundle(&signed, fingerprint).map_err(|error| refused(chain(&error)))?;

@@ -116,6 +116,7 @@ fn may_be_taken_in(verdict: &[u8]) -> bool {
         matches!(
             reason.code,
             ReasonCode::DoesNotAnswer
+                | ReasonCode::PeerOverloaded
                 | ReasonCode::NoEvidence
                 | ReasonCode::OtherHistory
                 | ReasonCode::RolledBack

@@ -1,12 +1,12 @@
 //! `carnet export`: the exporting side of a transfer between countries.
 
-use carnet_client::wall_time;
+use carnet_client::{Client, wall_time};
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::record::AgreementRef;
 use carnet_domain::rules::command::{Command, Papers, Purpose, TransferId};
 use clap::{Args, Subcommand};
 use rand::Rng as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::exit::Failed;
@@ -109,48 +109,81 @@ pub(crate) async fn run(verb: Export, settings: &Settings) -> Result<Outcome, Fa
     }
 }
 
+/// The newest agreement in force with a country.
+///
+/// # Errors
+/// There is none, or it cannot be read.
+pub(crate) async fn agreement_with(client: &Client, to: Prefix) -> Result<AgreementRef, Failed> {
+    let peer = client.unverified().peer(to).await.map_err(|error| {
+        let mut failed = Failed::from(error);
+        failed.next = "Name the agreement and its version with --agreement.".into();
+        failed
+    });
+    let peer = peer?.value;
+    let agreement = peer.agreement(wall_time()).ok_or_else(|| none_with(to))?;
+    Ok(agreement.reference())
+}
+
+fn none_with(to: Prefix) -> Failed {
+    Failed::usage(format!(
+        "no agreement with {to} is in force; name one with --agreement"
+    ))
+}
+
+impl Declare {
+    pub(crate) fn write(&self) -> Write {
+        self.write
+    }
+
+    /// Whose agreement has to be looked up.
+    pub(crate) fn lacks_agreement(&self) -> Option<Prefix> {
+        self.agreement.is_none().then_some(self.to)
+    }
+
+    /// The command, and what is shown of it; `agreement` where none is named.
+    ///
+    /// # Errors
+    /// A document cannot be read, or there is no agreement.
+    pub(crate) fn command(
+        self,
+        agreement: Option<AgreementRef>,
+    ) -> Result<(Command, Value), Failed> {
+        let agreement = self.agreement.or(agreement);
+        let agreement = agreement.ok_or_else(|| none_with(self.to))?;
+        let transfer = self
+            .transfer
+            .unwrap_or_else(|| TransferId(rand::rng().random()));
+        let shown = json!({
+            "transfer": transfer.to_string(),
+            "code": self.code.to_string(),
+            "agreement": agreement.to_string(),
+        });
+        let command = Command::DeclareExport {
+            code: self.code,
+            transfer,
+            to: self.to,
+            purpose: self.purpose,
+            offer_until: self.offer_until.resolve(),
+            agreement,
+            papers: Papers {
+                mrn: self.mrn,
+                commodity: self.commodity,
+                office_of_export: self.office_of_export,
+                office_of_entry: self.office_of_entry,
+                documents: parse::digests(&self.documents)?,
+            },
+        };
+        Ok((command, shown))
+    }
+}
+
 async fn declare_export(declare: Declare, settings: &Settings) -> Result<Outcome, Failed> {
     let client = settings.client()?;
-    let agreement = match declare.agreement {
-        Some(agreement) => agreement,
-        None => {
-            let peer = client.unverified().peer(declare.to).await.map_err(|error| {
-                let mut failed = Failed::from(error);
-                failed.next = "Name the agreement and its version with --agreement.".into();
-                failed
-            });
-            let peer = peer?.value;
-            let agreement = peer.agreement(wall_time()).ok_or_else(|| {
-                Failed::usage(format!(
-                    "no agreement with {} is in force; name one with --agreement",
-                    declare.to
-                ))
-            })?;
-            agreement.reference()
-        }
+    let agreement = match declare.lacks_agreement() {
+        Some(to) => Some(agreement_with(&client, to).await?),
+        None => None,
     };
-    let transfer = declare
-        .transfer
-        .unwrap_or_else(|| TransferId(rand::rng().random()));
-    let command = Command::DeclareExport {
-        code: declare.code,
-        transfer,
-        to: declare.to,
-        purpose: declare.purpose,
-        offer_until: declare.offer_until.resolve(),
-        agreement: agreement.clone(),
-        papers: Papers {
-            mrn: declare.mrn,
-            commodity: declare.commodity,
-            office_of_export: declare.office_of_export,
-            office_of_entry: declare.office_of_entry,
-            documents: parse::digests(&declare.documents)?,
-        },
-    };
-    let extra = json!({
-        "transfer": transfer.to_string(),
-        "code": declare.code.to_string(),
-        "agreement": agreement.to_string(),
-    });
-    submit::through(&client, declare.write, command, extra).await
+    let write = declare.write;
+    let (command, extra) = declare.command(agreement)?;
+    submit::through(&client, write, command, extra).await
 }

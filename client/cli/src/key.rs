@@ -174,8 +174,14 @@ pub(crate) async fn run(verb: Key, settings: &Settings) -> Result<Outcome, Faile
             Ok(shown.into())
         }
         Key::Offices => {
-            let found = settings.client()?.unverified().registry().await?;
-            Ok(view::at(view::offices(&found.value.offices), found.position).into())
+            let client = settings.client()?;
+            let found = client.unverified().registry().await?;
+            let denied = client.unverified().deny_list().await?;
+            let mut shown = view::offices(&found.value.offices);
+            if let Some(proposals) = shown["proposals"].as_array_mut() {
+                proposals.extend(denied.value.waiting.iter().map(view::waiting));
+            }
+            Ok(view::at(shown, found.position).into())
         }
         Key::Order(verb) => order::run(verb, settings).await,
         Key::Withdraw {

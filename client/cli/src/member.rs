@@ -112,14 +112,30 @@ pub(crate) async fn run(verb: Members, settings: &Settings) -> Result<Outcome, F
             let knows = |node| status.members.iter().any(|one| one.node == node);
             // Given again when it is done: there is nothing of the old one left.
             if !knows(old) && !status.voters.contains(&new) {
-                return Err(Failed::usage(format!(
-                    "node {old} is not a member: carnet member list shows who is"
-                )));
+                return Err(nothing_to_replace(old, &by));
             }
             add(&admin, by).await?;
             promoted(&admin, new, Some(old), patience).await
         }
         Members::Remove { node, yes } => removed(&admin, node, yes).await,
+    }
+}
+
+/// There is no place to take: what was wanted of the new node is another command.
+fn nothing_to_replace(old: u64, by: &Member) -> Failed {
+    let Member {
+        node,
+        raft_address,
+        client_address,
+    } = by;
+    Failed {
+        next: format!(
+            "Nothing was changed. If node {old} has left already, add the new one with the vote: carnet member add \
+             {node}={raft_address},{client_address} --vote. carnet member list shows who is there."
+        ),
+        ..Failed::usage(format!(
+            "node {old} is not a member: it has left, or never was one"
+        ))
     }
 }
 
@@ -326,6 +342,14 @@ mod tests {
         assert_eq!(said(None, 4), Lacks::Everything);
         assert_eq!(said(None, 2), Lacks::Little, "it votes already");
         assert!(lacks(&status(None), 9).is_err());
+    }
+
+    #[test]
+    fn whoever_replaces_what_has_left_is_told_what_to_do_instead() {
+        let by = member("4=10.0.0.4:7101,10.0.0.4:7102").expect("a member");
+        let next = nothing_to_replace(3, &by).next;
+        let command = "carnet member add 4=10.0.0.4:7101,10.0.0.4:7102 --vote";
+        assert!(next.contains(command), "{next}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::pages::{PAGE_SIZE, pages};
 use crate::parse::{self, When};
 use crate::settings::Settings;
 use crate::submit::{self, Sure, Write};
-use crate::{Outcome, view};
+use crate::{Outcome, maker, view};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Model {
@@ -122,11 +122,16 @@ pub(crate) async fn run(verb: Model, settings: &Settings) -> Result<Outcome, Fai
                 let told = client.unverified();
                 told.models(&filter, PAGE_SIZE, &token).await
             };
-            pages("models", limit, view::model, ask).await
+            let mut listed = pages("models", limit, view::model, ask).await?;
+            maker::with_makers(&client, &mut listed.value).await;
+            Ok(listed)
         }
         Model::Get { id } => {
-            let found = settings.client()?.unverified().model(&id).await?;
-            Ok(view::at(view::model(&found.value), found.position).into())
+            let client = settings.client()?;
+            let found = client.unverified().model(&id).await?;
+            let mut shown = view::model(&found.value);
+            shown["maker"] = maker::maker_shown(&client, &id.enterprise_id()).await;
+            Ok(view::at(shown, found.position).into())
         }
         Model::Status {
             id,

@@ -29,7 +29,7 @@ pub(crate) fn print(format: Format, value: &Value) -> io::Result<()> {
         (Format::Yaml, value) => yaml(value),
         // A document of ours, with its lines.
         (Format::Table, Value::String(text)) => harmless_lines(text),
-        (Format::Table, value) => table(value),
+        (Format::Table, value) => table_within(value, terminal_width()),
     };
     let mut out = io::stdout().lock();
     match out
@@ -192,16 +192,38 @@ fn is_shown(letter: char) -> bool {
     forbidden(letter.encode_utf8(&mut bytes)).is_none()
 }
 
+/// Columns of the terminal that stdout is; none where it is none: whoever reads a pipe or a file has all of it.
+fn terminal_width() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
+    Some(usize::from(width.0))
+}
+
 /// A list of objects becomes rows, an object becomes lines of name and value.
 pub(crate) fn table(value: &Value) -> String {
+    table_within(value, None)
+}
+
+/// The same, in rows no wider than the terminal: of a wider table the last columns are left out by name, and a single row is read line
+/// by line.
+fn table_within(value: &Value, width: Option<usize>) -> String {
     match value {
-        Value::Array(rows) => rows_table(rows),
-        Value::Object(fields) => lines(fields, 0).join("\n"),
+        Value::Array(rows) => rows_table(rows, width),
+        Value::Object(fields) => lines(fields, 0, width).join("\n"),
         other => cell(other),
     }
 }
 
-fn rows_table(rows: &[Value]) -> String {
+/// How many columns of these widths, two blanks apart, fit; two at the least.
+fn fitting(widths: &[usize], width: usize) -> usize {
+    let mut taken = 0;
+    let fits = widths.iter().take_while(|one| {
+        taken += **one + 2;
+        taken <= width + 2
+    });
+    fits.count().max(2)
+}
+
+fn rows_table(rows: &[Value], width_max: Option<usize>) -> String {
     let mut columns: Vec<&str> = Vec::new();
     for row in rows {
         for name in row.as_object().into_iter().flat_map(Map::keys) {
@@ -239,17 +261,30 @@ fn rows_table(rows: &[Value]) -> String {
             .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let shown = width_max.map_or(widths.len(), |max| fitting(&widths, max));
+    if let ([Value::Object(fields)], true) = (rows, shown < widths.len()) {
+        return lines(fields, 0, width_max).join("\n");
+    }
     let line = |row: &Vec<String>| {
         let padded = row
             .iter()
             .zip(&widths)
+            .take(shown)
             .map(|(text, width)| format!("{text:width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    grid.iter().map(line).collect::<Vec<_>>().join("\n")
+    let mut all: Vec<String> = grid.iter().map(line).collect();
+    let left_out = columns.get(shown..).unwrap_or_default();
+    if !left_out.is_empty() {
+        let names = left_out.join(", ");
+        all.push(format!(
+            "(not wide enough for {names}: --output json has them)"
+        ));
+    }
+    all.join("\n")
 }
 
-fn lines(fields: &Map<String, Value>, indent: usize) -> Vec<String> {
+fn lines(fields: &Map<String, Value>, indent: usize, width_max: Option<usize>) -> Vec<String> {
     let width = fields
         .keys()
         .map(|name| name.chars().count())
@@ -261,12 +296,14 @@ fn lines(fields: &Map<String, Value>, indent: usize) -> Vec<String> {
         match value {
             Value::Object(inner) if !inner.is_empty() => {
                 out.push(format!("{pad}{name}"));
-                out.extend(lines(inner, indent + 2));
+                out.extend(lines(inner, indent + 2, width_max));
             }
             Value::Array(rows) if rows.iter().any(Value::is_object) => {
                 out.push(format!("{pad}{name}"));
+                // saturates: a terminal may be narrower than what stands before
+                let left = width_max.map(|max| max.saturating_sub(indent + 2));
                 out.extend(
-                    rows_table(rows)
+                    rows_table(rows, left)
                         .lines()
                         .map(|line| format!("{pad}  {line}")),
                 );
@@ -329,6 +366,37 @@ fn in_words(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Once, rows were broken anywhere by the terminal, and nobody could tell which value was whose.
+    #[test]
+    fn a_table_is_no_wider_than_the_terminal_and_says_what_it_leaves_out() {
+        let row = |code: &str| json!({"code": code, "state": "in-force", "why": "x".repeat(60)});
+        let rows = json!([row("86-1"), row("86-2")]);
+        let whole = table(&rows);
+        assert_eq!(table_within(&rows, Some(200)), whole);
+        let widest = whole.lines().map(str::len).max().expect("lines");
+        assert_eq!(table_within(&rows, Some(widest)), whole);
+        let narrow = table_within(&rows, Some(widest - 1));
+        let lines: Vec<&str> = narrow.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "CODE  STATE",
+                "86-1  in-force",
+                "86-2  in-force",
+                "(not wide enough for why: --output json has them)"
+            ]
+        );
+        // Within an answer that has other things too, and however narrow it is.
+        let inside = table_within(&json!({"state": "ok", "nodes": rows}), Some(0));
+        assert!(inside.contains("  CODE  STATE\n"), "{inside}");
+        // One row has room below itself.
+        let one = table_within(&json!([row("86-1")]), Some(40));
+        assert!(
+            one.contains("code   86-1\n") && one.contains(&"x".repeat(60)),
+            "{one}"
+        );
+    }
     use chrono::FixedOffset;
 
     #[test]

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use self::import::{ImportArgs, TemplateArgs};
 use crate::exit::Failed;
-use crate::maker::MakerArgs;
+use crate::maker::{self, MakerArgs};
 use crate::output::{Format, say, say_more};
 use crate::parse::{self, When, hyphened};
 use crate::part::{PartText, firmware, part_text, robot_key, robot_key_text, sort_parts};
@@ -882,6 +882,8 @@ pub(crate) async fn run(
             } else {
                 shown["recalls_owed"] = owed(&client, &found.value).await?.into();
             }
+            let maker = code.model_id().enterprise_id();
+            shown["maker"] = maker::maker_shown(&client, &maker).await;
             Ok(view::at(shown, found.position).into())
         }
         Robot::List(wanted) => list(settings, &wanted).await,

@@ -119,6 +119,9 @@ pub(crate) async fn through(
         Err(error) => return Err(error.into()),
     };
     let mut value = view::done(&submitted.single()?);
+    if value.get("next").is_some() {
+        value["next"] = view::second_word(&commands[0]).into();
+    }
     value["log_index"] = submitted.position.log_index.to_string().into();
     if !write.published {
         return Ok(merge(value, extra).into());
@@ -179,7 +182,7 @@ async fn foreseen(client: &Client, command: &Command, extra: Value) -> Result<Ou
     let mut code = 0;
     if foreseen == Some(Foreseen::Waits) {
         value["state"] = "proposed".into();
-        value["next"] = view::SECOND_WORD.into();
+        value["next"] = view::second_word(command).into();
     }
     if let Some(Foreseen::Refused(rejection)) = foreseen {
         value["reason"] = rejection.reason.name().into();

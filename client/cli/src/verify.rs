@@ -138,6 +138,11 @@ async fn many(
     };
     let sheet = Sheet::open_or_codes(path, reading)?;
     let rows: Vec<Row> = sheet.rows()?.collect::<Result<_, _>>()?;
+    // Whoever opens a gate by the exit code would open it for a list that was lost on the way.
+    if rows.is_empty() {
+        let text = format!("{}: it names no robot", path.display());
+        return Err(Failed::unreadable(text));
+    }
     let client = settings.client()?;
     match pins {
         Some(_) => say("judged on this machine, under what is pinned"),
@@ -149,7 +154,15 @@ async fn many(
     let mut rows = rows.into_iter().map(Named::of).peekable();
     while rows.peek().is_some() {
         let some: Vec<Named> = rows.by_ref().take(JUDGED_AT_ONCE).collect();
-        judged.extend(some_judged(&client, some, purpose, pins).await?);
+        let some = some_judged(&client, some, purpose, pins).await;
+        // Verdicts that are there are not thrown away for what came later.
+        if let Some(failed) = some.failed.filter(|_| judged.is_empty()) {
+            return Err(failed);
+        }
+        judged.extend(some.rows);
+        if let Some(pins) = pins {
+            remember(pins, &some.borne_out, settings.state_dir())?;
+        }
     }
     let code = worst(judged.iter().map(|(_, code)| *code));
     let value = Value::Array(judged.into_iter().map(|(row, _)| row).collect());
@@ -177,26 +190,46 @@ impl Named {
     }
 }
 
-/// Verdicts on some rows, in their order. With pins they rest on one pack.
+/// What came of some rows.
+struct Judged {
+    /// As they are shown, in their order, with their exit codes.
+    rows: Vec<(Value, u8)>,
+    /// Countries whose pins the pack bears out.
+    borne_out: Vec<Prefix>,
+    /// Why none of them was judged, if so: each says it.
+    failed: Option<Failed>,
+}
+
+/// Verdicts on some rows. With pins they rest on one pack.
 async fn some_judged(
     client: &Client,
     rows: Vec<Named>,
     purpose: Purpose,
     pins: Option<&Pins>,
-) -> Result<Vec<(Value, u8)>, Failed> {
+) -> Judged {
+    let (mut borne_out, mut failed) = (Vec::new(), None);
     let codes: Vec<Code> = rows
         .iter()
         .filter_map(|row| row.code.as_ref().ok().copied())
         .collect();
     let verdicts: Vec<Result<Verdict, Failed>> = match pins {
-        Some(pins) => {
-            let judged = client.verify_all_here(&codes, purpose, pins).await?;
-            let verdict = |judged: Result<JudgedFile, ClientError>| {
-                let (report, _) = judged?;
-                Ok(report.into_value().verdict)
-            };
-            judged.into_iter().map(verdict).collect()
-        }
+        Some(pins) => match client.verify_all_here(&codes, purpose, pins).await {
+            Ok(judged) => {
+                let mut verdict = |judged: Result<JudgedFile, ClientError>| {
+                    let report = judged?.0.into_value();
+                    borne_out.extend(report.borne_out);
+                    Ok(report.verdict)
+                };
+                judged.into_iter().map(&mut verdict).collect()
+            }
+            Err(error) => {
+                let error = Failed::from(error);
+                let each = codes.iter().map(|_| Err(Failed::usage(error.text.clone())));
+                let each = each.collect();
+                failed = Some(error);
+                each
+            }
+        },
         None => {
             let asked: Vec<_> = codes
                 .iter()
@@ -216,7 +249,14 @@ async fn some_judged(
         };
         row_shown(row.line, &row.text, verdict)
     });
-    Ok(shown.collect())
+    let rows = shown.collect();
+    borne_out.sort_unstable();
+    borne_out.dedup();
+    Judged {
+        rows,
+        borne_out,
+        failed,
+    }
 }
 
 /// What a server says of a robot.
@@ -237,7 +277,9 @@ fn worst(codes: impl Iterator<Item = u8>) -> u8 {
         exit::INVALID => 2,
         _ => 3,
     };
-    codes.max_by_key(|code| order(*code)).unwrap_or_default()
+    let worst = codes.max_by_key(|code| order(*code));
+    // Nothing is no yes.
+    worst.unwrap_or(exit::NOT_CERTAIN)
 }
 
 fn row_shown(line: u64, named: &str, verdict: Result<Verdict, Failed>) -> (Value, u8) {
@@ -345,7 +387,8 @@ mod tests {
     #[test]
     fn of_many_the_worst_is_the_exit_code() {
         let worst = |codes: &[u8]| worst(codes.iter().copied());
-        assert_eq!(worst(&[]), 0);
+        assert_eq!(worst(&[]), exit::NOT_CERTAIN);
+        assert_eq!(worst(&[0]), 0);
         assert_eq!(worst(&[0, exit::NOT_CERTAIN, 0]), exit::NOT_CERTAIN);
         assert_eq!(worst(&[exit::INVALID, exit::NOT_CERTAIN]), exit::INVALID);
         assert_eq!(worst(&[exit::INVALID, exit::ERROR, 0]), exit::ERROR);

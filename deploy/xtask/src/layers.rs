@@ -186,6 +186,7 @@ pub const HEAVY: &[Heavy] = &[
     ),
     heavy("toml", &[CLI, CARNETD], &[CLUSTER]),
     heavy("indicatif", &[CLI], &[]),
+    heavy("terminal_size", &[CLI], &[]),
     heavy("etcd-client", &[CLI], &[]),
     heavy("hdrhistogram", &[CLI], &[CLUSTER]),
     heavy("chrono", &[CLI], &[]),

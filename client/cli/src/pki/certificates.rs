@@ -189,7 +189,7 @@ pub(crate) async fn list(settings: &Settings, server: bool) -> Result<Outcome, F
             "proposed": asked,
             "proposed_by": waiting.by.person,
             "expires": view::time(waiting.until),
-            "next": view::SECOND_WORD,
+            "next": view::SECOND_OF_CERTIFICATE,
         }));
     }
     Ok(Value::Array(rows).into())
@@ -646,13 +646,14 @@ fn shown(certificate: &Certificate) -> Value {
     })
 }
 
-/// One command a certificate: what is done is done, whatever becomes of the next.
+/// One command a certificate: what is done is done, whatever becomes of the next. Rows of those that need none are shown beside them.
 async fn each(
     settings: &Settings,
     write: Write,
     commands: Vec<(Value, Command)>,
+    mut rows: Vec<Value>,
 ) -> Result<Outcome, Failed> {
-    let (mut rows, mut code) = (Vec::new(), 0);
+    let mut code = 0;
     for (shown, command) in commands {
         let done = submit::one(settings, write, command, shown).await?;
         code = done.code.max(code);
@@ -666,12 +667,34 @@ async fn each(
 }
 
 pub(crate) async fn revoke(revoke: Revoke, settings: &Settings) -> Result<Outcome, Failed> {
-    let commands = refusals(settings, &revoke)?.into_iter().map(|refused| {
-        let shown = shown(&refused.certificate);
+    let list = match revoke.write.dry_run && !settings.has_endpoints() {
+        true => DenyList::default(),
+        false => settings.client()?.unverified().deny_list().await?.value,
+    };
+    let (mut commands, mut rows) = (Vec::new(), Vec::new());
+    for refused in refusals(settings, &revoke)? {
+        let mut shown = shown(&refused.certificate);
+        if let Some(entry) = is_revoked(&list, &refused.certificate) {
+            shown["state"] = "revoked already".into();
+            submit_fields(&mut shown, entry);
+            rows.push(shown);
+            continue;
+        }
         let reason = revoke.reason.clone();
-        (shown, Command::RevokeCertificate { refused, reason })
+        commands.push((shown, Command::RevokeCertificate { refused, reason }));
+    }
+    each(settings, revoke.write, commands, rows).await
+}
+
+/// The entry by which a certificate is refused, unless somebody asks that it be refused no more: the same word again takes that back.
+fn is_revoked<'a>(list: &'a DenyList, certificate: &Certificate) -> Option<&'a Revocation> {
+    let taken_back = list.waiting.iter().any(|one| match &one.wanted {
+        Wanted::Unrevoke { certificate: other } => other == certificate,
+        Wanted::Revoke { .. } => false,
     });
-    each(settings, revoke.write, commands.collect()).await
+    let entry = list.entries.iter();
+    let mut entry = entry.filter(|entry| entry.refused.certificate == *certificate);
+    entry.next().filter(|_| !taken_back)
 }
 
 pub(crate) async fn unrevoke(unrevoke: Unrevoke, settings: &Settings) -> Result<Outcome, Failed> {
@@ -721,12 +744,63 @@ pub(crate) async fn unrevoke(unrevoke: Unrevoke, settings: &Settings) -> Result<
         };
         (shown(certificate), command)
     });
-    each(settings, unrevoke.write, commands.collect()).await
+    each(settings, unrevoke.write, commands.collect(), Vec::new()).await
 }
 
 #[cfg(test)]
 mod tests {
+    use carnet_domain::bytes::signature::KeyId;
+    use carnet_domain::record::denied::Waiting;
+    use carnet_domain::record::{Actor, Holder};
+
     use super::*;
+
+    /// Once, a dry run proposed to revoke what had been revoked long ago.
+    #[test]
+    fn what_is_revoked_already_is_not_proposed_again() {
+        let certificate = Certificate {
+            mark: Mark::Key {
+                key: Digest([7; 32]),
+            },
+            bearer: Bearer::Admin {
+                office: "hq".into(),
+                person: "anna".into(),
+            },
+        };
+        let by = Actor {
+            holder: Holder::Office {
+                name: "admin/hq".into(),
+            },
+            person: "bert".into(),
+            key: KeyId([1; 16]),
+        };
+        let entry = Revocation {
+            refused: Refused {
+                certificate: certificate.clone(),
+                not_after: TimeMs(9),
+                instead: None,
+            },
+            reason: "stolen".into(),
+            at: TimeMs(1),
+            by: by.clone(),
+            second: None,
+        };
+        let mut list = DenyList::default();
+        assert!(is_revoked(&list, &certificate).is_none());
+        list.entries.push(entry);
+        assert!(is_revoked(&list, &certificate).is_some());
+        list.waiting.push(Waiting {
+            wanted: Wanted::Unrevoke {
+                certificate: certificate.clone(),
+            },
+            by,
+            until: TimeMs(9),
+        });
+        assert!(
+            is_revoked(&list, &certificate).is_none(),
+            "it says so again"
+        );
+    }
 
     #[test]
     fn a_bearer_is_named_as_the_lists_show_it() {

@@ -15,10 +15,14 @@ use std::path::{Path, PathBuf};
 use carnet_client::{ApiError, Client, ClientError};
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::custody::{Phase, Step};
 use carnet_domain::machine::entry::ItemAnswer;
-use carnet_domain::record::{PartyName, Pending, ReleaseSecret, Robot, release_commitment};
-use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::record::{
+    AgreementRef, PartyName, Pending, ReleaseSecret, Robot, release_commitment,
+};
+use carnet_domain::rules::command::{Action, Command, TransferId};
 use carnet_domain::rules::lifecycle::State;
+use carnet_trust::known::KnownRobot;
 use clap::builder::ArgAction;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use futures::StreamExt;
@@ -26,6 +30,7 @@ use serde_json::{Value, json};
 
 use super::{Act, HoldArgs, is_named};
 use crate::Outcome;
+use crate::export::{self, Declare};
 use crate::exit::{self, Failed};
 use crate::output::{Format, say};
 use crate::robot::import::{delimiter, mapping};
@@ -34,7 +39,7 @@ use crate::rows::{
 };
 use crate::settings::Settings;
 use crate::sheet::{Cells, Reading, Sheet, Unreadable};
-use crate::submit::{Write, merge};
+use crate::submit::{Write, merge, party};
 use crate::{parse, recall, view};
 
 /// The most rows of one file: all of them are judged before the first is sent, and kept until the last is answered.
@@ -56,6 +61,9 @@ all. An empty cell says nothing; `no` takes a flag of the verb away. Columns tha
   carnet robot each fleet.csv deploy --scenario warehouse            columns code, operator
   carnet robot each done.csv remedy 86/R-1                           columns code, report
   carnet robot each stolen.txt hold-set theft --reason \"reported\"
+  carnet robot each truck.txt declare --to 49 --mrn 26CN000000000001
+  carnet robot each truck.txt depart --place \"Shanghai Yangshan\"
+  carnet robot each truck.csv admit --place Hamburg                  columns code, importer
 
 `carnet robot each x.txt VERB --help` shows the options of a verb. They stand behind it, all others before FILE.";
 
@@ -127,6 +135,36 @@ enum Deed {
         #[command(flatten)]
         write: Write,
     },
+    /// Offers a robot to another country.
+    Declare(Box<Declare>),
+    /// Releases a robot at the border, by its transfer that has a permit: from here on the importing country is responsible.
+    Depart {
+        /// The robot's code.
+        #[arg(value_parser = parse::code)]
+        code: Code,
+        /// Office of exit.
+        #[arg(long)]
+        place: String,
+        #[command(flatten)]
+        write: Write,
+    },
+    /// Admits a robot at the border, by its transfer that has departed: the permit is consumed.
+    Admit {
+        /// The robot's code.
+        #[arg(value_parser = parse::code)]
+        code: Code,
+        /// Office of entry.
+        #[arg(long)]
+        place: String,
+        /// Importer of record: a person's name (kept as a salted commitment) or commitment, enterprise/ID or office/PREFIX/NAME.
+        #[arg(long)]
+        importer: String,
+        /// Documents shown: digests or files.
+        #[arg(long = "document")]
+        documents: Vec<String>,
+        #[command(flatten)]
+        write: Write,
+    },
     /// Sets a hold.
     HoldSet(HoldArgs),
     /// Lifts a hold.
@@ -137,18 +175,26 @@ impl Deed {
     fn write(&self) -> Write {
         match self {
             Self::Act(act) => act.on().write,
-            Self::Remedy { write, .. } => *write,
+            Self::Remedy { write, .. } | Self::Depart { write, .. } | Self::Admit { write, .. } => {
+                *write
+            }
+            Self::Declare(declare) => declare.write(),
             Self::HoldSet(hold) | Self::HoldLift(hold) => hold.write,
         }
     }
 
-    /// The command, and what the person should keep of it. `sequence` is where the record stands, if that was read.
-    fn command(
-        self,
-        settings: &Settings,
-        sequence: Option<u64>,
-    ) -> Result<(Command, Value), Failed> {
+    /// The command, and what the person should keep of it, where the record stands like this.
+    fn command(self, settings: &Settings, stands: Stands) -> Result<(Command, Value), Failed> {
         let nothing = |command| Ok((command, json!({})));
+        let Stands {
+            sequence,
+            transfer,
+            agreement,
+            ..
+        } = stands;
+        let transfer = transfer.ok_or_else(|| {
+            Failed::usage("no transfer of it is open here (carnet movement list shows its steps)")
+        });
         match self {
             Self::Act(act) => {
                 let on = act.on();
@@ -171,6 +217,27 @@ impl Deed {
                 recall: recall::named(&recall, settings)?,
                 report: parse::digest_of(&report)?,
             }),
+            Self::Declare(declare) => declare.command(agreement),
+            Self::Depart { place, .. } => nothing(Command::Depart {
+                transfer: transfer?,
+                place,
+            }),
+            Self::Admit {
+                place,
+                importer,
+                documents,
+                ..
+            } => {
+                let (importer, kept) = party("importer", &importer)?;
+                let command = Command::Admit {
+                    transfer: transfer?,
+                    place,
+                    importer,
+                    documents: parse::digests(&documents)?,
+                    countersignature: None,
+                };
+                Ok((command, kept))
+            }
             Self::HoldSet(HoldArgs {
                 code, kind, reason, ..
             }) => nothing(Command::SetHold { code, kind, reason }),
@@ -533,7 +600,7 @@ pub(crate) async fn run(
             there.push((line, code));
             continue;
         }
-        match deed.command(settings, stands.sequence) {
+        match deed.command(settings, stands) {
             Ok((command, kept)) => {
                 if is_secret(&kept) {
                     told_once = true;
@@ -642,7 +709,7 @@ pub(crate) async fn run(
         "proposed": report.waiting.to_string(),
     });
     if report.waiting > 0 {
-        extra["next"] = view::SECOND_WORD.into();
+        extra["next"] = view::SECOND_OF_ROBOT.into();
     }
     let faults = told.err().map(|fault| ("answers_fault", fault));
     let faults = faults.into_iter().collect();
@@ -663,26 +730,53 @@ fn may_be_many(deed: &Deed) -> Result<(), Failed> {
     }
 }
 
-/// Where a record stands, of what commits to it.
-#[derive(Debug, Clone, Copy, Default)]
+/// Where a record stands, of what a command names.
+#[derive(Debug, Clone, Default)]
 struct Stands {
     sequence: Option<u64>,
+    /// Its open transfer, else its newest.
+    transfer: Option<TransferId>,
+    /// The newest agreement in force with the country that it is offered to.
+    agreement: Option<AgreementRef>,
     /// The commitment to the secret of its release, and the sequence that it is of.
     released: Option<(Digest, u64)>,
 }
 
-/// Where the record of each robot stands: read only for releases, which commit to it.
+/// Where the record of each robot stands: read only for releases, which commit to it, and for steps of a transfer, which name it.
 async fn stands(
     client: &Client,
     calls: &[(u64, Range<u64>, Code, Deed)],
 ) -> Result<Vec<Stands>, Failed> {
+    // Each country is looked up once.
+    let mut agreements = BTreeMap::new();
+    for (.., deed) in calls {
+        if let Deed::Declare(declare) = deed
+            && let Some(to) = declare.lacks_agreement()
+            && !agreements.contains_key(&to)
+        {
+            agreements.insert(to, export::agreement_with(client, to).await?);
+        }
+    }
+    let agreements = &agreements;
     let reads = futures::stream::iter(calls).map(|(.., code, deed)| async move {
-        if !matches!(deed, Deed::Act(Act::ReleaseOwnership { .. })) {
-            return Ok(Stands::default());
+        match deed {
+            Deed::Act(Act::ReleaseOwnership { .. }) | Deed::Depart { .. } | Deed::Admit { .. } => {}
+            Deed::Declare(declare) => {
+                let agreement = declare.lacks_agreement();
+                let agreement = agreement.and_then(|to| agreements.get(&to).cloned());
+                return Ok(Stands {
+                    agreement,
+                    ..Stands::default()
+                });
+            }
+            _ => return Ok(Stands::default()),
         }
         match client.unverified().robot(code).await {
             Ok(found) => Ok(Stands {
                 sequence: Some(found.value.head.map_or(0, |head| head.seq)),
+                // One that is done is named too: the registry says so, and a run that was cut off can be repeated.
+                transfer: KnownRobot::transfer_of(&found.value),
+                agreement: None,
                 released: match found.value.pending {
                     Pending::Released { release } => Some((release.commitment, release.sequence)),
                     _ => None,
@@ -796,6 +890,24 @@ fn is_so(robot: &Robot, command: &Command) -> bool {
         Command::RemedyRecall { recall, .. } => robot.remedied.contains(recall),
         Command::SetHold { kind, .. } => robot.holds.iter().any(|hold| hold.kind == *kind),
         Command::LiftHold { kind, .. } => robot.holds.iter().all(|hold| hold.kind != *kind),
+        Command::DeclareExport { to, .. } => match &robot.custody.phase {
+            Phase::Offered { to: offered, .. } => offered == to,
+            _ => false,
+        },
+        Command::Depart { transfer, .. } => match &robot.custody.phase {
+            Phase::Released {
+                transfer: known, ..
+            }
+            | Phase::Gone {
+                transfer: known, ..
+            } => known == transfer,
+            _ => false,
+        },
+        Command::Admit { transfer, .. } => {
+            let newest = robot.custody.newest();
+            let admitted = newest.filter(|link| link.step == Step::Admit);
+            admitted.and_then(|link| link.transfer) == Some(*transfer)
+        }
         Command::Act { action, .. } => is_done(robot, action),
         _ => false,
     }
@@ -907,7 +1019,7 @@ mod tests {
             .global
             .settings()
             .expect("settings");
-        let command = deed.command(&settings, None);
+        let command = deed.command(&settings, Stands::default());
         command
             .map(|(command, _)| command)
             .map_err(|failed| failed.text)
@@ -938,6 +1050,53 @@ mod tests {
         assert!(missing.contains("--owner"), "{missing}");
         let wrong = done(&none, &[("at", "86-00")], None).expect_err("no enterprise");
         assert!(wrong.contains("86-00"), "{wrong}");
+    }
+
+    /// A truck of robots went over a border one by one.
+    #[test]
+    fn robots_of_a_file_cross_a_border() {
+        let transfer = TransferId([7; 16]);
+        let agreement = parse::agreement("treaty:1").expect("an agreement");
+        let stands = Stands {
+            transfer: Some(transfer),
+            agreement: Some(agreement.clone()),
+            ..Stands::default()
+        };
+        let said = |text: &str, named: &[(&str, &str)], stands: &Stands| {
+            let verb = verb(text);
+            let deed = verb.call(verb.said(CODE, &cells(&verb, named))?, None)?;
+            let settings = crate::Cli::try_parse_from(["carnet", "--prefix", "86", "demo"])
+                .expect("a call")
+                .global
+                .settings()
+                .expect("settings");
+            let command = deed.command(&settings, stands.clone());
+            command.map_err(|failed| failed.text)
+        };
+        let (declared, _) =
+            said("declare --to 49", &[("mrn", "26CN1")], &stands).expect("a command");
+        let Command::DeclareExport {
+            code,
+            to,
+            agreement: named,
+            papers,
+            ..
+        } = declared
+        else {
+            panic!("{declared:?}");
+        };
+        assert_eq!((code.as_str(), to.to_string()), (CODE, "49".to_owned()));
+        assert_eq!((named, papers.mrn.as_str()), (agreement, "26CN1"));
+        let (departed, _) = said("depart --place Port", &[], &stands).expect("a command");
+        let place = "Port".to_owned();
+        assert_eq!(departed, Command::Depart { transfer, place });
+        let named = [("importer", "enterprise/490001")];
+        let (admitted, _) = said("admit --place Port", &named, &stands).expect("a command");
+        assert!(matches!(admitted, Command::Admit { transfer: found, .. } if found == transfer));
+        let none = said("depart --place Port", &[], &Stands::default()).expect_err("none");
+        assert!(none.contains("no transfer of it is open"), "{none}");
+        let none = said("declare --to 49", &[], &Stands::default()).expect_err("none");
+        assert!(none.contains("no agreement with 49"), "{none}");
     }
 
     #[test]
