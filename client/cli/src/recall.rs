@@ -3,7 +3,7 @@
 use carnet_client::identity;
 use carnet_domain::bytes::code::{Code, ModelId, Serial};
 use carnet_domain::record::{
-    Predicate, Recall as RecallRecord, RecallId, RecallNotice, Robot, Severity,
+    Predicate, Recall as RecallRecord, RecallDecision, RecallId, RecallNotice, Robot, Severity,
 };
 use carnet_domain::rules::command::Command;
 use clap::{Args, Subcommand};
@@ -37,6 +37,11 @@ pub(crate) enum Recall {
         #[command(flatten)]
         write: Write,
     },
+    /// Lets a recall of another country bind here that is beyond what the agreement lets bind by itself: `recall list` shows it as
+    /// proposed. As the regulator; it counts until its issuer says something else, and may be declined later.
+    Accept(Decided),
+    /// Lets it not bind here; what bound of it before goes on.
+    Decline(Decided),
     /// Records that a robot's recall was remedied. Of many robots: `carnet robot each FILE remedy RECALL`.
     Remedy {
         /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
@@ -70,6 +75,17 @@ pub(crate) enum Recall {
         #[arg(long)]
         model: Option<ModelId>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Decided {
+    /// issuer/number.
+    recall: String,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    write: Write,
 }
 
 #[derive(Debug, Args)]
@@ -171,6 +187,26 @@ impl Amend {
             part_lot: self.part_lot.clone().unwrap_or(from.part_lot),
         }
     }
+}
+
+async fn decide(
+    decided: Decided,
+    decision: RecallDecision,
+    settings: &Settings,
+) -> Result<Outcome, Failed> {
+    let Decided {
+        recall,
+        reason,
+        write,
+    } = decided;
+    let recall = named(&recall, settings)?;
+    let extra = json!({"recall": recall.to_string()});
+    let command = Command::DecideRecall {
+        recall,
+        decision,
+        reason,
+    };
+    submit::one(settings, write, command, extra).await
 }
 
 async fn amend(amend: Amend, settings: &Settings) -> Result<Outcome, Failed> {
@@ -365,6 +401,8 @@ pub(crate) async fn run(verb: Recall, settings: &Settings) -> Result<Outcome, Fa
             )
             .await
         }
+        Recall::Accept(decided) => decide(decided, RecallDecision::Accept, settings).await,
+        Recall::Decline(decided) => decide(decided, RecallDecision::Decline, settings).await,
         Recall::Remedy {
             code,
             recall,

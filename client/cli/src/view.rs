@@ -323,6 +323,7 @@ pub(crate) fn recall(value: &Recall) -> Value {
         "recall": value.notice.id.to_string(),
         "severity": hyphened(value.notice.severity.name()),
         "status": hyphened(value.status.name()),
+        "binds_as": value.binding().map(|(notice, _)| hyphened(notice.severity.name())),
         "models": models(&value.models),
         "remedy": value.remedy,
         "serial_from": predicate.serial_from.map(|serial| serial.to_string()),
@@ -475,6 +476,7 @@ fn reason(command: &Command) -> Option<&str> {
         | Command::RefuseImport { reason, .. }
         | Command::Return { reason, .. }
         | Command::WithdrawRecall { reason, .. }
+        | Command::DecideRecall { reason, .. }
         | Command::DiscardParked { reason, .. }
         | Command::RevokeCertificate { reason, .. }
         | Command::UnrevokeCertificate { reason, .. }

@@ -988,7 +988,8 @@ pub(crate) fn usual_signer(command: &Command) -> &'static str {
         Command::Reserve { .. } | Command::Register { .. } => "maker",
         Command::OpenRecall { .. }
         | Command::AmendRecall { .. }
-        | Command::WithdrawRecall { .. } => "regulator",
+        | Command::WithdrawRecall { .. }
+        | Command::DecideRecall { .. } => "regulator",
         Command::RemedyRecall { .. } => "service",
         Command::DeclareExport { .. }
         | Command::CancelExport { .. }

@@ -8,8 +8,8 @@ use carnet_domain::record::denied::{Bearer, Certificate, Mark, Refused};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
     ApprovalStatus, Asking, Desk, EnterpriseStatus, Firmware, IdentifierScheme, Maker,
-    OwnershipEnd, PartName, PartType, PartyName, Predicate, RecallId, RecallNotice, ReleaseSecret,
-    Severity, release_commitment,
+    OwnershipEnd, PartName, PartType, PartyName, Predicate, RecallDecision, RecallId, RecallNotice,
+    ReleaseSecret, Severity, release_commitment,
 };
 use carnet_domain::rules::command::{Action, Command, Condition};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
@@ -148,6 +148,11 @@ pub fn commands(country: &Country) -> Vec<Command> {
             report: d("report"),
         },
         amendment(country, "R-1", Predicate::all()),
+        Command::DecideRecall {
+            recall: recall_id(country, "R-1"),
+            decision: RecallDecision::Accept,
+            reason: reason.clone(),
+        },
         Command::ClearClaim {
             peer: Prefix::parse("49").expect("a prefix"),
             identity: d("body"),

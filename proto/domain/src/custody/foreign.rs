@@ -1448,17 +1448,30 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 }
             }
         }
-        let status = match theirs.status {
-            RecallStatus::InForce if self.binds(from, &theirs)? => RecallStatus::InForce,
-            RecallStatus::InForce => RecallStatus::Proposed,
-            other => other,
+        // What was decided here of these very words stands; of others it is asked anew.
+        let decided = known.as_ref().filter(|known| {
+            known.status.is_decided()
+                && known.notice == theirs.notice
+                && known.models == theirs.models
+                && known.remedy == theirs.remedy
+        });
+        let status = match (theirs.status, decided) {
+            (RecallStatus::Withdrawn, _) => RecallStatus::Withdrawn,
+            (RecallStatus::InForce, Some(decided)) => decided.status,
+            (RecallStatus::InForce, None) if self.binds(from, &theirs)? => RecallStatus::InForce,
+            // Nor does another country decide for the regulator here.
+            _ => RecallStatus::Proposed,
         };
         // What bound goes on binding until the graver form of it is decided: a word more takes nothing back.
-        let bound = known.as_ref().and_then(Recall::bound);
+        let bound = match (status, &known) {
+            (RecallStatus::Proposed, Some(known)) => known.bound(),
+            (RecallStatus::Accepted | RecallStatus::Declined, Some(known)) => known.bound.clone(),
+            _ => None,
+        };
         let found_before = known.as_ref().map_or_else(Vec::new, Recall::found_under);
         let recall = Recall {
             status,
-            bound: bound.filter(|_| status == RecallStatus::Proposed),
+            bound,
             // Since when it is known here: what is said of it later changes nothing about that.
             opened: known.as_ref().map_or(self.now, |known| known.opened),
             head: known.as_ref().and_then(|known| known.head),

@@ -715,8 +715,8 @@ pub fn model_status(status: ApprovalStatus) -> SubjectStatus {
 /// The status that the map shows of a recall.
 pub fn recall_status(status: RecallStatus) -> SubjectStatus {
     match status {
-        RecallStatus::InForce => SubjectStatus::InForce,
-        RecallStatus::Proposed => SubjectStatus::Suspended,
+        RecallStatus::InForce | RecallStatus::Accepted => SubjectStatus::InForce,
+        RecallStatus::Proposed | RecallStatus::Declined => SubjectStatus::Suspended,
         RecallStatus::Withdrawn => SubjectStatus::Ended,
     }
 }

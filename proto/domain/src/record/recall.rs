@@ -156,16 +156,37 @@ pub enum RecallStatus {
     Proposed,
     /// Withdrawn.
     Withdrawn,
+    /// A foreign recall beyond what a clause lets bind, which the regulator here lets bind.
+    Accepted,
+    /// One that the regulator here lets not bind beyond what bound before.
+    Declined,
 }
-crate::canonical_enum!(RecallStatus { 1 => InForce, 2 => Proposed, 3 => Withdrawn });
+crate::canonical_enum!(RecallStatus {
+    1 => InForce, 2 => Proposed, 3 => Withdrawn, 4 => Accepted, 5 => Declined,
+});
+
+/// What the regulator decides of a foreign recall beyond what a clause lets bind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RecallDecision {
+    /// It binds here.
+    Accept,
+    /// It does not.
+    Decline,
+}
+crate::canonical_enum!(RecallDecision { 1 => Accept, 2 => Decline });
 
 impl RecallStatus {
     /// Whether it binds nobody any more, and counts towards no limit.
     pub fn has_ended(self) -> bool {
         match self {
-            Self::InForce | Self::Proposed => false,
+            Self::InForce | Self::Proposed | Self::Accepted | Self::Declined => false,
             Self::Withdrawn => true,
         }
+    }
+
+    /// Whether the regulator here decided it.
+    pub fn is_decided(self) -> bool {
+        matches!(self, Self::Accepted | Self::Declined)
     }
 }
 
@@ -197,7 +218,8 @@ pub struct Recall {
     pub opened: TimeMs,
     /// Whether it binds.
     pub status: RecallStatus,
-    /// While a foreign one waits for the regulator: as it bound before, and binds still. Kept here alone, and in no leaf.
+    /// While a foreign one waits for the regulator, and once it decided: as it bound before, and binds still unless it was accepted.
+    /// Kept here alone, and in no leaf.
     pub bound: Option<BoundRecall>,
     /// Newest leaf.
     pub head: Option<Head>,
@@ -214,11 +236,11 @@ crate::canonical_struct!(Recall @ 1 {
 });
 
 impl Recall {
-    /// What of it binds: all of it in force; nothing that only waits, but what bound before.
+    /// What of it binds: all of it in force or accepted; nothing that only waits or was declined, but what bound before.
     pub fn binding(&self) -> Option<(&RecallNotice, &[ModelId])> {
         match self.status {
-            RecallStatus::InForce => Some((&self.notice, &self.models)),
-            RecallStatus::Proposed => {
+            RecallStatus::InForce | RecallStatus::Accepted => Some((&self.notice, &self.models)),
+            RecallStatus::Proposed | RecallStatus::Declined => {
                 let bound = self.bound.as_ref()?;
                 Some((&bound.notice, &bound.models))
             }

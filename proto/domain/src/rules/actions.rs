@@ -19,6 +19,7 @@
 //!   consignee neither sells it nor ends it, nor exports it for good.
 //! * A registrar stands in for an owner or holder whose side may not act any more: releases, with another person of the
 //!   registrars or regulators to approve, and moves stock; and gives a natural person another desk.
+//! * Whether a foreign recall binds here that is beyond its clause, the regulator says and nobody else: it stops robots of others.
 //! * Whose enterprise has lost its standing does only what it still must: recalls and remedies, and taking back an export.
 
 use crate::rules::command::{Action, CommandKind};
@@ -79,6 +80,8 @@ pub enum Deed {
     WithdrawRecall,
     /// Records that a recall was remedied.
     RemedyRecall,
+    /// Decides whether a foreign recall beyond its clause binds here.
+    DecideRecall,
     /// Clears a peer's claim that an identity ended.
     ClearClaim,
     /// Puts a robot in stock.
@@ -145,7 +148,7 @@ crate::canonical_enum!(Deed {
     5 => RetireEnterpriseSigner, 6 => RetireOfficeSigner, 7 => ApproveModel, 8 => SetModelStatus, 9 => Reserve,
     10 => Register, 11 => SetHold, 12 => LiftHold, 13 => DeclareExport, 14 => CancelExport, 15 => PermitImport,
     16 => RefuseImport, 17 => Depart, 18 => Admit, 19 => Return, 20 => OpenRecall, 21 => WithdrawRecall,
-    22 => RemedyRecall, 23 => FileImport, 24 => ClearClaim, 30 => Stock, 31 => Sell, 32 => Deploy, 33 => Redeploy, 34 => BeginMaintenance,
+    22 => RemedyRecall, 23 => FileImport, 24 => ClearClaim, 25 => DecideRecall, 30 => Stock, 31 => Sell, 32 => Deploy, 33 => Redeploy, 34 => BeginMaintenance,
     35 => CompleteMaintenance, 36 => Repair, 37 => ReplacePart, 38 => Inspect, 39 => RecordIncident,
     40 => RecordTraining, 41 => UpdateSoftware, 42 => ReleaseOwnership, 43 => RequestOwnership, 44 => ApproveOwnership,
     45 => EndOwnershipRequest, 46 => Retire, 47 => ReturnToService, 48 => DeclareEndOfLife, 49 => WithdrawEndOfLife,
@@ -184,6 +187,7 @@ impl Deed {
             Self::AmendRecall => K::AmendRecall,
             Self::WithdrawRecall => K::WithdrawRecall,
             Self::RemedyRecall => K::RemedyRecall,
+            Self::DecideRecall => K::DecideRecall,
             Self::ClearClaim => K::ClearClaim,
             Self::RetryParked => K::RetryParked,
             Self::DiscardParked => K::DiscardParked,
@@ -411,6 +415,7 @@ pub const fn row_of(deed: Deed) -> Row {
             to(&[Registrar, Regulator], OFFICE),
             to(&[Manufacturer, Importer], MAKER),
         ),
+        Deed::DecideRecall => row!(to(&[Regulator], OFFICE)),
         Deed::RemedyRecall => duty!(
             to(&[Registrar], OFFICE),
             to(&[ServiceProvider], WORKING),

@@ -14,8 +14,8 @@ pub use crate::record::crossing::{Purpose, TransferId};
 use crate::record::denied::{Certificate, Refused};
 use crate::record::{
     AgreementRef, ApprovalStatus, Asking, BodyName, Desk, Enrolment, EnterpriseStatus, Firmware,
-    Maker, ModelFacts, OwnershipEnd, PartName, PartyName, RecallId, RecallNotice, ReleaseSecret,
-    RobotKey, Word,
+    Maker, ModelFacts, OwnershipEnd, PartName, PartyName, RecallDecision, RecallId, RecallNotice,
+    ReleaseSecret, RobotKey, Word,
 };
 use crate::rules::lifecycle::{ActionKind, EndOfLife, HoldKind};
 use crate::rules::policy::Role;
@@ -73,6 +73,8 @@ pub enum CommandKind {
     WithdrawRecall,
     /// Records that a recall was remedied.
     RemedyRecall,
+    /// Decides whether a foreign recall beyond its clause binds here.
+    DecideRecall,
     /// Clears a peer's claim that an identity ended.
     ClearClaim,
     /// Tries an item of a peer's mailbox that waits once more.
@@ -88,7 +90,7 @@ crate::canonical_enum!(CommandKind {
     1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddSigner, 4 => RetireSigner, 5 => ApproveModel,
     6 => SetModelStatus, 7 => WithdrawProposal, 8 => AmendEnterprise, 9 => SucceedEnterprise, 10 => Reserve, 11 => Register, 12 => Act, 13 => SetHold, 14 => LiftHold,
     20 => DeclareExport, 21 => CancelExport, 22 => PermitImport, 23 => RefuseImport, 24 => Depart, 25 => Admit,
-    26 => Return, 30 => OpenRecall, 31 => WithdrawRecall, 32 => RemedyRecall, 33 => AmendRecall,
+    26 => Return, 30 => OpenRecall, 31 => WithdrawRecall, 32 => RemedyRecall, 33 => AmendRecall, 34 => DecideRecall,
     40 => ClearClaim, 41 => RetryParked, 42 => DiscardParked,
     50 => RevokeCertificate, 51 => UnrevokeCertificate,
 });
@@ -612,6 +614,15 @@ pub enum Command {
         /// Digest of the report.
         report: Digest,
     },
+    /// Decides whether a foreign recall binds here that is beyond what its clause lets bind by itself.
+    DecideRecall {
+        /// Which.
+        recall: RecallId,
+        /// What is decided; another decision takes its place.
+        decision: RecallDecision,
+        /// Why.
+        reason: String,
+    },
     /// Clears a peer's claim that an identity ended: it blocks nothing any more. Of this registry, what somebody here said of
     /// a part that another makes: that it is in a robot, or ended with it.
     ClearClaim {
@@ -679,6 +690,7 @@ crate::canonical_variants!(Command @ 1 {
     31 => WithdrawRecall { recall, reason },
     32 => RemedyRecall { code, recall, report },
     33 => AmendRecall { notice, models: List<MODELS_OF_RECALL_MAX>, remedy, reason },
+    34 => DecideRecall { recall, decision, reason },
     40 => ClearClaim { peer, identity, reason },
     41 => RetryParked { peer, item: Sequence },
     42 => DiscardParked { peer, item: Sequence, reason },

@@ -640,6 +640,11 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
             },
         ),
         Command::WithdrawRecall { recall, .. } => recall::withdraw(ledger, cx, command, recall),
+        Command::DecideRecall {
+            recall,
+            decision,
+            reason,
+        } => recall::decide_foreign(ledger, cx, command, recall, (*decision, reason)),
         Command::ClearClaim {
             peer,
             identity,

@@ -7,7 +7,7 @@ use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::leaf::Subject;
 use carnet_domain::machine::entry::{Body, MailBatch};
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::{Ends, Holder, Setter, Severity};
+use carnet_domain::record::{Ends, Holder, RecallDecision, RecallStatus, Setter, Severity};
 use carnet_domain::rules::command::{Action, Command, Condition};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::policy::Role;
@@ -574,15 +574,128 @@ fn a_recall_above_the_clause_waits_for_the_regulator() {
     let recall = carnet_kit::samples::recall(&a, "R-1", carnet_domain::record::Severity::Remedy);
     a.must("maker", recall);
     mail(&mut a, &mut b, "done");
-    let Ok(recall) = b.ledger.recall(&recall_id(&a, "R-1"));
-    let status = recall.map(|recall| recall.status);
-    assert_eq!(status, Some(carnet_domain::record::RecallStatus::Proposed));
+    let id = recall_id(&a, "R-1");
+    let status = |b: &Country| {
+        let Ok(recall) = b.ledger.recall(&id);
+        recall.expect("told").status
+    };
+    assert_eq!(status(&b), RecallStatus::Proposed);
+    let mut back = version(b.declare(1, transfer(9), &a.prefix));
+    if let Command::DeclareExport { code, .. } = &mut back {
+        *code = a.code(1);
+    }
+    check(&mut b.clone(), "customs", back.clone(), "done");
+    // Nobody else decides it, nor without a reason.
+    let decide = |recall: &carnet_domain::record::RecallId, decision, reason: &str| {
+        let (recall, reason) = (recall.clone(), reason.into());
+        Command::DecideRecall {
+            recall,
+            decision,
+            reason,
+        }
+    };
+    let accept = decide(&id, RecallDecision::Accept, "seen here too");
+    check(&mut b, "registrar", accept.clone(), "RoleNotAllowed: …");
+    let silent = decide(&id, RecallDecision::Accept, " ");
+    check(&mut b, "regulator", silent, "ReasonMissing");
+    let other = decide(&recall_id(&a, "R-2"), RecallDecision::Accept, "x");
+    check(&mut b, "regulator", other, "RecallUnknown: recall 86/R-2");
+    // Of a recall of its own it decides by no such word.
+    check(&mut a, "regulator", accept.clone(), "RecallUnknown: …");
+    check(&mut b, "regulator", accept.clone(), "done");
+    assert_eq!(status(&b), RecallStatus::Accepted);
+    check(&mut b, "regulator", accept, "NothingChanges: …");
+    check(&mut b, "customs", back.clone(), "RecallOpen: recall 86/R-1 (Remedy)");
+    // Said again word for word, it is no news; said otherwise it is asked anew, and binds meanwhile as it was accepted.
+    let amended = |severity| Command::AmendRecall {
+        notice: carnet_domain::record::RecallNotice {
+            id: recall_id(&Country::unborn("86"), "R-1"),
+            severity,
+            predicate: carnet_domain::record::Predicate::all(),
+        },
+        models: vec![Country::unborn("86").model("0001", "100002")],
+        remedy: "replace the battery".into(),
+        reason: "x".into(),
+    };
+    a.must("maker", amended(Severity::StopUse));
+    mail(&mut a, &mut b, "done");
+    assert_eq!(status(&b), RecallStatus::Proposed);
+    check(&mut b, "customs", back.clone(), "RecallOpen: recall 86/R-1 (Remedy)");
+    let decline = decide(&id, RecallDecision::Decline, "none of these is here");
+    check(&mut b, "regulator", decline.clone(), "done");
+    assert_eq!(status(&b), RecallStatus::Declined);
+    check(&mut b, "customs", back.clone(), "RecallOpen: recall 86/R-1 (Remedy)");
+    a.must("maker", amended(Severity::Remedy));
+    mail(&mut a, &mut b, "done");
+    assert_eq!(status(&b), RecallStatus::Proposed);
+    // What an agreement lets bind is not the regulator's to decide.
+    let mut wide = carnet_kit::agreement(a.prefix, b.prefix, 3);
+    wide.clauses.iter_mut().for_each(|it| it.recall_count_max = 9);
+    agree(&mut a, &mut b, &wide);
+    a.must("maker", amended(Severity::StopUse));
+    mail(&mut a, &mut b, "done");
+    assert_eq!(status(&b), RecallStatus::InForce);
+    check(&mut b, "regulator", decline, "NothingPending: recall 86/R-1");
+}
+
+/// What was declined does not come back by being said once more, nor by a country that says it is accepted here.
+#[test]
+fn what_the_regulator_declined_stays_so_until_its_issuer_says_something_else() {
+    let mut a = Country::with_market("86");
+    let mut b = Country::with_market("49");
+    befriend(&mut a, &mut b);
+    let mut strict = carnet_kit::agreement(a.prefix, b.prefix, 2);
+    for clause in &mut strict.clauses {
+        clause.recall_severity_max = Severity::Remedy;
+    }
+    agree(&mut a, &mut b, &strict);
+    let id = recall_id(&a, "R-1");
+    a.must("maker", samples::recall(&a, "R-1", Severity::StopUse));
+    mail(&mut a, &mut b, "done");
+    let decline = Command::DecideRecall {
+        recall: id.clone(),
+        decision: RecallDecision::Decline,
+        reason: "none of these is here".into(),
+    };
+    b.must("regulator", decline);
+    let said = |a: &mut Country, b: &mut Country, status| {
+        let Ok(recall) = a.ledger.recall(&id);
+        let mut recall = recall.expect("its own");
+        recall.status = status;
+        recall.by = Holder::Office { name: format!("{status:?}") };
+        let mut slots = carnet_domain::log::leaf::Slots::new();
+        slots.set(carnet_domain::record::event::slot::CODE, &id.to_string());
+        slots.set(carnet_domain::record::event::slot::MODEL, &recall);
+        let forged = carnet_kit::forge::Forged {
+            kind: carnet_domain::log::leaf::Kind::Recall.number(),
+            subject: id.subject(),
+            slots,
+            status: 1,
+        };
+        a.forge(forged, &b.prefix);
+        mail(a, b, "done");
+        let Ok(known) = b.ledger.recall(&id);
+        known.expect("told")
+    };
+    let again = said(&mut a, &mut b, RecallStatus::InForce);
+    assert_eq!((again.status, again.binding()), (RecallStatus::Declined, None));
+    let theirs = said(&mut a, &mut b, RecallStatus::Accepted);
+    assert_eq!((theirs.status, theirs.binding()), (RecallStatus::Proposed, None));
+    a.must(
+        "maker",
+        Command::WithdrawRecall {
+            recall: id.clone(),
+            reason: "done".into(),
+        },
+    );
+    mail(&mut a, &mut b, "done");
+    let Ok(known) = b.ledger.recall(&id);
+    assert_eq!(known.expect("told").status, RecallStatus::Withdrawn);
 }
 
 /// What bound is not set free by its issuer saying that it is graver, or of other models.
 #[test]
 fn a_recall_that_gets_graver_than_its_clause_binds_as_before_until_that_is_decided() {
-    use carnet_domain::record::{RecallStatus, Severity};
     let (mut a, mut b) = two();
     export(&mut a, &mut b, 1, 1);
     let mut strict = carnet_kit::agreement(a.prefix, b.prefix, 2);

@@ -14,7 +14,7 @@ use crate::limits::{
 use crate::log::leaf::Kind;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
-use crate::record::{Holder, Recall, RecallId, RecallNotice, RecallStatus};
+use crate::record::{Holder, Recall, RecallDecision, RecallId, RecallNotice, RecallStatus};
 use crate::rules::actions::Deed;
 use crate::rules::command::Command;
 use crate::rules::lifecycle::ActionKind;
@@ -310,6 +310,42 @@ pub(super) fn withdraw<L: Ledger>(
         ..recall
     };
     Ok(told(command, withdrawn, models))
+}
+
+/// Decides whether a foreign recall binds here that is beyond what its clause lets bind by itself. Of what an agreement lets bind
+/// nothing is left to decide; another decision takes the place of the first, until its issuer says something else. It counts here
+/// alone, and nobody is told.
+pub(super) fn decide_foreign<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    id: &RecallId,
+    (decision, reason): (RecallDecision, &str),
+) -> Decided<L::Fault> {
+    cx.allow(Deed::DecideRecall, None)?;
+    let found = ledger.recall(id).or_fault()?;
+    let foreign = found.filter(|found| found.notice.id.issuer != cx.me());
+    if foreign.as_ref().map(|it| it.status) == Some(RecallStatus::InForce) {
+        return no(Reason::NothingPending, named(id));
+    }
+    if reason.trim().is_empty() {
+        return no(Reason::ReasonMissing, Detail::NOTHING);
+    }
+    let Some(recall) = foreign.filter(|it| !it.status.has_ended()) else {
+        return no(Reason::RecallUnknown, named(id));
+    };
+    let status = match decision {
+        RecallDecision::Accept => RecallStatus::Accepted,
+        RecallDecision::Decline => RecallStatus::Declined,
+    };
+    if recall.status == status {
+        return no(Reason::NothingChanges, named(id));
+    }
+    let before = recall.found_under();
+    let decided = Recall { status, ..recall };
+    let models = touched(&before, &decided.found_under());
+    let event = Event::new(Kind::Recall, command, After::Recall(decided));
+    Ok(vec![event.effect(Effect::Standing(models))])
 }
 
 pub(super) fn remedy<L: Ledger>(
