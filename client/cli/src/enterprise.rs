@@ -88,7 +88,8 @@ pub(crate) enum Enterprise {
         #[command(flatten)]
         write: Write,
     },
-    /// Suspends, reinstates or strikes off an enterprise.
+    /// Suspends, reinstates or strikes off an enterprise. Struck off it stays so for ever: another person of the registrars says the
+    /// same within seven days.
     Status {
         /// Prefix and enterprise code: 86-0001.
         #[arg(value_parser = parse::enterprise)]

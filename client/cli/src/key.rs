@@ -70,7 +70,8 @@ pub(crate) enum Key {
         #[command(flatten)]
         write: Write,
     },
-    /// Retires a signing key, or reports it compromised.
+    /// Retires a signing key, or reports it compromised. Of an enterprise's key that takes two: at the first word it signs no more,
+    /// at the second what it signed since falls.
     Retire {
         /// The key: 64 hexadecimal digits, or a .pub file.
         public: KeyText,

@@ -31,7 +31,8 @@ pub(crate) enum Model {
         #[arg(long, default_value = "100")]
         limit: usize,
     },
-    /// Suspends, reinstates or withdraws an approval.
+    /// Suspends, reinstates or withdraws an approval. Withdrawn it stays so for ever: another person of the registrars or regulators
+    /// says the same within seven days.
     Status {
         /// The model's code, 12 characters: prefix 2, enterprise 4, model 6, as 86-0001-000002.
         id: ModelId,

@@ -163,6 +163,7 @@ pub(crate) fn enterprise(value: &Enterprise) -> Value {
         "valid_from": time(value.valid_from),
         "valid_to": time(value.valid_to),
         "successor": value.successor.map(|id| id.to_string()),
+        "first_words": value.first_words.iter().map(first_word).collect::<Vec<_>>(),
         "newest_leaf": head(&value.head),
     })
 }
@@ -184,6 +185,7 @@ pub(crate) fn model(value: &Model) -> Value {
         "firmware_family": facts.firmware_family,
         "production_from": time(value.production_from),
         "production_to": time(value.production_to),
+        "first_words": value.first_words.iter().map(first_word).collect::<Vec<_>>(),
         "newest_leaf": head(&value.head),
     })
 }

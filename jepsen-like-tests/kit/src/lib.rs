@@ -38,8 +38,7 @@ use carnet_domain::record::peer::{
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::Session;
 use carnet_domain::record::{
-    AgreementRef, BodyName, Desk, Enrolment, Firmware, Form, Holder, IdentifierScheme, Maker,
-    ModelFacts, PartName, PartType, Party, Pending, RobotKey, Severity, Word,
+    AgreementRef, ApprovalStatus, BodyName, Desk, Enrolment, EnterpriseStatus, Firmware, Form, Holder, IdentifierScheme, Maker, ModelFacts, PartName, PartType, Party, Pending, RobotKey, Severity, Word,
 };
 use carnet_domain::rules::command::{Action, Command, Papers, Purpose, Registration, TransferId};
 use carnet_domain::rules::parties::stands_for;
@@ -807,7 +806,8 @@ impl Country {
     }
 
     /// Who does what a story takes for granted: customs export nobody's robot for good, so that its owner's side says so, or another
-    /// of customs first; and the one registrar who made every enterprise here confirms no end that one of them declared.
+    /// of customs first; the one registrar who made every enterprise here confirms no end that one of them declared; and what is for ever
+    /// another of the office says first.
     pub fn whoever<'n>(&mut self, name: &'n str, command: &Command) -> &'n str {
         match command {
             Command::DeclareExport {
@@ -845,6 +845,23 @@ impl Country {
                 }
                 self.enrol_once("registrar-again", name, Role::Registrar);
                 "registrar-again"
+            }
+            Command::SetEnterpriseStatus {
+                status: EnterpriseStatus::StruckOff,
+                ..
+            }
+            | Command::SetModelStatus {
+                status: ApprovalStatus::Withdrawn,
+                ..
+            } => {
+                // The first of two words.
+                let (again, office, role) = match name.starts_with("regulator") {
+                    true => ("regulator-again", "regulator", Role::Regulator),
+                    false => ("registrar-again", "registrar", Role::Registrar),
+                };
+                self.enrol_once(again, office, role);
+                self.command(again, command.clone());
+                name
             }
             _ => name,
         }

@@ -87,7 +87,7 @@ pub struct Enterprise {
     pub named_by: Option<KeyId>,
     /// The key of another person that named the same successor again: what it still held goes on only then.
     pub seconded_by: Option<KeyId>,
-    /// First words for another successor than the one whom two named. Kept here alone, and in no leaf.
+    /// First words for another successor than the one whom two named, and for its being struck off. Kept here alone, and in no leaf.
     pub first_words: Vec<FirstWord>,
     /// How many keys it has that sign. Kept here alone, and in no leaf.
     pub keys: u64,

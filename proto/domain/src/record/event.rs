@@ -477,6 +477,7 @@ pub fn slots(event: &Event) -> Slots {
                     slot::MODEL,
                     &Model {
                         recalls: Digest::ZERO,
+                        first_words: Vec::new(),
                         head: None,
                         ..model.clone()
                     },

@@ -1,11 +1,11 @@
 //! A type approval, and what the map shows of a model.
 
-use super::{EnterpriseStatus, RecallNotice};
+use super::{EnterpriseStatus, FirstWord, RecallNotice};
 use crate::bytes::code::ModelId;
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::{Canonical, Encoder};
 use crate::bytes::time::TimeMs;
-use crate::limits::{List, RECALLS_OF_MODEL_MAX};
+use crate::limits::{FIRST_WORDS_MAX, List, RECALLS_OF_MODEL_MAX};
 use crate::log::head::Head;
 use crate::rules::policy::Role;
 
@@ -87,6 +87,8 @@ pub struct Model {
     pub suspended_by: Option<Role>,
     /// Digest of the recalls in force that name it, as [`recalls_digest`]; kept here alone, and in no leaf.
     pub recalls: Digest,
+    /// First words for its withdrawal, which takes two; kept here alone, and in no leaf.
+    pub first_words: Vec<FirstWord>,
     /// Newest leaf.
     pub head: Option<Head>,
 }
@@ -98,6 +100,7 @@ crate::canonical_struct!(Model @ 1 {
     status,
     suspended_by,
     recalls,
+    first_words: List<FIRST_WORDS_MAX>,
     head
 });
 

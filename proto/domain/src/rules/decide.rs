@@ -773,10 +773,15 @@ fn set_enterprise_status<L: Ledger>(
         let id = *id;
         return no(Reason::NothingChanges, Detail::EnterpriseIs { id, status });
     }
-    let after = After::Enterprise(Enterprise {
-        status,
-        ..enterprise
-    });
+    let mut after = enterprise;
+    // For ever: one alone takes nobody's livelihood for good. To suspend, and to end a suspension, is one's.
+    if status == EnterpriseStatus::StruckOff && cx.is_in_earnest() {
+        let act = sha256(&[b"carnet-strike-off/1", &id.to_bytes()]);
+        if ownership::agreed(ledger, cx, &mut after.first_words, act)?.is_none() {
+            return first_word(Kind::Enterprise, command, After::Enterprise(after));
+        }
+    }
+    let after = After::Enterprise(Enterprise { status, ..after });
     Ok(vec![
         Event::new(Kind::Enterprise, command, after)
             .effect(Effect::StandingOf(*id))
@@ -1044,6 +1049,7 @@ fn approve_model<L: Ledger>(
         status: ApprovalStatus::Approved,
         suspended_by: None,
         recalls: recalls_digest(&[]),
+        first_words: Vec::new(),
         head: None,
     };
     Ok(vec![Event::new(Kind::Model, command, After::Model(model))])
@@ -1084,14 +1090,32 @@ fn set_model_status<L: Ledger>(
         let id = *id;
         return no(Reason::NothingChanges, Detail::ModelIs { id, status });
     }
+    let mut after = model;
+    if status == ApprovalStatus::Withdrawn && cx.is_in_earnest() {
+        let act = sha256(&[b"carnet-withdraw-model/1", &id.to_bytes()]);
+        let words = &mut after.first_words;
+        if ownership::agreed_in(ledger, cx, words, act, APPROVERS)?.is_none() {
+            return first_word(Kind::Model, command, After::Model(after));
+        }
+    }
     let after = After::Model(Model {
         status,
         suspended_by,
-        ..model
+        ..after
     });
     Ok(vec![
         Event::new(Kind::Model, command, after).effect(Effect::TellAll),
     ])
+}
+
+/// Who ends an approval: two of them, of one office or of both.
+const APPROVERS: &[Role] = &[Role::Registrar, Role::Regulator];
+
+/// The first of two words: it is kept, and changes nothing.
+fn first_word<F>(kind: Kind, command: &Command, after: After) -> Decided<F> {
+    let mut event = Event::new(kind, command, after);
+    event.waits = true;
+    Ok(vec![event])
 }
 
 /// Refuses a period without an instant in it.

@@ -11,7 +11,8 @@ use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::machine::{Question, foresee};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
-    Asking, Desk, EnterpriseStatus, Holder, Party, PartyName, Pending, ReleaseSecret, Severity,
+    ApprovalStatus, Asking, Desk, EnterpriseStatus, Holder, Party, PartyName, Pending, ReleaseSecret,
+    Severity,
 };
 use carnet_domain::rules::command::{Action, Command, Purpose, TransferId};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
@@ -230,7 +231,13 @@ fn nothing_ends(owner: Option<PartyName>) {
     for first in offices(&x) {
         let mut once = x.clone();
         let name = first.name();
-        if text(&once.command("registrar", first)) != "done" {
+        // Whom two struck off is prey like another.
+        let struck = matches!(&first, Command::SetEnterpriseStatus { status, .. } if *status == EnterpriseStatus::StruckOff);
+        let who = match struck {
+            true => once.whoever("registrar", &first),
+            false => "registrar",
+        };
+        if text(&once.command(who, first)) != "done" {
             continue;
         }
         accomplices_in_every_role(&mut once, &abroad.prefix);
@@ -1102,4 +1109,76 @@ fn an_office_approves_nothing_in_the_place_of_who_may() {
     );
     check(&mut x, "regulator", approve.clone(), "NotYours: …");
     check(&mut x, "owner", approve, "done");
+}
+
+/// What is for ever takes two persons: one alone strikes nobody off, withdraws no approval, and has nothing fall that a key signed,
+/// in whatever order it is said, and by whatever comes between.
+#[test]
+fn one_person_ends_no_enterprise_no_approval_and_no_word() {
+    let is = |x: &Country| {
+        let Ok(enterprise) = x.ledger.enterprise(&x.enterprise("0001"));
+        let Ok(model) = x.ledger.model(&x.model("0001", "100002"));
+        let Ok(signer) = x.ledger.signer(&x.key("dealer").public().key_id());
+        let signer = signer.expect("enrolled");
+        (
+            enterprise.expect("accredited").status,
+            model.expect("approved").status,
+            (signer.retired.is_some(), signer.compromised_after),
+        )
+    };
+    let mut x = Country::with_market("86");
+    for name in ["registrar-2", "registrar-3"] {
+        x.enrol_office(name, "registrar", Role::Registrar);
+    }
+    let struck = status(&x, "0001", EnterpriseStatus::StruckOff);
+    let suspended = status(&x, "0001", EnterpriseStatus::Suspended);
+    let active = status(&x, "0001", EnterpriseStatus::Active);
+    let withdrawn = Command::SetModelStatus {
+        id: x.model("0001", "100002"),
+        status: ApprovalStatus::Withdrawn,
+        reason: "why".into(),
+    };
+    let compromised = Command::RetireSigner {
+        public: x.key("dealer").public(),
+        compromised_after: Some(0),
+        reason: "stolen".into(),
+    };
+    let finals = [&struck, &withdrawn, &compromised];
+    let waits = |x: &mut Country, who: &str, command: &Command| {
+        let answer = x.command(who, command.clone());
+        let waits = matches!(answer, ItemAnswer::Done { waits: true, .. });
+        assert!(waits, "{who}: {command:?}: {answer:?}");
+    };
+    let stands = (EnterpriseStatus::Active, ApprovalStatus::Approved);
+    x.session("dealer");
+    for command in finals {
+        waits(&mut x, "registrar", command);
+        check(&mut x, "registrar", command.clone(), "SecondPartyRequired: …");
+        check(&mut x, "registrar", suspended.clone(), "done");
+        check(&mut x, "registrar", command.clone(), "SecondPartyRequired: …");
+        check(&mut x, "registrar", active.clone(), "done");
+    }
+    // The key signs no more from its first word on.
+    assert_eq!(is(&x), (stands.0, stands.1, (true, None)));
+    let sell = Action::Sell {
+        owner: person().into(),
+    };
+    let sale = act(&x, 1, sell);
+    check(&mut x, "dealer", sale, "SignerNotActive: …");
+    // A word that ran out is none.
+    x.advance(DurationMs::from_days(8));
+    for command in finals {
+        waits(&mut x, "registrar-2", command);
+    }
+    assert_eq!(is(&x), (stands.0, stands.1, (true, None)));
+    for command in finals {
+        check(&mut x, "registrar-3", command.clone(), "done");
+    }
+    let over = (EnterpriseStatus::StruckOff, ApprovalStatus::Withdrawn);
+    assert_eq!(is(&x), (over.0, over.1, (true, Some(0))));
+    // An approval falls by one of each office too.
+    let mut x = Country::with_market("86");
+    waits(&mut x, "regulator", &withdrawn);
+    check(&mut x, "registrar", withdrawn, "done");
+    assert_eq!(is(&x).1, ApprovalStatus::Withdrawn);
 }

@@ -758,7 +758,8 @@ fn offices_are_added_by_an_admin_and_enterprises_by_a_registrar() {
         reason: "stolen".into(),
     };
     check(&mut x, "registrar", retire.clone(), "done");
-    check(&mut x, "registrar", retire, "SignerNotActive…");
+    // It signs no more from now on; that what it signed falls takes another one.
+    check(&mut x, "registrar", retire, "SecondPartyRequired: …");
     let register = x.register(2);
     check(&mut x, "maker", register.clone(), "SignerNotActive…");
     // Whose key is not enrolled opens no session, and has no use for another's.

@@ -60,12 +60,23 @@ pub(super) fn agreed<L: Ledger>(
     words: &mut Vec<FirstWord>,
     act: Digest,
 ) -> Result<Option<Actor>, Stop<L::Fault>> {
+    agreed_in(ledger, cx, words, act, &[cx.signer.role])
+}
+
+/// As [`agreed`], of an act of which each word may be in any of these roles.
+pub(super) fn agreed_in<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    words: &mut Vec<FirstWord>,
+    act: Digest,
+    roles: &[Role],
+) -> Result<Option<Actor>, Stop<L::Fault>> {
     let side = cx.side();
     let mut stands = Vec::new();
     for word in std::mem::take(words) {
         let known = ledger.signer(&word.by.key).or_fault()?;
         let acts = known.is_some_and(|known| {
-            known.role == cx.signer.role
+            roles.contains(&known.role)
                 && known.retired.is_none()
                 && known.compromised_after.is_none()
         });

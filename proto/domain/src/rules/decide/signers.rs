@@ -5,6 +5,9 @@
 //! last key of such a role is never retired, nor are the admins ever one person. A key of customs, who are desks, is added by
 //! two admins too.
 //!
+//! A key of an enterprise is retired by one registrar. That it was in other hands, so that what it signed since falls, two of them
+//! say: at the first word it signs no more, at the second what it signed falls.
+//!
 //! The first key of an enterprise is a registrar's to enrol. Once it may act, or is party to a robot, its further keys take its
 //! own word, by a key that it has, or a second registrar: nobody becomes its hand alone.
 
@@ -193,6 +196,7 @@ pub(super) fn retire<L: Ledger>(
             return no(Reason::LastOfRole, Detail::LastOf { role: signer.role });
         }
     }
+    let signer_stands = signer.retired.is_none();
     let retired = Signer {
         retired: signer.retired.or(Some(cx.next_leaf)),
         compromised_after,
@@ -202,8 +206,20 @@ pub(super) fn retire<L: Ledger>(
         public: *public,
         compromised_after,
     };
-    let at_once = !supervising(&retired);
-    settled(cx, command, retired, change, at_once)
+    // It signs no more from now on; that what it signed falls takes two.
+    let is_of_enterprise = matches!(retired.holder, Holder::Enterprise { .. });
+    let stops = is_of_enterprise && compromised_after.is_some() && signer_stands;
+    let at_once = !supervising(&retired) && !(is_of_enterprise && compromised_after.is_some());
+    let stopped = Signer {
+        compromised_after: None,
+        ..retired.clone()
+    };
+    let mut events = settled(cx, command, retired, change, at_once)?;
+    if stops && matches!(events.as_slice(), [only] if matches!(only.after, After::Proposal(_))) {
+        let now = Event::new(Kind::Enterprise, command, After::Signer(stopped));
+        events.insert(0, now);
+    }
+    Ok(events)
 }
 
 /// Takes back what the signer's person proposed of a key, before another confirmed it.
