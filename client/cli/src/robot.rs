@@ -3,10 +3,12 @@
 mod each;
 mod import;
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 
 use carnet_client::{Client, ReleaseTerms, identity, release_ownership};
-use carnet_domain::bytes::code::{Code, EnterpriseId};
+use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId};
 use carnet_domain::bytes::signature::{PublicKey, Signature};
 use carnet_domain::record::{
     Asking, BodyName, Desk, Firmware, OwnershipEnd, Party, PartyName, Pending, Recall,
@@ -958,30 +960,40 @@ pub(crate) async fn run(
 
 /// The recalls that a robot owes a remedy for now. Its record names them only from the next change of an attribute on.
 async fn owed(client: &Client, robot: &Record) -> Result<Vec<String>, Failed> {
-    let mut owed = robot.owed.clone();
-    let model = robot.identity.code.model_id();
+    let recalls = recalls_of(client, &robot.identity.code.model_id()).await?;
+    Ok(owed_by(robot, &recalls))
+}
+
+/// The recalls that name a model, and have not ended.
+async fn recalls_of(client: &Client, model: &ModelId) -> Result<Vec<Recall>, Failed> {
+    let mut recalls = Vec::new();
     let mut token = String::new();
     loop {
         let page = client
             .unverified()
             .recalls(model.as_str(), 0, &token)
             .await?;
-        for recall in &page.values {
-            let id = &recall.notice.id;
-            match robot.owes(recall) {
-                true if !owed.contains(id) => owed.push(id.clone()),
-                true => {}
-                false => {
-                    owed.retain(|known| known != id || recall.status == RecallStatus::Proposed)
-                }
-            }
-        }
+        recalls.extend(page.values);
         token = page.next;
         if token.is_empty() {
-            owed.sort();
-            return Ok(owed.iter().map(ToString::to_string).collect());
+            return Ok(recalls);
         }
     }
+}
+
+/// Of the recalls of its model, those that a robot owes a remedy for, ascending; and what its record names that is not known here.
+fn owed_by(robot: &Record, recalls: &[Recall]) -> Vec<String> {
+    let mut owed = robot.owed.clone();
+    for recall in recalls {
+        let id = &recall.notice.id;
+        match robot.owes(recall) {
+            true if !owed.contains(id) => owed.push(id.clone()),
+            true => {}
+            false => owed.retain(|known| known != id || recall.status == RecallStatus::Proposed),
+        }
+    }
+    owed.sort();
+    owed.iter().map(ToString::to_string).collect()
 }
 
 async fn list(settings: &Settings, wanted: &Wanted) -> Result<Outcome, Failed> {
@@ -995,6 +1007,7 @@ async fn list(settings: &Settings, wanted: &Wanted) -> Result<Outcome, Failed> {
     };
     let filter = wanted.filter.replace('-', "").to_ascii_uppercase();
     let mut rows = Vec::new();
+    let mut recalls = BTreeMap::new();
     let mut token = String::new();
     let mut last = None;
     loop {
@@ -1010,7 +1023,12 @@ async fn list(settings: &Settings, wanted: &Wanted) -> Result<Outcome, Failed> {
                 }
                 return Ok(Value::Array(rows).into());
             }
-            rows.push(view::robot_row(robot));
+            let model = robot.identity.code.model_id();
+            let of_model = match recalls.entry(model) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(recalls_of(&client, &model).await?),
+            };
+            rows.push(view::robot_row(robot, &owed_by(robot, of_model)));
             last = Some(robot.identity.code);
         }
         token = page.next;
@@ -1063,6 +1081,34 @@ mod tests {
     use carnet_kit::{Country, samples};
 
     const NOBODY: [u32; 0] = [];
+
+    /// What a recall in force asks for stands in no record before the robot changes: a list that reads records alone says nothing.
+    #[test]
+    fn a_row_of_a_list_names_the_recalls_that_its_record_does_not() {
+        let mut x = Country::with_market("86");
+        for serial in 1..=2 {
+            x.must("maker", x.register(serial));
+        }
+        for (number, severity) in [("R-2", Severity::StopUse), ("R-1", Severity::Remedy)] {
+            x.must("maker", samples::recall(&x, number, severity));
+        }
+        x.must(
+            "service",
+            Command::RemedyRecall {
+                code: x.code(2),
+                recall: samples::recall_id(&x, "R-2"),
+                report: carnet_domain::bytes::digest::sha256(&[b"report"]),
+            },
+        );
+        let Ok(recalls) = x.ledger.recalls_of(&x.model("0001", "100002"));
+        let shown = |serial| {
+            let Ok(robot) = x.ledger.robot(&x.code(serial));
+            let robot = robot.expect("registered");
+            view::robot_row(&robot, &owed_by(&robot, &recalls))["recalls_owed"].clone()
+        };
+        assert_eq!(shown(1), json!(["86/R-1", "86/R-2"]));
+        assert_eq!(shown(2), json!(["86/R-1"]));
+    }
 
     fn wanted() -> Wanted {
         Wanted {

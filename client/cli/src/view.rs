@@ -246,14 +246,14 @@ pub(crate) fn robot(value: &Robot) -> Value {
     })
 }
 
-/// A robot in a list.
-pub(crate) fn robot_row(value: &Robot) -> Value {
+/// A robot in a list, and the recalls that it owes a remedy for now.
+pub(crate) fn robot_row(value: &Robot, owed: &[String]) -> Value {
     json!({
         "code": value.identity.code.to_string(),
         "state": hyphened(value.state.name()),
         "custody": hyphened(value.custody.phase.name()),
         "holds": value.holds.iter().map(|hold| hyphened(hold.kind.name())).collect::<Vec<_>>(),
-        "recalls_owed": named(&value.owed),
+        "recalls_owed": owed,
         "pending": pending(value),
         "owner": party(&value.owner),
         "holder": party(&value.holder),
