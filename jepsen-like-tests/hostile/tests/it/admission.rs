@@ -6,9 +6,10 @@ use carnet_domain::custody::Step;
 use carnet_domain::custody::admission::Fixed;
 use carnet_domain::log::leaf::Kind;
 use carnet_domain::machine::entry::Body;
+use carnet_domain::record::{Holder, Party, Robot, RobotKey};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::{Robot, RobotKey};
+use carnet_domain::rules::actions::Deed;
 use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::rejection::{Detail, Reason};
@@ -138,7 +139,8 @@ fn a_theft_the_issuer_reports_in_transit_binds_at_the_importer() {
     bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
     a.must("regulator", hold(code, HoldKind::Theft));
     a.deliver(&mut b);
-    b.command("customs", admit(1));
+    b.must("customs", admit(1));
+    assert!(robot(&b, &code).custody.is_responsible());
     let holds = robot(&b, &code).holds;
     assert!(
         holds.iter().any(|hold| hold.kind == HoldKind::Theft),
@@ -222,6 +224,12 @@ fn the_country_of_stay_does_not_annul_and_register_anew() {
     let detail = Detail::IssuerAnnuls { code };
     refused(&mut b, "registrar", annul, Reason::PrefixNotOurs, detail);
     assert_eq!(robot(&b, &code).state, State::Sold);
+    let mut registration = b.registration(1);
+    registration.body = a.registration(1).body;
+    registration.importers_filing = true;
+    let again = Command::Register { registration };
+    let detail = Detail::BodyOf { code };
+    refused(&mut b, "importer", again, Reason::BodyExists, detail);
 }
 
 /// Probe r18.
@@ -237,10 +245,24 @@ fn a_robot_that_only_visits_is_not_sold() {
         let code = a.code(1);
         bring(&mut a, &mut b, code, 1, why);
         b.must("customs", admit(1));
-        for who in ["dealer", "importer", "maker"] {
-            let said = carnet_kit::text(&b.command(who, sell(code)));
-            assert!(said.starts_with("NotYours"), "{who}, {why:?}: {said}");
+        for (who, id) in [("dealer", "0002"), ("importer", "0001"), ("maker", "0001")] {
+            let id = b.enterprise(id);
+            let detail = Detail::NoRelation {
+                deed: Deed::Sell,
+                code,
+                holder: Holder::Enterprise { id },
+            };
+            refused(&mut b, who, sell(code), Reason::NotYours, detail);
         }
+        // Nor by who comes to hold it here: what a stay is for stops it, and no relation.
+        let mut held = b.clone();
+        let mut guest = robot(&held, &code);
+        let id = held.enterprise("0002");
+        (guest.owner, guest.holder) = (None, Some(Party::Enterprise { id }));
+        guest.state = State::InStock;
+        let Ok(()) = held.ledger.put_robot(guest);
+        let detail = Detail::AdmittedFor { code, purpose: why };
+        refused(&mut held, "dealer", sell(code), Reason::HereForATime, detail);
         assert_eq!(robot(&b, &code).owner, robot(&a, &code).owner, "{why:?}");
     }
 }
@@ -312,5 +334,7 @@ fn a_claim_of_a_third_country_strands_no_robot_in_transit() {
     say_ended(&mut c, &theirs, body, &b.prefix);
     let batch = lies(&mut c, &b);
     b.apply(Body::Foreign { batch });
+    let Ok(ends) = b.ledger.ends(&body);
+    assert_eq!(ends.expect("an alarm").claimed_by, [c.prefix]);
     b.must("customs", admit(1));
 }

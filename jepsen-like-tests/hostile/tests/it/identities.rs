@@ -254,6 +254,11 @@ fn a_peer_takes_no_serial_of_our_maker() {
     say_ended(&mut b, &own, body, &a.prefix);
     let batch = lies(&mut b, &a);
     a.apply(Body::Foreign { batch });
+    for serial in [120, 121] {
+        let body = a.registration(serial).body.identity();
+        let Ok(ends) = a.ledger.ends(&body);
+        assert_eq!(ends.expect("an alarm").claimed_by, [b.prefix]);
+    }
     a.must("maker", a.register(120));
     a.must("maker", a.register(121));
 }
