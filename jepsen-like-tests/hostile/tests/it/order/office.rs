@@ -8,7 +8,8 @@ use carnet_domain::machine::entry::Body;
 use carnet_domain::record::denied::{Bearer, Certificate, Refused};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
-    ApprovalStatus, Claim, Ended, Enterprise, Holder, RecallStatus, Severity,
+    ApprovalStatus, Claim, Ended, Enterprise, EnterpriseStatus, Holder, RecallDecision, RecallStatus,
+    Severity,
 };
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::{HoldKind, State};
@@ -428,4 +429,306 @@ fn changed(it: &mut Attempt, change: impl Fn(&mut Refused)) {
     if let Command::RevokeCertificate { refused, .. } = &mut it.command {
         change(refused);
     }
+}
+
+/// The enterprise that a command is of.
+fn of_enterprise(it: &mut Attempt, code: &str) {
+    let other = it.country.enterprise(code);
+    match &mut it.command {
+        Command::SetEnterpriseStatus { id, .. }
+        | Command::AmendEnterprise { id, .. }
+        | Command::SucceedEnterprise { id, .. } => *id = other,
+        other => panic!("{} is of no enterprise", other.name()),
+    }
+}
+
+fn unknown_enterprise() -> Fault<Attempt> {
+    fault("id", Reason::EnterpriseUnknown, |it| of_enterprise(it, "0999"))
+}
+
+#[test]
+fn of_two_faults_of_a_suspension_the_first_is_answered() {
+    let country = market();
+    let suspend = Command::SetEnterpriseStatus {
+        id: country.enterprise("0003"),
+        status: EnterpriseStatus::Suspended,
+        reason: "why".into(),
+    };
+    let base = Attempt::new(country, "registrar", suspend);
+    let mut faults = of_offices();
+    faults.extend([
+        unknown_enterprise(),
+        fault("status", Reason::EnterpriseNotActive, |it| strike_off(it, "0003")),
+        fault("status", Reason::NothingChanges, |it| {
+            enterprise(it, "0003", |known| known.status = EnterpriseStatus::Suspended);
+        }),
+    ]);
+    is_meant(&disorder(&base, &faults), &[]);
+}
+
+#[test]
+fn of_two_faults_of_a_striking_off_the_first_is_answered() {
+    let mut country = market();
+    country.enrol_office("registrar-2", "registrar", Role::Registrar);
+    let strike = Command::SetEnterpriseStatus {
+        id: country.enterprise("0003"),
+        status: EnterpriseStatus::StruckOff,
+        reason: "why".into(),
+    };
+    country.command("registrar", strike.clone());
+    let base = Attempt::new(country, "registrar-2", strike);
+    let mut faults = of_offices();
+    faults.extend([
+        unknown_enterprise(),
+        fault("status", Reason::EnterpriseNotActive, |it| strike_off(it, "0003")),
+        fault("words", Reason::SecondPartyRequired, |it| {
+            let key = it.country.key("registrar-2").public().key_id();
+            let Ok(signer) = it.country.ledger.signer(&key);
+            let by = signer.expect("enrolled").side();
+            enterprise(it, "0003", |known| known.first_words[0].by = by.clone());
+        }),
+    ]);
+    is_meant(&disorder(&base, &faults), &[]);
+}
+
+#[test]
+fn of_two_faults_of_an_accreditation_stated_anew_the_first_is_answered() {
+    let country = market();
+    let Ok(known) = country.ledger.enterprise(&country.enterprise("0003"));
+    let known = known.expect("accredited");
+    let amend = Command::AmendEnterprise {
+        id: known.id,
+        name: "another name".into(),
+        roles: known.roles,
+        valid_from: known.valid_from,
+        valid_to: known.valid_to,
+        reason: "why".into(),
+    };
+    let base = Attempt::new(country, "registrar", amend);
+    fn terms(it: &mut Attempt, of: impl Fn(&mut String, &mut Vec<Role>, &mut TimeMs)) {
+        if let Command::AmendEnterprise {
+            name,
+            roles,
+            valid_to,
+            ..
+        } = &mut it.command
+        {
+            of(name, roles, valid_to);
+        }
+    }
+    let mut faults = of_offices();
+    faults.extend([
+        fault("roles", Reason::Malformed, |it| {
+            terms(it, |_, roles, _| roles.push(roles[0]));
+        }),
+        fault("name", Reason::Malformed, |it| terms(it, |name, _, _| name.clear())),
+        fault("range", Reason::RangeInverted, |it| {
+            terms(it, |_, _, to| *to = TimeMs(0));
+        }),
+        unknown_enterprise(),
+        fault("status", Reason::EnterpriseNotActive, |it| strike_off(it, "0003")),
+        fault("roles", Reason::EnterpriseLacksRole, |it| {
+            terms(it, |_, roles, _| *roles = vec![Role::Customs]);
+        }),
+    ]);
+    is_meant(&disorder(&base, &faults), &[]);
+}
+
+#[test]
+fn of_two_faults_of_a_succession_the_first_is_answered() {
+    let country = market();
+    let succeed = Command::SucceedEnterprise {
+        id: country.enterprise("0001"),
+        successor: country.enterprise("0003"),
+        reason: "why".into(),
+    };
+    let base = Attempt::new(country, "registrar", succeed);
+    fn by(it: &mut Attempt, code: &str) {
+        let next = it.country.enterprise(code);
+        if let Command::SucceedEnterprise { successor, .. } = &mut it.command {
+            *successor = next;
+        }
+    }
+    let mut faults = of_offices();
+    faults.extend([
+        unknown_enterprise(),
+        fault("successor", Reason::EnterpriseUnknown, |it| by(it, "0999")),
+        fault("standing", Reason::EnterpriseNotActive, |it| strike_off(it, "0003")),
+        fault("roles", Reason::EnterpriseLacksRole, |it| {
+            enterprise(it, "0003", |known| known.roles = vec![Role::Dealer]);
+        }),
+        fault("circle", Reason::SuccessionCircular, |it| {
+            let id = it.country.enterprise("0001");
+            enterprise(it, "0003", |known| known.successor = Some(id));
+        }),
+        fault("named", Reason::NothingChanges, |it| {
+            let (id, key) = (it.country.enterprise("0003"), it.country.key("registrar").public());
+            enterprise(it, "0001", |known| {
+                (known.successor, known.named_by) = (Some(id), Some(key.key_id()));
+            });
+        }),
+    ]);
+    is_meant(&disorder(&base, &faults), &[]);
+}
+
+#[test]
+fn of_two_faults_of_what_is_taken_back_the_first_is_answered() {
+    let mut country = market();
+    let add = country.enrolment("ruth", country.office("regulator"), Role::Regulator, "ruth");
+    country.must("admin", add);
+    let withdraw = Command::WithdrawProposal {
+        public: country.key("ruth").public(),
+        reason: "mistaken".into(),
+    };
+    let base = Attempt::new(country, "admin", withdraw);
+    let mut faults = of_offices();
+    faults.extend([
+        fault("who", Reason::NothingPending, |it| it.who = "admin-2"),
+        fault("key", Reason::NothingPending, |it| {
+            let other = it.country.key("nobody").public();
+            if let Command::WithdrawProposal { public, .. } = &mut it.command {
+                *public = other;
+            }
+        }),
+    ]);
+    is_meant(&disorder(&base, &faults), &[]);
+    // And of a certificate that is refused no more.
+    let mut country = market();
+    let revoke = Command::RevokeCertificate {
+        refused: refused(client("dealer")),
+        reason: "stolen".into(),
+    };
+    country.must("admin", revoke);
+    let unrevoke = Command::UnrevokeCertificate {
+        certificate: client("dealer"),
+        reason: "found".into(),
+    };
+    let base = Attempt::new(country, "admin", unrevoke);
+    let mut faults = of_offices();
+    faults.push(fault("certificate", Reason::NothingPending, |it| {
+        if let Command::UnrevokeCertificate { certificate, .. } = &mut it.command {
+            *certificate = client("another");
+        }
+    }));
+    is_meant(&disorder(&base, &faults), &[]);
+}
+
+#[test]
+fn of_two_faults_of_an_item_that_is_tried_again_the_first_is_answered() {
+    let (mut a, mut b) = two();
+    let subject = Subject::jurisdiction(&a.prefix);
+    say_of(&mut a, 28, subject, Slots::new(), &b.prefix);
+    let batch = lies(&mut a, &b);
+    b.apply(Body::Foreign { batch });
+    let peer = a.prefix;
+    let retry = Command::RetryParked { peer, item: 0 };
+    let mut faults = of_offices();
+    faults[0] = fault("to", Reason::WrongAudience, |it| it.to = prefix("86"));
+    faults.extend([
+        fault("peer", Reason::PeerUnknown, |it| {
+            if let Command::RetryParked { peer, .. } = &mut it.command {
+                *peer = prefix("33");
+            }
+        }),
+        fault("item", Reason::NotParked, |it| {
+            if let Command::RetryParked { item, .. } = &mut it.command {
+                *item = 5;
+            }
+        }),
+    ]);
+    // What cannot be taken yet waits on: it is done by nothing, so that each two are tried as they are.
+    let base = Attempt::new(b, "registrar", retry);
+    let mut wrong = Vec::new();
+    for (at, one) in faults.iter().enumerate() {
+        for other in &faults[at + 1..] {
+            let mut attempt = base.clone();
+            (other.make)(&mut attempt);
+            (one.make)(&mut attempt);
+            let found = super::Tried::run(attempt);
+            let first = one.reason.min(other.reason);
+            if found != Some(first) {
+                wrong.push((first, found));
+            }
+        }
+    }
+    // Of a peer that nobody is, no item is looked for.
+    let of_nobody = (Reason::NotParked, Some(Reason::PeerUnknown));
+    assert_eq!(wrong, [of_nobody]);
+}
+
+#[test]
+fn of_two_faults_of_a_code_set_aside_the_first_is_answered() {
+    let country = market();
+    let code = country.code(60);
+    let base = Attempt::new(country, "maker", Command::Reserve { code });
+    let mut faults = of_offices();
+    faults.extend([
+        fault("who", Reason::NotYours, |it| it.who = "rival"),
+        fault("own", Reason::ActorNotInStanding, |it| {
+            strike_off(it, "0001");
+            strike_off(it, "0003");
+        }),
+        fault("code", Reason::PrefixNotOurs, |it| {
+            let foreign = Country::unborn("49").code(60);
+            it.command = Command::Reserve { code: foreign };
+        }),
+        fault("model", Reason::ModelNotApproved, withdraw_model),
+        fault("ended", Reason::IdentityEnded, |it| {
+            let code = it.country.code(60);
+            super::end(it, Subject::robot(&code).key());
+        }),
+        fault("code", Reason::CodeExists, |it| {
+            let code = it.country.code(1);
+            it.command = Command::Reserve { code };
+        }),
+    ]);
+    // Another country's code is nobody's here, before anybody is asked who it is.
+    let found = disorder(&base, &faults);
+    is_meant(&found, &[]);
+}
+
+#[test]
+fn of_two_faults_of_a_decided_recall_the_first_is_answered() {
+    let mut country = recalled();
+    let Ok(known) = country.ledger.recall(&recall_id(&country, "R-9"));
+    let mut known = known.expect("a recall");
+    known.notice.id.issuer = prefix("49");
+    known.status = RecallStatus::Proposed;
+    let id = known.notice.id.clone();
+    let Ok(()) = country.ledger.put_recall(known);
+    let decide = Command::DecideRecall {
+        recall: id,
+        decision: RecallDecision::Accept,
+        reason: "seen here too".into(),
+    };
+    fn is(it: &mut Attempt, status: RecallStatus) {
+        let Command::DecideRecall { recall, .. } = &it.command else {
+            panic!("a decision");
+        };
+        let Ok(known) = it.country.ledger.recall(recall);
+        if let Some(mut known) = known {
+            known.status = status;
+            let Ok(()) = it.country.ledger.put_recall(known);
+        }
+    }
+    let base = Attempt::new(country, "regulator", decide);
+    let mut faults = of_offices();
+    faults.extend([
+        fault("status", Reason::NothingPending, |it| is(it, RecallStatus::InForce)),
+        fault("status", Reason::RecallUnknown, |it| is(it, RecallStatus::Withdrawn)),
+        fault("status", Reason::NothingChanges, |it| is(it, RecallStatus::Accepted)),
+        fault("reason", Reason::ReasonMissing, |it| {
+            if let Command::DecideRecall { reason, .. } = &mut it.command {
+                reason.clear();
+            }
+        }),
+        fault("number", Reason::RecallUnknown, |it| {
+            if let Command::DecideRecall { recall, .. } = &mut it.command {
+                recall.number = "R-8".into();
+            }
+        }),
+    ]);
+    // A recall that nobody knows has no standing.
+    let of_none = [(Reason::NothingPending, Reason::RecallUnknown)];
+    is_meant(&disorder(&base, &faults), &of_none);
 }

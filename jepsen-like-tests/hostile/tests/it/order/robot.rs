@@ -3,9 +3,12 @@
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Phase;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::{Actor, Asking, Holder, Party, PartyName, Pending, ReleaseSecret};
-use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::record::{
+    Actor, Asking, Desk, Holder, Party, PartyName, Pending, ReleaseSecret, Robot, Stay,
+};
+use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
+use carnet_domain::rules::policy::Role;
 use carnet_domain::rules::rejection::Reason;
 use carnet_hostile::scene::{act, d, declare_end, prefix};
 use carnet_kit::samples::{SECRET, release};
@@ -514,4 +517,252 @@ fn of_two_faults_of_a_deployment_the_first_is_answered() {
             (Reason::ModelNotApproved, Reason::RobotUnknown),
         ],
     );
+}
+
+/// Whatever may be wrong with an action, some of it twice over: what of it the action asks is tried.
+fn of_actions() -> Vec<Fault<Attempt>> {
+    let mut faults = of_robots();
+    faults.extend([
+        seen(),
+        offered(),
+        fault("who", Reason::RoleNotAllowed, |it| it.who = "declarant"),
+        fault("who", Reason::NotYours, |it| it.who = "rival"),
+        fault("who", Reason::NotYours, |it| it.who = "buyer"),
+        fault("own", Reason::ActorNotInStanding, |it| {
+            strike_off(it, "0001");
+            strike_off(it, "0002");
+        }),
+        fault("stay", Reason::HereForATime, |it| {
+            let purpose = Purpose::Exhibition;
+            it.robot(|robot| robot.stay = Stay::Guest { purpose });
+        }),
+        fault("holds", Reason::Held, |it| {
+            it.robot(|robot| robot.holds.push(hold(HoldKind::EvidenceFreeze, 1)));
+        }),
+        fault("holds", Reason::Held, |it| {
+            it.robot(|robot| robot.holds.push(hold(HoldKind::RegulatorStop, 1)));
+        }),
+        fault("recall", Reason::RecallOpen, stop_use),
+        fault("pending", Reason::OwnershipRequestOpen, |it| {
+            let asked = asked();
+            let Ok(robot) = asked.ledger.robot(&asked.code(1));
+            let known = robot.expect("a record").pending;
+            pending(it, |pending| *pending = known.clone());
+        }),
+        fault("state", Reason::TransitionNotAllowed, |it| {
+            it.robot(|robot| robot.state = State::Reserved);
+        }),
+        fault("state", Reason::TransitionNotAllowed, |it| {
+            it.robot(|robot| robot.state = State::Manufactured);
+        }),
+        fault("inspection", Reason::InspectionMissing, |it| {
+            it.robot(|robot| robot.inspection = None);
+        }),
+        fault("index", Reason::LeafNotItsOwn, |it| {
+            if let Command::Act {
+                action: Action::Correct { corrects, .. },
+                ..
+            } = &mut it.command
+            {
+                *corrects = 0;
+            }
+        }),
+        fault("named", Reason::EnterpriseUnknown, |it| {
+            let unknown = it.country.enterprise("0999");
+            if let Command::Act { action, .. } = &mut it.command {
+                match action {
+                    Action::Stock { at } => *at = Some(unknown),
+                    Action::BeginMaintenance { workshop, .. } => *workshop = Some(unknown),
+                    Action::Redeploy { operator, .. } => {
+                        *operator = PartyName::Enterprise { id: unknown };
+                    }
+                    Action::ChangeDesk { desk, .. } => *desk = Desk::Enterprise { id: unknown },
+                    _ => {}
+                }
+            }
+        }),
+        fault("named", Reason::PrefixNotOurs, |it| {
+            if let Command::Act {
+                action: Action::ChangeDesk { desk, .. },
+                ..
+            } = &mut it.command
+            {
+                let (prefix, name) = (prefix("49"), "registrar/hq".into());
+                *desk = Desk::Office { prefix, name };
+            }
+        }),
+        fault("certificate", Reason::NothingPending, |it| {
+            if let Command::Act {
+                action: Action::ConfirmEndOfLife { certificate },
+                ..
+            } = &mut it.command
+            {
+                *certificate = d("another");
+            }
+        }),
+        fault("declared by", Reason::SecondPartyRequired, |it| {
+            let key = it.country.key(it.who).public().key_id();
+            let Ok(signer) = it.country.ledger.signer(&key);
+            let side = signer.expect("enrolled").side();
+            pending(it, |pending| {
+                if let Pending::EndOfLife { by, .. } = pending {
+                    *by = side.clone();
+                }
+            });
+        }),
+    ]);
+    faults
+}
+
+/// Of the robot, that it is in a state and whose it is.
+fn as_of(mut country: Country, change: impl Fn(&mut Robot)) -> Country {
+    let code = country.code(1);
+    let Ok(robot) = country.ledger.robot(&code);
+    let mut robot = robot.expect("a record");
+    change(&mut robot);
+    let Ok(()) = country.ledger.put_robot(robot);
+    country
+}
+
+/// Every action that no other scene is of, by who may, where it may: of two faults that it asks about the first is answered.
+#[test]
+fn of_two_faults_of_any_other_action_the_first_is_answered() {
+    let at = |state| as_of(sold(), move |robot| robot.state = state);
+    let report = d("report");
+    let why = || "why".to_owned();
+    let stock = as_of(market(), |robot| robot.state = State::Manufactured);
+    let retired = as_of(sold(), |robot| {
+        robot.state = State::Retired;
+        robot.inspection = Some(d("report"));
+    });
+    let person = d("a person");
+    let desk = Desk::Enterprise {
+        id: stock.enterprise("0002"),
+    };
+    let of_person = as_of(sold(), move |robot| {
+        robot.owner = Some(PartyName::from(person).at(desk.clone(), TimeMs(1)));
+    });
+    let mut ended = declared();
+    ended.enrol_office("registrar-2", "registrar", Role::Registrar);
+    let operator = PartyName::Enterprise {
+        id: stock.enterprise("0002"),
+    };
+    let own_leaf = {
+        let Ok(robot) = stock.ledger.robot(&stock.code(1));
+        robot.and_then(|it| it.head).expect("it has a leaf").leaf_index
+    };
+    let scenes: [(Country, &'static str, Action, usize); 15] = [
+        (stock.clone(), "dealer", Action::Stock { at: None }, 11),
+        (
+            at(State::Deployed),
+            "owner",
+            Action::Redeploy {
+                operator,
+                scenario: why(),
+            },
+            12,
+        ),
+        (
+            at(State::Deployed),
+            "owner",
+            Action::BeginMaintenance {
+                note: why(),
+                workshop: None,
+            },
+            11,
+        ),
+        (at(State::Maintenance), "service", Action::CompleteMaintenance { report }, 11),
+        (at(State::Sold), "service", Action::Repair { report }, 9),
+        (
+            at(State::Sold),
+            "service",
+            Action::Inspect {
+                report,
+                passed: true,
+            },
+            9,
+        ),
+        (
+            at(State::Sold),
+            "service",
+            Action::RecordIncident {
+                severity: 2,
+                place: why(),
+                findings: report,
+            },
+            8,
+        ),
+        (
+            at(State::Deployed),
+            "service",
+            Action::RecordTraining {
+                data_set: report,
+                model: report,
+                place: why(),
+            },
+            9,
+        ),
+        (
+            at(State::Sold),
+            "service",
+            Action::UpdateSoftware {
+                firmware: carnet_domain::record::Firmware {
+                    family: "fw".into(),
+                    build: 99,
+                },
+            },
+            9,
+        ),
+        (at(State::Deployed), "owner", Action::Retire { reason: why() }, 10),
+        (retired, "owner", Action::ReturnToService { report }, 11),
+        (
+            ended,
+            "registrar-2",
+            Action::ConfirmEndOfLife {
+                certificate: d("certificate"),
+            },
+            9,
+        ),
+        (stock.clone(), "registrar", Action::Annul { reason: why() }, 9),
+        (
+            stock,
+            "registrar",
+            Action::Correct {
+                corrects: own_leaf,
+                note: why(),
+            },
+            6,
+        ),
+        (
+            of_person,
+            "dealer",
+            Action::ChangeDesk {
+                person,
+                desk: Desk::Office {
+                    prefix: prefix("86"),
+                    name: "registrar/hq".into(),
+                },
+                reason: why(),
+            },
+            9,
+        ),
+    ];
+    for (country, who, action, least) in scenes {
+        let said = action.name();
+        let base = Attempt::new(country.clone(), who, act(country.code(1), action));
+        let asked = |one: &Fault<Attempt>| {
+            let mut attempt = base.clone();
+            (one.make)(&mut attempt);
+            attempt.run() == Some(one.reason)
+        };
+        let faults: Vec<Fault<Attempt>> = of_actions().into_iter().filter(asked).collect();
+        assert!(faults.len() >= least, "{said}: {} of {least} faults", faults.len());
+        let found = disorder(&base, &faults);
+        // What somebody is to a robot is known by its record, and so is whom its desk may be.
+        let meant: Vec<_> = found.iter().filter(|pair| **pair != RECORD).collect();
+        let named = (Reason::EnterpriseUnknown, Reason::RobotUnknown);
+        let foreign = (Reason::PrefixNotOurs, Reason::RobotUnknown);
+        let meant = meant.into_iter().filter(|pair| **pair != named && **pair != foreign);
+        assert_eq!(meant.collect::<Vec<_>>(), Vec::<&(Reason, Reason)>::new(), "{said}");
+    }
 }

@@ -264,11 +264,6 @@ pub(super) fn change_desk<F>(
 ) -> Result<(), Stop<F>> {
     let mine = Desk::of(cx.me(), &cx.signer.holder);
     let any = cx.signer.role == Role::Registrar;
-    if let Desk::Office { prefix, .. } = desk
-        && *prefix != cx.me()
-    {
-        return no(Reason::PrefixNotOurs, Detail::Prefix { prefix: *prefix });
-    }
     let is_theirs = |party: &Party| match party {
         Party::Person {
             commitment, desk, ..

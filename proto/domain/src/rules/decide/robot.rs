@@ -614,6 +614,7 @@ pub(super) fn admissible<L: Ledger>(
             },
         );
     }
+    stay_allows(robot, action)?;
     match next(Some(robot.state), action) {
         Some(to) => Ok(to),
         None => no(
@@ -716,6 +717,17 @@ pub(super) fn act<L: Ledger>(
     cx.allow_role(deed)?;
     let robot = cx.inherited(ledger, known(ledger, code)?)?;
     cx.allow_on(deed, &robot)?;
+    // A registrar moves the stock of one who may not.
+    let stocked_for = match action {
+        Action::Stock { .. } => {
+            let whose = robot.owner.as_ref().or(robot.holder.as_ref());
+            whose.filter(|whose| !cx.is_side_of(whose))
+        }
+        _ => None,
+    };
+    if let Some(whose) = stocked_for {
+        cx.in_place_of(ledger, deed, &robot, whose)?;
+    }
     named(ledger, cx, code, action)?;
     match action {
         Action::Sell { .. } => may_enter_market(ledger, cx, &robot)?,
@@ -735,7 +747,6 @@ pub(super) fn act<L: Ledger>(
         row = is_free(ledger, &robot, fitted, comer, &mut yielding)?;
     }
     let to = admissible(ledger, cx, &robot, expected, action.kind())?;
-    stay_allows::<L::Fault>(&robot, action.kind())?;
     let mut after = Robot {
         state: to,
         ..robot.clone()
@@ -744,11 +755,8 @@ pub(super) fn act<L: Ledger>(
     let (mut corrects, mut waits) = (None, false);
     match action {
         Action::Stock { at } => {
-            // A registrar moves the stock of one who may not.
-            let whose = robot.owner.as_ref().or(robot.holder.as_ref());
             let mut is_settled = true;
-            if let Some(whose) = whose.filter(|whose| !cx.is_side_of(whose)) {
-                cx.in_place_of(ledger, deed, &robot, whose)?;
+            if stocked_for.is_some() {
                 let act = sha256(&[&action.to_bytes()]);
                 is_settled = ownership::second_word(ledger, cx, &mut after, act)?;
                 // What was released of it from where it stood is what two decided over.
@@ -839,8 +847,6 @@ pub(super) fn act<L: Ledger>(
         Action::WithdrawEndOfLife { .. } => effects.extend(withdraw_end(cx, &mut after)?),
         Action::ConfirmEndOfLife { certificate } => {
             let (outcome, by) = declared_by::<L::Fault>(cx, &robot, certificate)?;
-            cx.second_to(ledger, by)?;
-            cx.not_by_a_chosen_desk(&robot)?;
             let Some(end) = end_state(robot.state, outcome) else {
                 return no(
                     Reason::TransitionNotAllowed,
@@ -850,6 +856,8 @@ pub(super) fn act<L: Ledger>(
                     },
                 );
             };
+            cx.second_to(ledger, by)?;
+            cx.not_by_a_chosen_desk(&robot)?;
             after.state = end;
             after.pending = Pending::Nothing {};
             after.declared.clear();
@@ -936,6 +944,10 @@ fn named<L: Ledger>(
                 false => no(Reason::EnterpriseNotActive, Detail::NoKeyOf { id: *id }),
             }
         }
+        Action::ChangeDesk {
+            desk: Desk::Office { prefix, .. },
+            ..
+        } if *prefix != cx.me() => no(Reason::PrefixNotOurs, Detail::Prefix { prefix: *prefix }),
         Action::RequestOwnership { owner, .. } => {
             ownership::may_ask(cx, code, owner)?;
             cx.can_be(ledger, owner, PARTIES)
