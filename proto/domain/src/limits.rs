@@ -58,6 +58,8 @@ pub const DECLARATION_TIME: DurationMs = DurationMs::from_days(92);
 pub const DECLARATION_AGAIN: DurationMs = DurationMs::from_days(1);
 /// The most robots of others that one enterprise declares ended within a day of log time.
 pub const DECLARATIONS_A_DAY_MAX: u64 = 200;
+/// The most ends that one key declares within a day of log time, or confirms where no registrar is one of the two.
+pub const ENDS_A_DAY_MAX: u64 = 1_000;
 /// The AI models that a record names, the newest; of the older ones it keeps count and digest.
 pub const AI_MODELS_MAX: usize = 32;
 /// The most holds on one robot.

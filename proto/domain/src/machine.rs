@@ -785,6 +785,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                         })?;
                     }
                 }
+                Effect::EndSaid(key) => {
+                    if let Some(signer) = self.ledger.signer(key)? {
+                        let ends = signer.ends.and(self.now);
+                        self.ledger.put_signer(Signer { ends, ..signer })?;
+                    }
+                }
                 Effect::Recalled(id) => {
                     if let Some(enterprise) = self.ledger.enterprise(id)? {
                         let recalled = enterprise.recalled.and(self.now);

@@ -4,6 +4,7 @@
 //! Values only: what may be done with them is in `rules::decide`, how they change in `event`.
 
 pub mod crossing;
+mod daily;
 pub mod denied;
 pub mod due;
 mod enrolment;
@@ -27,8 +28,9 @@ pub mod told;
 pub mod transfer;
 
 pub use crossing::AgreementRef;
+pub use daily::Daily;
 pub use enrolment::{Enrolment, Word};
-pub use enterprise::{Daily, Enterprise, EnterpriseStatus};
+pub use enterprise::{Enterprise, EnterpriseStatus};
 pub use ids::{
     BodyName, IdentifierScheme, Maker, Part, PartName, PartType, key_identity, part_identity,
 };

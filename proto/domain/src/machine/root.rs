@@ -28,7 +28,7 @@ use crate::record::peer::{
 };
 use crate::record::registry::{OwnBundle, Registry};
 use crate::record::told::Tellings;
-use crate::record::{Holder, Signer};
+use crate::record::{Daily, Holder, Signer};
 use crate::rules::decide::{Stop, enrolled, has_twins};
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Counted, Detail, Listed, Reason, Rejection, refuse};
@@ -126,6 +126,7 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
             retired: None,
             compromised_after: None,
             enrolled_by: None,
+            ends: Daily::default(),
         };
         run.registry.offices.follow(&signer);
         run.ledger.put_signer(signer)?;

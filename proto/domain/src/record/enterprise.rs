@@ -1,10 +1,10 @@
 //! An accredited enterprise.
 
-use super::{Actor, FirstWord, Maker};
+use super::{Actor, Daily, FirstWord, Maker};
 use crate::bytes::code::EnterpriseId;
 use crate::bytes::signature::KeyId;
-use crate::bytes::time::{DurationMs, TimeMs};
-use crate::limits::{FIRST_WORDS_MAX, List, ROLES_MAX, Sequence, next_own};
+use crate::bytes::time::TimeMs;
+use crate::limits::{FIRST_WORDS_MAX, List, ROLES_MAX, Sequence};
 use crate::log::head::Head;
 use crate::rules::policy::Role;
 
@@ -19,40 +19,6 @@ pub enum EnterpriseStatus {
     StruckOff,
 }
 crate::canonical_enum!(EnterpriseStatus { 1 => Active, 2 => Suspended, 3 => StruckOff });
-
-/// How often something was done within a day of log time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Daily {
-    /// Which day, since the epoch.
-    pub day: u64,
-    /// How often.
-    pub count: u64,
-}
-crate::canonical_struct!(Daily {
-    day: Sequence,
-    count: Sequence
-});
-
-impl Daily {
-    /// How often it was done on the day of a time.
-    pub fn on(&self, at: TimeMs) -> u64 {
-        match self.day == at.0 / DAY_MS {
-            true => self.count,
-            false => 0,
-        }
-    }
-
-    /// With once more.
-    #[must_use]
-    pub fn and(&self, at: TimeMs) -> Self {
-        Self {
-            day: at.0 / DAY_MS,
-            count: next_own(self.on(at)),
-        }
-    }
-}
-
-const DAY_MS: u64 = DurationMs::from_days(1).0;
 
 /// An accredited enterprise.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 use crate::bytes::code::{Code, EnterpriseId, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::{Canonical, DecodeError, Decoder, Encoder};
+use crate::bytes::signature::{KeyId, PublicKey};
 use crate::bytes::time::TimeMs;
 use crate::custody::Phase;
 use crate::custody::movement::EvidenceRef;
@@ -105,6 +106,8 @@ pub enum Effect {
     ClaimCleared(Prefix, Digest),
     /// An enterprise declared the end of another's robot.
     Declared(EnterpriseId),
+    /// A key declared the end of a robot, or confirmed it.
+    EndSaid(KeyId),
     /// An enterprise opened a recall.
     Recalled(EnterpriseId),
     /// An enterprise was made owner or holder of a robot, or got its first key.
@@ -486,6 +489,7 @@ pub fn slots(event: &Event) -> Slots {
                     slot::MODEL,
                     &Signer {
                         enrolled_by: None,
+                        ends: Daily::default(),
                         ..signer.clone()
                     },
                 ),

@@ -1,5 +1,6 @@
 //! Who owns, holds, operates, imports; who signs; who set a hold.
 
+use super::Daily;
 use crate::bytes::code::{EnterpriseId, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::signature::{KeyId, PublicKey};
@@ -243,6 +244,8 @@ pub struct Signer {
     /// Of a key of an enterprise: the registrar who enrolled it alone, or enrolled so the key on whose word it is; none where two
     /// did. Nothing that is said of its enterprise ends that. Kept here alone, and in no leaf.
     pub enrolled_by: Option<Actor>,
+    /// Ends of robots that it declared, or confirmed as no registrar. Kept here alone, and in no leaf.
+    pub ends: Daily,
 }
 impl Signer {
     /// As one side of a step that needs two.
@@ -263,7 +266,8 @@ crate::canonical_struct!(Signer @ 1 {
     added: Index,
     retired: Maybe<Index>,
     compromised_after: Maybe<Index>,
-    enrolled_by
+    enrolled_by,
+    ends
 });
 
 impl Signer {

@@ -91,7 +91,7 @@ reasons! {
     34 SecondPartyRequired "The second step needs another party than the first.", "Have the other party confirm: of an office's word, another person of an office.";
     35 NothingPending "There is nothing of this to approve, confirm or withdraw.", "Start with the first step.";
     102 EndDeclared "The recycler has declared the end of this robot.", "Wait for its confirmation; one that was withdrawn is declared again after a day.";
-    103 DailyLimit "The enterprise has done this as often as it may in a day.", "Go on tomorrow; for the robots of others, have the owner name you its workshop.";
+    103 DailyLimit "This was done as often as one may in a day.", "Go on tomorrow; for the robots of others, have the owner name you its workshop.";
     36 HoldUnknown "No such hold stands, or it was set by another office.", "Check the holds.";
     98 ClaimUnknown "The peer claims no such end, or the claim was cleared.", "See which peer the refusal names, and which identity.";
     116 NotParked "No such item of the peer's mailbox waits.", "See what waits: it was taken or given up, or never came.";

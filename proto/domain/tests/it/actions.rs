@@ -303,6 +303,7 @@ fn decide_asks_the_table_about_every_cell() {
             retired: None,
             compromised_after: None,
             enrolled_by: None,
+            ends: Default::default(),
         };
         let context = Context {
             registry: &registry,

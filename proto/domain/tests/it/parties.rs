@@ -4,7 +4,7 @@
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::limits::{
-    DECLARATION_AGAIN, DECLARATION_TIME, DECLARATIONS_A_DAY_MAX, DECLARATIONS_MAX,
+    DECLARATION_AGAIN, DECLARATION_TIME, DECLARATIONS_A_DAY_MAX, DECLARATIONS_MAX, ENDS_A_DAY_MAX,
 };
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
@@ -990,6 +990,43 @@ fn a_recycler_declares_so_many_ends_of_others_a_day() {
     );
     x.advance(DECLARATION_AGAIN);
     check(&mut x, "x-recycler", one_more, "done");
+}
+
+/// Two stolen keys, of whoever declares and of whoever confirms, end so many robots a day, and no fleet. A registrar is one of the
+/// two for more, whose declarations count too.
+#[test]
+fn one_key_ends_so_many_robots_a_day() {
+    let spent = |x: &mut Country, who: &str, left: u64| {
+        let Ok(signer) = x.ledger.signer(&x.key(who).public().key_id());
+        let mut signer = signer.expect("enrolled");
+        signer.ends.day = x.clock.0 / DurationMs::from_days(1).0;
+        signer.ends.count = ENDS_A_DAY_MAX - left;
+        let Ok(()) = x.ledger.put_signer(signer);
+    };
+    let over = "DailyLimit: 1000 ends declared or confirmed by one key";
+    let mut begun = sold();
+    begun.enrol_office("registrar-2", "registrar", Role::Registrar);
+    let confirm = act(&begun, 1, end_by("certificate").1);
+    // Of the owner's side, declared by a stranger.
+    let mut x = begun.clone();
+    x.must("x-recycler", act(&x, 1, declare()));
+    spent(&mut x, "owner", 0);
+    check(&mut x, "owner", confirm.clone(), over);
+    let mut tomorrow = x.clone();
+    tomorrow.advance(DurationMs::from_days(1));
+    check(&mut tomorrow, "owner", confirm.clone(), "done");
+    spent(&mut x, "owner", 1);
+    check(&mut x, "owner", confirm.clone(), "done");
+    let Ok(signer) = x.ledger.signer(&x.key("owner").public().key_id());
+    assert_eq!(signer.expect("enrolled").ends.on(x.clock), ENDS_A_DAY_MAX);
+    // Declared by a registrar, it is confirmed above that; a registrar who declares counts.
+    let mut x = begun;
+    spent(&mut x, "owner", 0);
+    spent(&mut x, "registrar", 0);
+    let declared = act(&x, 1, declare());
+    check(&mut x, "registrar", declared.clone(), over);
+    check(&mut x, "registrar-2", declared, "done");
+    check(&mut x, "owner", confirm, "done");
 }
 
 /// Why a hold was set stood in the slot that anybody is shown.

@@ -9,14 +9,12 @@ use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
 use crate::custody::{Chain, Link, Phase, whereabouts};
-use crate::limits::{DECLARATIONS_A_DAY_MAX, DECLARATIONS_MAX};
+use crate::limits::{DECLARATIONS_A_DAY_MAX, DECLARATIONS_MAX, ENDS_A_DAY_MAX};
 use crate::log::leaf::{Kind, Leaf, Subject};
 use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::{
-    Actor, ApprovalStatus, Before, ClearedFrom, Declared, Desk, Enterprise, EnterpriseStatus,
-    Fitted, Fitting, Hold, Holder, Identity, Maker, PartName, PartType, Party, Pending, Robot,
-    Stay,
+    Actor, ApprovalStatus, Before, ClearedFrom, Declared, Desk, Enterprise, EnterpriseStatus, Fitted, Fitting, Hold, Holder, Identity, Maker, PartName, PartType, Party, Pending, Robot, Signer, Stay, key_identity,
 };
 use crate::rules::actions::{Deed, PARTIES, Relation, TRADERS, WORKSHOPS};
 use crate::rules::command::{Action, Command, Registration};
@@ -858,6 +856,15 @@ pub(super) fn act<L: Ledger>(
             };
             cx.second_to(ledger, by)?;
             cx.not_by_a_chosen_desk(&robot)?;
+            // A registrar is one of the two, or both count what they end in a day.
+            let is_registrars = |signer: Option<Signer>| {
+                signer.is_some_and(|signer| signer.role == Role::Registrar)
+            };
+            if cx.signer.role != Role::Registrar
+                && !is_registrars(ledger.signer(&by.key).or_fault()?)
+            {
+                effects.push(ends_of_the_day(ledger, cx)?);
+            }
             after.state = end;
             after.pending = Pending::Nothing {};
             after.declared.clear();
@@ -1074,9 +1081,23 @@ fn declare_end<L: Ledger>(
             reason: String::new(),
             since: cx.now,
         });
-        return Ok(vec![Effect::TellAll]);
+        let counted = ends_of_the_day(ledger, cx)?;
+        return Ok(vec![Effect::TellAll, counted]);
     }
     bring(ledger, cx, after, declared)
+}
+
+/// Counts an end that a key declares or confirms: stolen, it ends so many robots a day and no whole fleet.
+fn ends_of_the_day<L: Ledger>(ledger: &L, cx: &Context<'_>) -> Result<Effect, Stop<L::Fault>> {
+    // As it is by now: one request has many items.
+    let key = cx.signer.id;
+    let signer = ledger.signer(&key).or_fault()?;
+    let today = signer.map_or(0, |signer| signer.ends.on(cx.now));
+    if today >= ENDS_A_DAY_MAX {
+        let (what, max) = (Counted::Ends, ENDS_A_DAY_MAX);
+        return no(Reason::DailyLimit, Detail::Full { what, max });
+    }
+    Ok(Effect::EndSaid(key))
 }
 
 /// Anybody may have brought it to a recycler: what a stranger declares waits beside whatever waits, takes nothing's place,
@@ -1095,14 +1116,6 @@ fn bring<L: Ledger>(
         let since = before.at;
         return no(Reason::EndDeclared, Detail::DeclaredOn { since });
     }
-    if after.declared.len() >= DECLARATIONS_MAX {
-        // What was rejected makes way: whoever was first keeps nobody from it whom the owner brings it to then.
-        let Some(rejected) = after.declared.iter().position(|one| one.withdrawn) else {
-            let (what, max) = (Counted::Declarations, DECLARATIONS_MAX as u64);
-            return no(Reason::RecordFull, Detail::Full { what, max });
-        };
-        after.declared.remove(rejected);
-    }
     let Holder::Enterprise { id } = cx.signer.holder else {
         unreachable!("an office is something to every robot");
     };
@@ -1111,6 +1124,14 @@ fn bring<L: Ledger>(
     if today >= DECLARATIONS_A_DAY_MAX {
         let (what, max) = (Counted::Declarations, DECLARATIONS_A_DAY_MAX);
         return no(Reason::DailyLimit, Detail::Full { what, max });
+    }
+    if after.declared.len() >= DECLARATIONS_MAX {
+        // What was rejected makes way: whoever was first keeps nobody from it whom the owner brings it to then.
+        let Some(rejected) = after.declared.iter().position(|one| one.withdrawn) else {
+            let (what, max) = (Counted::Declarations, DECLARATIONS_MAX as u64);
+            return no(Reason::RecordFull, Detail::Full { what, max });
+        };
+        after.declared.remove(rejected);
     }
     after.declared.push(declared);
     Ok(vec![Effect::Declared(id)])

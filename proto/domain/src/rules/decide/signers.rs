@@ -19,7 +19,7 @@ use crate::log::leaf::Kind;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
 use crate::record::offices::{Change, Profile, Proposal, is_office_of, supervises, takes_two};
-use crate::record::{Enrolment, Holder, Signer, Word};
+use crate::record::{Daily, Enrolment, Holder, Signer, Word};
 use crate::rules::actions::Deed;
 use crate::rules::command::Command;
 use crate::rules::parties::are_two;
@@ -124,6 +124,7 @@ pub(crate) fn enrolled(enrolment: &Enrolment, index: u64) -> Signer {
         retired: None,
         compromised_after: None,
         enrolled_by: None,
+        ends: Daily::default(),
     }
 }
 

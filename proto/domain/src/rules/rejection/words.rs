@@ -174,13 +174,15 @@ pub enum Counted {
     Recalls,
     /// Certificates that are refused.
     Revocations,
+    /// Ends of life that one key declared or confirmed.
+    Ends,
 }
 crate::canonical_enum!(Counted {
     1 => Epochs, 2 => IdentityParts, 3 => Parts, 4 => AiModels, 5 => Holds, 6 => OwedRecalls, 7 => RemediedRecalls,
     8 => Peers, 9 => FormerParts, 40 => Offers, 41 => Nacks, 42 => Claims, 43 => Leaves, 44 => Supervisors, 45 => Proposals,
     46 => Declarations, 47 => RecallsOverModels, 48 => ModelsOfAmendment, 49 => Parked,
     50 => MailItems, 51 => MailBytes, 52 => OffersOfOne,
-    60 => RootChanges, 61 => Recalls, 62 => Revocations,
+    60 => RootChanges, 61 => Recalls, 62 => Revocations, 63 => Ends,
 });
 
 impl Counted {
@@ -211,6 +213,7 @@ impl Counted {
             Self::RootChanges => "replacements of the roots",
             Self::Recalls => "recalls opened",
             Self::Revocations => "revoked certificates",
+            Self::Ends => "ends declared or confirmed by one key",
         }
     }
 }
