@@ -605,6 +605,7 @@ pub(crate) fn peer(value: &Peer) -> Value {
             "second": fork.second.to_string(),
         })),
         "doubted": value.doubted.map(|doubt| hyphened(doubt.name())),
+        "time_set_back": value.repaired.map(|it| json!({"from": time(it.from), "to": time(it.to), "heard": time(it.at)})),
         "cursor": value.cursor.to_string(),
         "outbox": value.outbox.to_string(),
         "size_seen": value.size_seen.to_string(),

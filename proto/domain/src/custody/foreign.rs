@@ -33,7 +33,7 @@ use crate::record::event::{
     After, Effect, Event, IdentityParts, Other, Standing, robot_of_slots, slot,
 };
 use crate::record::ledger::Ledger;
-use crate::record::peer::{Heard, LogDoubt, OpenFork, Peer, Statement};
+use crate::record::peer::{Heard, LogDoubt, OpenFork, Peer, Repaired, Statement};
 use crate::record::transfer::{Ending, Transfer};
 use crate::record::{
     Ended, Fitted, Fitting, Hold, Parked, Recall, RecallStatus, Robot, RobotKey, Stay,
@@ -581,11 +581,13 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         };
         if let Some(now) = self.ledger.peer(&batch.peer)? {
             // What it showed before its clock was set back is of a later time than what follows, seen here or not.
-            let before = proven.as_ref().ok().and_then(|it| repaired_from(&from, it));
-            let time_seen = before.map_or(now.time_seen, |at| now.time_seen.max(at));
+            let at = self.now;
+            let repaired = proven.as_ref().ok().and_then(|it| repaired(&from, it, at));
+            let time_seen = repaired.map_or(now.time_seen, |it| now.time_seen.max(it.from));
             self.ledger.put_peer(Peer {
                 heard,
                 time_seen,
+                repaired: repaired.or(now.repaired),
                 ..now
             })?;
         }
@@ -1726,14 +1728,18 @@ fn shown<T: Canonical, F>(proven: &Proven, slot: u8) -> Result<Option<T>, Stop<F
     }
 }
 
-/// Where the log time of a peer stood when its roots set it back, of the leaf that says so.
-fn repaired_from(from: &Sender, proven: &Proven) -> Option<TimeMs> {
+/// That the roots of a peer set its log time back, of the leaf that says so.
+fn repaired(from: &Sender, proven: &Proven, at: TimeMs) -> Option<Repaired> {
     let its = Subject::jurisdiction(&from.prefix).key();
     if proven.leaf.kind != Kind::Policy || proven.leaf.key != its {
         return None;
     }
     match proven.slots.get::<Statement>(slot::EVENT) {
-        Ok(Some(Statement::RepairTime { change })) => Some(change.from),
+        Ok(Some(Statement::RepairTime { change })) => Some(Repaired {
+            from: change.from,
+            to: change.to,
+            at,
+        }),
         _ => None,
     }
 }

@@ -659,6 +659,18 @@ pub enum LogDoubt {
 }
 crate::canonical_enum!(LogDoubt { 1 => Fork, 2 => OtherHistory, 3 => RolledBack });
 
+/// That the roots of a peer set its log time back, as we heard it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repaired {
+    /// Its log time before, as its roots saw it.
+    pub from: TimeMs,
+    /// Its log time after.
+    pub to: TimeMs,
+    /// When we heard of it, by our log time.
+    pub at: TimeMs,
+}
+crate::canonical_struct!(Repaired { from, to, at });
+
 /// A peer, as replicated state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
@@ -684,6 +696,8 @@ pub struct Peer {
     pub root_seen: Digest,
     /// The latest time of a map head that was taken in, by its own log time.
     pub time_seen: TimeMs,
+    /// The newest time that its roots set its log time back: what it dates between the two may be of before or of after.
+    pub repaired: Option<Repaired>,
     /// When a head that came without mail was taken in last, by our log time: an inquiry showed it. Mail does not move it.
     pub shown_at: TimeMs,
     /// The signed note of that size: what a fork is shown with.
@@ -722,6 +736,7 @@ crate::canonical_struct!(Peer @ 1 {
     size_seen: Index,
     root_seen,
     time_seen,
+    repaired,
     shown_at,
     note_seen: Lines<NOTE_KEPT_BYTES_MAX>,
     outbox: Sequence,
@@ -751,6 +766,7 @@ impl Peer {
             size_seen: 0,
             root_seen: Digest::ZERO,
             time_seen: TimeMs(0),
+            repaired: None,
             shown_at: TimeMs(0),
             note_seen: String::new(),
             outbox: 0,

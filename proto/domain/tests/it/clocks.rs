@@ -306,6 +306,21 @@ fn a_repair_is_no_error_for_a_peer() {
     let Ok(peer) = b.ledger.peer(&a.prefix);
     let peer = peer.expect("a peer");
     assert!(!peer.quarantined);
+    // What is left of it is a note.
+    let at = b.registry().log_time;
+    let note = carnet_domain::record::peer::Repaired {
+        from: ahead,
+        to,
+        at,
+    };
+    assert_eq!(peer.repaired, Some(note));
+    let register = a.register(9);
+    a.must("maker", register);
+    let declared = a.declare(9, carnet_kit::transfer(9), &b.prefix);
+    a.must("customs", declared);
+    a.deliver(&mut b);
+    let Ok(peer) = b.ledger.peer(&a.prefix);
+    assert_eq!(peer.expect("a peer").repaired, Some(note), "it stays");
     let register = a.register(1);
     a.must("maker", register);
 }

@@ -432,6 +432,7 @@ fn peers_are_counted() {
         size_seen: 0,
         root_seen: Digest::ZERO,
         time_seen: TimeMs(0),
+        repaired: None,
         shown_at: TimeMs(0),
         outbox: 0,
         agreements: Vec::new(),
