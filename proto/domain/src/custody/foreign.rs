@@ -471,13 +471,6 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
             Sent::Item(item) => item,
         };
-        if !item.chain.is_empty() {
-            // At this level nobody sends one, and what is not looked at is not believed either.
-            let detail = Detail::Lacks {
-                what: Lacking::NoChain,
-            };
-            return Ok(refused(Reason::EvidenceBroken, detail));
-        }
         let from = Sender {
             prefix: batch.peer,
             origin: *origin,
@@ -493,7 +486,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
         };
         let believed = match &proven {
-            Ok(proven) => self.believe(&from, proven, item, size, root),
+            Ok(proven) => self.believe_without_chain(&from, proven, item, size, root),
             Err((index, _)) => no(Reason::Parked, Detail::Unreadable { index: *index }),
         };
         let mut parked = None;
@@ -652,7 +645,36 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             .map(drop)
     }
 
-    pub(super) fn believe(
+    /// What is believed of an item by its own leaf. Leaves of other registries beside it are not looked at, at a level that knows
+    /// none, and so not believed either: what without them is not taken waits for a level that reads them.
+    pub(super) fn believe_without_chain(
+        &self,
+        from: &Sender,
+        proven: &Proven,
+        item: &MailItem,
+        size: u64,
+        root: &Digest,
+    ) -> Result<Vec<Event>, Stop<L::Fault>> {
+        let believed = self.believe(from, proven, item, size, root);
+        if item.chain.is_empty() || from.gives_up.is_some() {
+            return believed;
+        }
+        match believed {
+            // What lacks its own proof is asked for again: whoever carries it adds leaves to anything.
+            Err(Stop::Refused(rejection))
+                if !matches!(
+                    rejection.reason,
+                    Reason::EvidenceBroken | Reason::PeerPaused
+                ) =>
+            {
+                let what = Lacking::NoChain;
+                no(Reason::Parked, Detail::Lacks { what })
+            }
+            believed => believed,
+        }
+    }
+
+    fn believe(
         &self,
         from: &Sender,
         proven: &Proven,

@@ -207,10 +207,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             let unknown = Rejection::new(Reason::PeerUnknown, Detail::Prefix { prefix });
             return Ok(Err(unknown));
         };
-        let heard = match known
-            .heard
-            .and(&amount(&events, self.registry.level), self.now)
-        {
+        let more = amount(&events, self.registry.level);
+        let heard = match known.heard.and(&more, self.now) {
             Ok(heard) => heard,
             Err((what, max)) => {
                 let detail = Detail::InAMinute { peer, what, max };
@@ -346,7 +344,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 return Ok((None, doubt(&from, parked.evidence.clone(), &broken)));
             }
         };
-        let believed = self.believe(&from, &proven, &item, parked.size, &parked.root);
+        let (size, root) = (parked.size, &parked.root);
+        let believed = self.believe_without_chain(&from, &proven, &item, size, root);
         let events = match believed.and_then(fitting) {
             Err(Stop::Refused(rejection))
                 if rejection.reason != Reason::Parked || from.gives_up.is_some() =>
