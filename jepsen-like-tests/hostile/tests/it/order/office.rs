@@ -8,8 +8,8 @@ use carnet_domain::machine::entry::Body;
 use carnet_domain::record::denied::{Bearer, Certificate, Refused};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
-    ApprovalStatus, Claim, Ended, Enterprise, EnterpriseStatus, Holder, RecallDecision, RecallStatus,
-    Severity,
+    ApprovalStatus, Claim, Ended, Enterprise, EnterpriseStatus, Holder, RecallDecision,
+    RecallStatus, Severity,
 };
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::{HoldKind, State};
@@ -443,7 +443,9 @@ fn of_enterprise(it: &mut Attempt, code: &str) {
 }
 
 fn unknown_enterprise() -> Fault<Attempt> {
-    fault("id", Reason::EnterpriseUnknown, |it| of_enterprise(it, "0999"))
+    fault("id", Reason::EnterpriseUnknown, |it| {
+        of_enterprise(it, "0999")
+    })
 }
 
 #[test]
@@ -458,9 +460,13 @@ fn of_two_faults_of_a_suspension_the_first_is_answered() {
     let mut faults = of_offices();
     faults.extend([
         unknown_enterprise(),
-        fault("status", Reason::EnterpriseNotActive, |it| strike_off(it, "0003")),
+        fault("status", Reason::EnterpriseNotActive, |it| {
+            strike_off(it, "0003")
+        }),
         fault("status", Reason::NothingChanges, |it| {
-            enterprise(it, "0003", |known| known.status = EnterpriseStatus::Suspended);
+            enterprise(it, "0003", |known| {
+                known.status = EnterpriseStatus::Suspended
+            });
         }),
     ]);
     is_meant(&disorder(&base, &faults), &[]);
@@ -480,7 +486,9 @@ fn of_two_faults_of_a_striking_off_the_first_is_answered() {
     let mut faults = of_offices();
     faults.extend([
         unknown_enterprise(),
-        fault("status", Reason::EnterpriseNotActive, |it| strike_off(it, "0003")),
+        fault("status", Reason::EnterpriseNotActive, |it| {
+            strike_off(it, "0003")
+        }),
         fault("words", Reason::SecondPartyRequired, |it| {
             let key = it.country.key("registrar-2").public().key_id();
             let Ok(signer) = it.country.ledger.signer(&key);
@@ -521,12 +529,16 @@ fn of_two_faults_of_an_accreditation_stated_anew_the_first_is_answered() {
         fault("roles", Reason::Malformed, |it| {
             terms(it, |_, roles, _| roles.push(roles[0]));
         }),
-        fault("name", Reason::Malformed, |it| terms(it, |name, _, _| name.clear())),
+        fault("name", Reason::Malformed, |it| {
+            terms(it, |name, _, _| name.clear())
+        }),
         fault("range", Reason::RangeInverted, |it| {
             terms(it, |_, _, to| *to = TimeMs(0));
         }),
         unknown_enterprise(),
-        fault("status", Reason::EnterpriseNotActive, |it| strike_off(it, "0003")),
+        fault("status", Reason::EnterpriseNotActive, |it| {
+            strike_off(it, "0003")
+        }),
         fault("roles", Reason::EnterpriseLacksRole, |it| {
             terms(it, |_, roles, _| *roles = vec![Role::Customs]);
         }),
@@ -553,7 +565,9 @@ fn of_two_faults_of_a_succession_the_first_is_answered() {
     faults.extend([
         unknown_enterprise(),
         fault("successor", Reason::EnterpriseUnknown, |it| by(it, "0999")),
-        fault("standing", Reason::EnterpriseNotActive, |it| strike_off(it, "0003")),
+        fault("standing", Reason::EnterpriseNotActive, |it| {
+            strike_off(it, "0003")
+        }),
         fault("roles", Reason::EnterpriseLacksRole, |it| {
             enterprise(it, "0003", |known| known.roles = vec![Role::Dealer]);
         }),
@@ -562,7 +576,10 @@ fn of_two_faults_of_a_succession_the_first_is_answered() {
             enterprise(it, "0003", |known| known.successor = Some(id));
         }),
         fault("named", Reason::NothingChanges, |it| {
-            let (id, key) = (it.country.enterprise("0003"), it.country.key("registrar").public());
+            let (id, key) = (
+                it.country.enterprise("0003"),
+                it.country.key("registrar").public(),
+            );
             enterprise(it, "0001", |known| {
                 (known.successor, known.named_by) = (Some(id), Some(key.key_id()));
             });
@@ -714,9 +731,15 @@ fn of_two_faults_of_a_decided_recall_the_first_is_answered() {
     let base = Attempt::new(country, "regulator", decide);
     let mut faults = of_offices();
     faults.extend([
-        fault("status", Reason::NothingPending, |it| is(it, RecallStatus::InForce)),
-        fault("status", Reason::RecallUnknown, |it| is(it, RecallStatus::Withdrawn)),
-        fault("status", Reason::NothingChanges, |it| is(it, RecallStatus::Accepted)),
+        fault("status", Reason::NothingPending, |it| {
+            is(it, RecallStatus::InForce)
+        }),
+        fault("status", Reason::RecallUnknown, |it| {
+            is(it, RecallStatus::Withdrawn)
+        }),
+        fault("status", Reason::NothingChanges, |it| {
+            is(it, RecallStatus::Accepted)
+        }),
         fault("reason", Reason::ReasonMissing, |it| {
             if let Command::DecideRecall { reason, .. } = &mut it.command {
                 reason.clear();

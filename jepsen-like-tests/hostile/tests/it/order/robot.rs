@@ -14,7 +14,7 @@ use carnet_hostile::scene::{act, d, declare_end, prefix};
 use carnet_kit::samples::{SECRET, release};
 use carnet_kit::{Country, agreed, transfer};
 
-use super::{Attempt, Fault, disorder, fault, hold, is_meant, market, stop_use, strike_off};
+use super::{Attempt, Fault, Tried, disorder, fault, hold, is_meant, market, stop_use, strike_off};
 
 /// What is wrong with anything that is done to a robot.
 fn of_robots() -> Vec<Fault<Attempt>> {
@@ -649,7 +649,10 @@ fn of_two_faults_of_any_other_action_the_first_is_answered() {
     };
     let own_leaf = {
         let Ok(robot) = stock.ledger.robot(&stock.code(1));
-        robot.and_then(|it| it.head).expect("it has a leaf").leaf_index
+        robot
+            .and_then(|it| it.head)
+            .expect("it has a leaf")
+            .leaf_index
     };
     let scenes: [(Country, &'static str, Action, usize); 15] = [
         (stock.clone(), "dealer", Action::Stock { at: None }, 11),
@@ -671,7 +674,12 @@ fn of_two_faults_of_any_other_action_the_first_is_answered() {
             },
             11,
         ),
-        (at(State::Maintenance), "service", Action::CompleteMaintenance { report }, 11),
+        (
+            at(State::Maintenance),
+            "service",
+            Action::CompleteMaintenance { report },
+            11,
+        ),
         (at(State::Sold), "service", Action::Repair { report }, 9),
         (
             at(State::Sold),
@@ -713,7 +721,12 @@ fn of_two_faults_of_any_other_action_the_first_is_answered() {
             },
             9,
         ),
-        (at(State::Deployed), "owner", Action::Retire { reason: why() }, 10),
+        (
+            at(State::Deployed),
+            "owner",
+            Action::Retire { reason: why() },
+            10,
+        ),
         (retired, "owner", Action::ReturnToService { report }, 11),
         (
             ended,
@@ -723,7 +736,12 @@ fn of_two_faults_of_any_other_action_the_first_is_answered() {
             },
             9,
         ),
-        (stock.clone(), "registrar", Action::Annul { reason: why() }, 9),
+        (
+            stock.clone(),
+            "registrar",
+            Action::Annul { reason: why() },
+            9,
+        ),
         (
             stock,
             "registrar",
@@ -756,13 +774,23 @@ fn of_two_faults_of_any_other_action_the_first_is_answered() {
             attempt.run() == Some(one.reason)
         };
         let faults: Vec<Fault<Attempt>> = of_actions().into_iter().filter(asked).collect();
-        assert!(faults.len() >= least, "{said}: {} of {least} faults", faults.len());
+        assert!(
+            faults.len() >= least,
+            "{said}: {} of {least} faults",
+            faults.len()
+        );
         let found = disorder(&base, &faults);
         // What somebody is to a robot is known by its record, and so is whom its desk may be.
         let meant: Vec<_> = found.iter().filter(|pair| **pair != RECORD).collect();
         let named = (Reason::EnterpriseUnknown, Reason::RobotUnknown);
         let foreign = (Reason::PrefixNotOurs, Reason::RobotUnknown);
-        let meant = meant.into_iter().filter(|pair| **pair != named && **pair != foreign);
-        assert_eq!(meant.collect::<Vec<_>>(), Vec::<&(Reason, Reason)>::new(), "{said}");
+        let meant = meant
+            .into_iter()
+            .filter(|pair| **pair != named && **pair != foreign);
+        assert_eq!(
+            meant.collect::<Vec<_>>(),
+            Vec::<&(Reason, Reason)>::new(),
+            "{said}"
+        );
     }
 }
