@@ -74,6 +74,10 @@ pub(crate) struct Declare {
     /// The customs office where it is to come in, as its papers name it.
     #[arg(long, default_value = "")]
     office_of_entry: String,
+    /// Who is to have it there: enterprise/49-0001, office/49/NAME, or a person. For good, the other country admits it for another
+    /// one by two persons only.
+    #[arg(long)]
+    consignee: Option<String>,
     /// Documents: digests or files.
     #[arg(long = "document")]
     documents: Vec<String>,
@@ -153,11 +157,19 @@ impl Declare {
         let transfer = self
             .transfer
             .unwrap_or_else(|| TransferId(rand::rng().random()));
+        let (consignee, said) = match &self.consignee {
+            None => (None, json!({})),
+            Some(text) => {
+                let (consignee, said) = submit::party("consignee", text)?;
+                (Some(consignee), said)
+            }
+        };
         let shown = json!({
             "transfer": transfer.to_string(),
             "code": self.code.to_string(),
             "agreement": agreement.to_string(),
         });
+        let shown = submit::merge(shown, said);
         let command = Command::DeclareExport {
             code: self.code,
             transfer,
@@ -171,6 +183,7 @@ impl Declare {
                 office_of_export: self.office_of_export,
                 office_of_entry: self.office_of_entry,
                 documents: parse::digests(&self.documents)?,
+                consignee,
             },
         };
         Ok((command, shown))

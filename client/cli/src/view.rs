@@ -359,6 +359,7 @@ pub(crate) fn transfer(value: &Transfer) -> Value {
         "mrn": value.papers.mrn,
         "office_of_export": value.papers.office_of_export,
         "office_of_entry": value.papers.office_of_entry,
+        "consignee": value.papers.consignee.as_ref().map(ToString::to_string),
         "commodity": value.papers.commodity,
         "documents": value.papers.documents.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "epoch": value.epoch.to_string(),

@@ -162,6 +162,16 @@ crate::canonical_variants!(PartyName {
     3 => Person { commitment },
 });
 
+impl std::fmt::Display for PartyName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Enterprise { id } => write!(f, "enterprise {id}"),
+            Self::Office { prefix, name } => write!(f, "office {name} of {prefix}"),
+            Self::Person { commitment } => write!(f, "person {commitment}"),
+        }
+    }
+}
+
 impl PartyName {
     /// The party, a person through `desk` since `since`.
     pub fn at(&self, desk: Desk, since: TimeMs) -> Party {

@@ -301,13 +301,17 @@ pub struct Papers {
     pub office_of_entry: String,
     /// Digests of documents.
     pub documents: Vec<Digest>,
+    /// Who is to have it there, as the side says that gives it away; none where that is not said. The importing side admits it
+    /// for another one by two persons.
+    pub consignee: Option<PartyName>,
 }
 crate::canonical_struct!(Papers {
     mrn,
     commodity,
     office_of_export,
     office_of_entry,
-    documents: List<DOCUMENTS_MAX>
+    documents: List<DOCUMENTS_MAX>,
+    consignee
 });
 
 /// A condition of a permit, judged at admission.

@@ -11,8 +11,8 @@ use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::machine::{Question, foresee};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
-    ApprovalStatus, Asking, Desk, EnterpriseStatus, Holder, Party, PartyName, Pending, ReleaseSecret,
-    Severity,
+    ApprovalStatus, Asking, Desk, EnterpriseStatus, Holder, Party, PartyName, Pending,
+    ReleaseSecret, Severity,
 };
 use carnet_domain::rules::command::{Action, Command, Purpose, TransferId};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
@@ -1153,9 +1153,19 @@ fn one_person_ends_no_enterprise_no_approval_and_no_word() {
     x.session("dealer");
     for command in finals {
         waits(&mut x, "registrar", command);
-        check(&mut x, "registrar", command.clone(), "SecondPartyRequired: …");
+        check(
+            &mut x,
+            "registrar",
+            command.clone(),
+            "SecondPartyRequired: …",
+        );
         check(&mut x, "registrar", suspended.clone(), "done");
-        check(&mut x, "registrar", command.clone(), "SecondPartyRequired: …");
+        check(
+            &mut x,
+            "registrar",
+            command.clone(),
+            "SecondPartyRequired: …",
+        );
         check(&mut x, "registrar", active.clone(), "done");
     }
     // The key signs no more from its first word on.
@@ -1181,4 +1191,53 @@ fn one_person_ends_no_enterprise_no_approval_and_no_word() {
     waits(&mut x, "regulator", &withdrawn);
     check(&mut x, "registrar", withdrawn, "done");
     assert_eq!(is(&x).1, ApprovalStatus::Withdrawn);
+}
+
+/// Whom a robot was sold to abroad, the side says that gave it away: one key of customs there makes nobody else its owner, and two
+/// persons do, where the papers are no longer right.
+#[test]
+fn one_key_of_customs_admits_a_robot_for_nobody_but_its_consignee() {
+    let (mut a, mut b) = crate::border::two();
+    b.enrol_office("customs-2", "customs", Role::Customs);
+    let (honest, accomplice) = (enterprise(&b, "0003"), enterprise(&b, "0002"));
+    let mut declared = a.declare(1, carnet_kit::transfer(1), &b.prefix);
+    if let Command::DeclareExport { papers, .. } = &mut declared {
+        papers.consignee = Some(honest.clone());
+    }
+    a.must("customs", declared);
+    a.deliver(&mut b);
+    b.must("customs", crate::border::permit(&b, 1, vec![]));
+    b.deliver(&mut a);
+    a.must("customs", crate::border::depart(1));
+    a.deliver(&mut b);
+    let admitted = |for_whom: &PartyName| {
+        let mut admission = crate::border::admit(1);
+        if let Command::Admit { importer, .. } = &mut admission {
+            *importer = for_whom.clone();
+        }
+        admission
+    };
+    let owner = |b: &Country| {
+        let Ok(robot) = b.ledger.robot(&Country::unborn("86").code(1));
+        robot
+            .and_then(|robot| robot.owner)
+            .map(|owner| owner.to_string())
+    };
+    let mut one = b.clone();
+    check(&mut one, "customs", admitted(&accomplice), "done");
+    assert_eq!(owner(&one), None, "a word, and no admission");
+    check(
+        &mut one,
+        "customs",
+        admitted(&accomplice),
+        "SecondPartyRequired: …",
+    );
+    // The other's word is for the consignee: one is enough for that.
+    let mut right = one.clone();
+    check(&mut right, "customs-2", admitted(&honest), "done");
+    assert_eq!(owner(&right), Some(honest.to_string()));
+    check(&mut one, "customs-2", admitted(&accomplice), "done");
+    assert_eq!(owner(&one), Some(accomplice.to_string()));
+    check(&mut b, "customs", admitted(&honest), "done");
+    assert_eq!(owner(&b), Some(honest.to_string()));
 }

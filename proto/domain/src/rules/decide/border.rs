@@ -827,6 +827,12 @@ pub(super) fn admit<L: Ledger>(
         Purpose::PermanentExport => PARTIES,
         _ => Role::ALL,
     };
+    if !is_consignee(ledger, cx, &mut here, &transfer, importer)? {
+        let after = After::Robot(Box::new(here));
+        let mut first = Event::new(Kind::LifeCycle, command, after);
+        first.waits = true;
+        return Ok(vec![first]);
+    }
     let importer = cx.party(ledger, importer, roles)?;
     if let (Purpose::RepairAndReturn, Party::Enterprise { id }) = (transfer.purpose, &importer)
         && here.stay != (Stay::Resident {})
@@ -902,6 +908,25 @@ pub(super) fn admit<L: Ledger>(
     event.effects.extend(parts);
     event.effects.extend(engages);
     Ok(alarms.into_iter().chain([event]).collect())
+}
+
+/// Whether a robot that comes for good is admitted for whom its exporter's side named, or two persons of the border say for whom else: one
+/// key of theirs makes nobody the owner of what was sold to another. Where nobody was named, one is asked.
+fn is_consignee<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    robot: &mut Robot,
+    transfer: &Transfer,
+    importer: &PartyName,
+) -> Result<bool, Stop<L::Fault>> {
+    let named = transfer.papers.consignee.as_ref();
+    let another = named.is_some_and(|named| named != importer);
+    if transfer.purpose != Purpose::PermanentExport || !another || !cx.is_in_earnest() {
+        return Ok(true);
+    }
+    let said = (transfer.id, importer.clone()).to_bytes();
+    let act = sha256(&[b"carnet-importer/1", &said]);
+    second_word(ledger, cx, robot, act)
 }
 
 /// The robot here to which what was done here binds an identity of another one that comes. What another country merely showed
