@@ -136,6 +136,27 @@ impl Attacker {
         })
     }
 
+    /// The same somebody in the same session, at another node, which need not lead to be asked.
+    ///
+    /// # Errors
+    /// The way leads nowhere.
+    pub fn also_over(&self, way: &Way) -> Result<Self, Broken> {
+        let server = ExpectedServer {
+            prefix: way.prefix,
+            plane: Plane::Client,
+            node: None,
+        };
+        let channel = way.tls.channel(&way.address, server);
+        let channel = channel.map_err(Broken::at(way.who.as_str()))?;
+        Ok(Self {
+            client: RegistryClient::new(channel),
+            key: Arc::clone(&self.key),
+            prefix: self.prefix,
+            session: self.session,
+            sequence: self.sequence,
+        })
+    }
+
     /// Signs with a key from here on that nobody enrolled.
     pub fn takes_another_key(&mut self) {
         self.key = Arc::new(SecretKey::from_seed(&[0xee; 32]));
