@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use carnet_domain::machine::entry::{Answer, ItemAnswer};
-use carnet_domain::rules::rejection::Reason;
+use carnet_domain::rules::rejection::{Counted, Detail, Reason};
 
 use crate::program::{Attack, Manner, Program, play};
 use crate::replicas::{answer, apart, at_once, rules_alone};
@@ -66,6 +66,8 @@ pub struct Report {
     pub stages: BTreeMap<(Attack, Stage), u64>,
     /// Answers to attacks, by what attacked and by reason.
     pub answers: BTreeMap<(Attack, String), u64>,
+    /// Bounds that were met, by the name of what is counted.
+    pub limits: BTreeMap<&'static str, u64>,
     /// What broke: seed and words.
     pub failures: Vec<(u64, String)>,
 }
@@ -94,6 +96,29 @@ impl Report {
         self.answers.get(&key).copied().unwrap_or(0)
     }
 
+    /// How often anything was answered so.
+    pub fn answered_at_all(&self, reason: Reason) -> u64 {
+        let of_it = self
+            .answers
+            .iter()
+            .filter(|((_, name), _)| name == reason.name());
+        of_it.map(|(_, count)| count).sum()
+    }
+
+    /// The reasons that no attack was answered with, in their order.
+    pub fn never_answered(&self) -> Vec<Reason> {
+        let all = Reason::ALL.iter().copied();
+        all.filter(|reason| self.answered_at_all(*reason) == 0)
+            .collect()
+    }
+
+    /// What is counted and was never full.
+    pub fn never_full(&self) -> Vec<Counted> {
+        let all = Counted::ALL.iter().copied();
+        all.filter(|what| !self.limits.contains_key(what.name()))
+            .collect()
+    }
+
     /// What attacked at all.
     fn kinds(&self) -> Vec<Attack> {
         let came = |attack: &Attack| self.stages.keys().any(|(one, _)| one == attack);
@@ -114,6 +139,9 @@ impl Report {
         }
         for (key, count) in other.answers {
             *self.answers.entry(key).or_default() += count;
+        }
+        for (what, count) in other.limits {
+            *self.limits.entry(what).or_default() += count;
         }
         self.failures.extend(other.failures);
     }
@@ -154,6 +182,10 @@ impl fmt::Display for Report {
             self.rules_percent(),
             self.attacks()
         )?;
+        let never: Vec<&str> = self.never_answered().iter().map(|one| one.name()).collect();
+        writeln!(out, "never answered: {}", never.join(", "))?;
+        let never: Vec<&str> = self.never_full().iter().map(|one| one.name()).collect();
+        writeln!(out, "never full: {}", never.join(", "))?;
         for (seed, words) in &self.failures {
             writeln!(out, "FAILED seed {seed}: {words}")?;
         }
@@ -217,7 +249,14 @@ fn judge(program: &Program, report: &mut Report) -> Result<(), String> {
             let reason = match item {
                 ItemAnswer::Done { .. } => "Done".to_owned(),
                 ItemAnswer::Nothing {} => "Nothing".to_owned(),
-                ItemAnswer::Refused { rejection } => rejection.reason.name().to_owned(),
+                ItemAnswer::Refused { rejection } => {
+                    if let Detail::Full { what, .. } | Detail::InAMinute { what, .. } =
+                        &rejection.detail
+                    {
+                        *report.limits.entry(what.name()).or_default() += 1;
+                    }
+                    rejection.reason.name().to_owned()
+                }
             };
             *report.answers.entry((attack, reason)).or_default() += 1;
         }

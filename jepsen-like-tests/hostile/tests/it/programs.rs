@@ -1,5 +1,6 @@
 //! The short run, and every seed that once broke something.
 
+use carnet_domain::rules::rejection::Reason;
 use carnet_hostile::program::{Attack, Manner};
 use carnet_hostile::run::{Report, run};
 
@@ -16,10 +17,33 @@ fn check(seeds: impl Iterator<Item = u64>, manner: Manner) -> Report {
     report
 }
 
+/// The reasons that the short run of extremes is answered with again and again, a line each: a run that misses one has lost the
+/// attack that led to it, whatever else it says. `CARNET_VECTORS=write` writes it anew.
+const REACHED: &str = include_str!("reached.txt");
+/// So often a reason is answered that is pinned: rarer ones come and go with any change of bytes.
+const AGAIN_AND_AGAIN: u64 = 8;
+/// At least so many are.
+const REACHED_MIN: usize = 20;
+
 #[test]
 fn extremes_stop_no_replica_and_part_none() {
     let report = check(0..PROGRAMS, Manner::Extremes);
     assert!(report.is_deep(), "harness broken:\n{report}");
+    if std::env::var("CARNET_VECTORS").as_deref() == Ok("write") {
+        let often = |one: &&Reason| report.answered_at_all(**one) >= AGAIN_AND_AGAIN;
+        let all = Reason::ALL.iter().filter(often);
+        let lines: String = all.map(|one| format!("{}\n", one.name())).collect();
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/reached.txt");
+        std::fs::write(file, lines).expect("it can be written");
+        return;
+    }
+    assert!(REACHED.lines().count() >= REACHED_MIN, "too few are pinned");
+    let never = report.never_answered();
+    let missed: Vec<&str> = REACHED
+        .lines()
+        .filter(|name| never.iter().any(|one| one.name() == *name))
+        .collect();
+    assert_eq!(missed, Vec::<&str>::new(), "harness broken:\n{report}");
 }
 
 #[test]
