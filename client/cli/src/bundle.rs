@@ -666,7 +666,10 @@ mod tests {
             to_file(&signed)
         };
         let found = |roots: &[u8]| {
-            let roots: Vec<_> = roots.iter().map(|one| (vec![key(*one).public()], 1)).collect();
+            let roots: Vec<_> = roots
+                .iter()
+                .map(|one| (vec![key(*one).public()], 1))
+                .collect();
             let found = written_before(&file, Some(prefix("86")), &roots);
             found.map(|found| found.map(|bundle| bundle.sequence))
         };
@@ -676,10 +679,17 @@ mod tests {
         };
         lie(&signed_by(&bundle("86"), 1));
         assert_eq!(found(&[1]).ok(), Some(Some(7)), "of ours");
-        assert_eq!(found(&[2, 1]).ok(), Some(Some(7)), "of before a replacement");
+        assert_eq!(
+            found(&[2, 1]).ok(),
+            Some(Some(7)),
+            "of before a replacement"
+        );
         let refused = |roots: &[u8], part: &str| {
             let text = found(roots).expect_err("none of ours").text;
-            assert!(text.contains("no bundle of ours") && text.contains(part), "{text}");
+            assert!(
+                text.contains("no bundle of ours") && text.contains(part),
+                "{text}"
+            );
         };
         refused(&[2], "no roots at hand signed it");
         // It names its own roots, and they signed it.

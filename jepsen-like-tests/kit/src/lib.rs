@@ -38,7 +38,9 @@ use carnet_domain::record::peer::{
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::Session;
 use carnet_domain::record::{
-    AgreementRef, ApprovalStatus, BodyName, Desk, Enrolment, EnterpriseStatus, Firmware, Form, Holder, IdentifierScheme, Maker, ModelFacts, PartName, PartType, Party, Pending, RobotKey, Severity, Word,
+    AgreementRef, ApprovalStatus, BodyName, Desk, Enrolment, EnterpriseStatus, Firmware, Form,
+    Holder, IdentifierScheme, Maker, ModelFacts, PartName, PartType, Party, Pending, RobotKey,
+    Severity, Word,
 };
 use carnet_domain::rules::command::{Action, Command, Papers, Purpose, Registration, TransferId};
 use carnet_domain::rules::parties::stands_for;

@@ -30,8 +30,8 @@ use serde_json::{Value, json};
 
 use super::{Act, HoldArgs, is_named};
 use crate::Outcome;
-use crate::export::{self, Declare};
 use crate::exit::{self, Failed};
+use crate::export::{self, Declare};
 use crate::output::{Format, say};
 use crate::robot::import::{delimiter, mapping};
 use crate::rows::{

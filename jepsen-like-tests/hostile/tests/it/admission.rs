@@ -6,9 +6,9 @@ use carnet_domain::custody::Step;
 use carnet_domain::custody::admission::Fixed;
 use carnet_domain::log::leaf::Kind;
 use carnet_domain::machine::entry::Body;
-use carnet_domain::record::{Holder, Party, Robot, RobotKey};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::{Holder, Party, Robot, RobotKey};
 use carnet_domain::rules::actions::Deed;
 use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
@@ -262,7 +262,13 @@ fn a_robot_that_only_visits_is_not_sold() {
         guest.state = State::InStock;
         let Ok(()) = held.ledger.put_robot(guest);
         let detail = Detail::AdmittedFor { code, purpose: why };
-        refused(&mut held, "dealer", sell(code), Reason::HereForATime, detail);
+        refused(
+            &mut held,
+            "dealer",
+            sell(code),
+            Reason::HereForATime,
+            detail,
+        );
         assert_eq!(robot(&b, &code).owner, robot(&a, &code).owner, "{why:?}");
     }
 }

@@ -9,9 +9,8 @@ use crate::bytes::time::TimeMs;
 use crate::custody::{Chain, Phase};
 use crate::limits::{
     AI_MODELS_MAX, CLAIMANTS_MAX, CLEARED_MAX, DECLARATION_AGAIN, DECLARATION_TIME,
-    DECLARATIONS_MAX, Epoch, FIRST_WORDS_MAX, FORMER_PARTS_MAX, HOLDS_MAX, IDENTITY_PARTS_MAX, List,
-    PARTS_MAX,
-    RECALLS_OF_ROBOT_MAX, SEQUENCE_MAX, Sequence,
+    DECLARATIONS_MAX, Epoch, FIRST_WORDS_MAX, FORMER_PARTS_MAX, HOLDS_MAX, IDENTITY_PARTS_MAX,
+    List, PARTS_MAX, RECALLS_OF_ROBOT_MAX, SEQUENCE_MAX, Sequence,
 };
 use crate::log::head::Head;
 use crate::record::crossing::Purpose;

@@ -605,7 +605,12 @@ fn a_recall_above_the_clause_waits_for_the_regulator() {
     check(&mut b, "regulator", accept.clone(), "done");
     assert_eq!(status(&b), RecallStatus::Accepted);
     check(&mut b, "regulator", accept, "NothingChanges: …");
-    check(&mut b, "customs", back.clone(), "RecallOpen: recall 86/R-1 (Remedy)");
+    check(
+        &mut b,
+        "customs",
+        back.clone(),
+        "RecallOpen: recall 86/R-1 (Remedy)",
+    );
     // Said again word for word, it is no news; said otherwise it is asked anew, and binds meanwhile as it was accepted.
     let amended = |severity| Command::AmendRecall {
         notice: carnet_domain::record::RecallNotice {
@@ -620,22 +625,39 @@ fn a_recall_above_the_clause_waits_for_the_regulator() {
     a.must("maker", amended(Severity::StopUse));
     mail(&mut a, &mut b, "done");
     assert_eq!(status(&b), RecallStatus::Proposed);
-    check(&mut b, "customs", back.clone(), "RecallOpen: recall 86/R-1 (Remedy)");
+    check(
+        &mut b,
+        "customs",
+        back.clone(),
+        "RecallOpen: recall 86/R-1 (Remedy)",
+    );
     let decline = decide(&id, RecallDecision::Decline, "none of these is here");
     check(&mut b, "regulator", decline.clone(), "done");
     assert_eq!(status(&b), RecallStatus::Declined);
-    check(&mut b, "customs", back.clone(), "RecallOpen: recall 86/R-1 (Remedy)");
+    check(
+        &mut b,
+        "customs",
+        back.clone(),
+        "RecallOpen: recall 86/R-1 (Remedy)",
+    );
     a.must("maker", amended(Severity::Remedy));
     mail(&mut a, &mut b, "done");
     assert_eq!(status(&b), RecallStatus::Proposed);
     // What an agreement lets bind is not the regulator's to decide.
     let mut wide = carnet_kit::agreement(a.prefix, b.prefix, 3);
-    wide.clauses.iter_mut().for_each(|it| it.recall_count_max = 9);
+    wide.clauses
+        .iter_mut()
+        .for_each(|it| it.recall_count_max = 9);
     agree(&mut a, &mut b, &wide);
     a.must("maker", amended(Severity::StopUse));
     mail(&mut a, &mut b, "done");
     assert_eq!(status(&b), RecallStatus::InForce);
-    check(&mut b, "regulator", decline, "NothingPending: recall 86/R-1");
+    check(
+        &mut b,
+        "regulator",
+        decline,
+        "NothingPending: recall 86/R-1",
+    );
 }
 
 /// What was declined does not come back by being said once more, nor by a country that says it is accepted here.
@@ -662,7 +684,9 @@ fn what_the_regulator_declined_stays_so_until_its_issuer_says_something_else() {
         let Ok(recall) = a.ledger.recall(&id);
         let mut recall = recall.expect("its own");
         recall.status = status;
-        recall.by = Holder::Office { name: format!("{status:?}") };
+        recall.by = Holder::Office {
+            name: format!("{status:?}"),
+        };
         let mut slots = carnet_domain::log::leaf::Slots::new();
         slots.set(carnet_domain::record::event::slot::CODE, &id.to_string());
         slots.set(carnet_domain::record::event::slot::MODEL, &recall);
@@ -678,9 +702,15 @@ fn what_the_regulator_declined_stays_so_until_its_issuer_says_something_else() {
         known.expect("told")
     };
     let again = said(&mut a, &mut b, RecallStatus::InForce);
-    assert_eq!((again.status, again.binding()), (RecallStatus::Declined, None));
+    assert_eq!(
+        (again.status, again.binding()),
+        (RecallStatus::Declined, None)
+    );
     let theirs = said(&mut a, &mut b, RecallStatus::Accepted);
-    assert_eq!((theirs.status, theirs.binding()), (RecallStatus::Proposed, None));
+    assert_eq!(
+        (theirs.status, theirs.binding()),
+        (RecallStatus::Proposed, None)
+    );
     a.must(
         "maker",
         Command::WithdrawRecall {

@@ -187,14 +187,23 @@ fn what_needs_a_chain_waits_and_stops_no_feed() {
     let mut batch = b.mail(&c.prefix, 0, 0).expect("a closed log has mail");
     chained(&mut batch);
     let size = c.registry().tree.size();
-    let said: Vec<String> = c.apply(Body::Foreign { batch }).items.iter().map(text).collect();
+    let said: Vec<String> = c
+        .apply(Body::Foreign { batch })
+        .items
+        .iter()
+        .map(text)
+        .collect();
     assert_eq!(said, ["done", "done"]);
     let Ok(parked) = c.ledger.parked(&b.prefix, 0);
     let why = carnet_domain::rules::rejection::Detail::Lacks {
         what: carnet_domain::rules::rejection::Lacking::NoChain,
     };
     assert_eq!(parked.expect("it waits").why, why);
-    assert_eq!(c.registry().tree.size(), size + 2, "a nack, and the offer behind it");
+    assert_eq!(
+        c.registry().tree.size(),
+        size + 2,
+        "a nack, and the offer behind it"
+    );
     assert_eq!(crate::border::phase(&c, 5, "49"), "Asked 1");
     // Whoever carries it takes its proof away and adds leaves: it is asked for again, and nothing is passed over.
     let (mut a, mut b) = two();
@@ -206,7 +215,9 @@ fn what_needs_a_chain_waits_and_stops_no_feed() {
     a.close();
     let Ok(peer) = b.ledger.peer(&a.prefix);
     let peer = peer.expect("a peer");
-    let mut batch = a.mail(&b.prefix, peer.size_seen, peer.cursor).expect("mail");
+    let mut batch = a
+        .mail(&b.prefix, peer.size_seen, peer.cursor)
+        .expect("mail");
     chained(&mut batch);
     batch.items.iter_mut().for_each(|item| item.newest = None);
     let said = text(&b.apply(Body::Foreign { batch }).items[0]);

@@ -107,8 +107,8 @@ fn fields(one: &Registration) -> Vec<Field> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::robot::import::tests::{CODE_1, defaults, row};
     use crate::part::robot_key_text;
+    use crate::robot::import::tests::{CODE_1, defaults, row};
     use carnet_domain::record::RobotKey;
 
     fn between(there: &Registration, row: &Registration) -> Vec<String> {

@@ -14,7 +14,9 @@ use crate::log::leaf::{Kind, Leaf, Subject};
 use crate::record::event::{After, Effect, Event, LinkWritten};
 use crate::record::ledger::Ledger;
 use crate::record::{
-    Actor, ApprovalStatus, Before, ClearedFrom, Declared, Desk, Enterprise, EnterpriseStatus, Fitted, Fitting, Hold, Holder, Identity, Maker, PartName, PartType, Party, Pending, Robot, Signer, Stay, key_identity,
+    Actor, ApprovalStatus, Before, ClearedFrom, Declared, Desk, Enterprise, EnterpriseStatus,
+    Fitted, Fitting, Hold, Holder, Identity, Maker, PartName, PartType, Party, Pending, Robot,
+    Signer, Stay, key_identity,
 };
 use crate::rules::actions::{Deed, PARTIES, Relation, TRADERS, WORKSHOPS};
 use crate::rules::command::{Action, Command, Registration};
