@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn whoever_replaces_what_has_left_is_told_what_to_do_instead() {
-        let by = member("4=10.0.0.4:7101,10.0.0.4:7102").expect("a member");
+        let by = crate::parse::member("4=10.0.0.4:7101,10.0.0.4:7102").expect("a member");
         let next = nothing_to_replace(3, &by).next;
         let command = "carnet member add 4=10.0.0.4:7101,10.0.0.4:7102 --vote";
         assert!(next.contains(command), "{next}");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use carnet_client::{Client, ClientError, JudgedFile, VERDICTS_AT_ONCE, wall_time};
-use carnet_domain::bytes::code::Code;
+use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_trust::offline::{FILE_BYTES_MAX, FileError, Report, verify_file};
 use carnet_trust::pins::Pins;

@@ -690,7 +690,10 @@ mod tests {
         let key = |number: u8| {
             let seed = carnet_domain::bytes::signature::SecretKey::from_seed(&[number; 32]);
             Fixed {
-                key: Some(seed.public()),
+                key: Some(RobotKey {
+                    public: seed.public(),
+                    proof: seed.sign(b"any"),
+                }),
                 ..Fixed::default()
             }
         };

@@ -795,6 +795,7 @@ mod tests {
             },
             by,
             until: TimeMs(9),
+            clock: 0,
         });
         assert!(
             is_revoked(&list, &certificate).is_none(),

@@ -1463,7 +1463,7 @@ fn a_guest_that_came_after_the_pack_is_not_sold() {
         checkpoint: &registry.checkpoint,
         size: registry.published.expect("closed").size,
     };
-    own.joined = carnet_trust::evidence::join(&b.ledger, &published, size).expect("joined");
+    own.frame.joined = carnet_trust::evidence::join(&b.ledger, &published, size).expect("joined");
     let now = soon(&[&a, &b]);
     let given = input.issuer.take();
     let file = EvidenceFile {

@@ -29,7 +29,7 @@ use carnet_hostile::liar::{
 };
 use carnet_hostile::scene::{
     admit, bring, conclude, confirm_end, d, declare_end, depart, export, offer, permit, robot,
-    three, two,
+    three, two, waiting,
 };
 use carnet_kit::samples::recall_id;
 use carnet_kit::{Country, agreed, agreement, text, transfer};

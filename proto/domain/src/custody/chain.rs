@@ -234,7 +234,7 @@ impl Chain {
                 newest.epoch
             }
             Step::Offer | Step::Accept | Step::Refuse | Step::Cancel => {
-                newest.epoch.checked_sub(1).unwrap_or(0)
+                newest.epoch.saturating_sub(1)
             }
         }
     }

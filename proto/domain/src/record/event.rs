@@ -5,7 +5,7 @@
 use crate::bytes::code::{Code, EnterpriseId, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::{Canonical, DecodeError, Decoder, Encoder};
-use crate::bytes::signature::{KeyId, PublicKey};
+use crate::bytes::signature::KeyId;
 use crate::bytes::time::TimeMs;
 use crate::custody::Phase;
 use crate::custody::movement::EvidenceRef;

@@ -16,7 +16,7 @@ use crate::record::ledger::Ledger;
 use crate::record::{
     Actor, ApprovalStatus, Before, ClearedFrom, Declared, Desk, Enterprise, EnterpriseStatus,
     Fitted, Fitting, Hold, Holder, Identity, Maker, PartName, PartType, Party, Pending, Robot,
-    Signer, Stay, key_identity,
+    Signer, Stay,
 };
 use crate::rules::actions::{Deed, PARTIES, Relation, TRADERS, WORKSHOPS};
 use crate::rules::command::{Action, Command, Registration};

@@ -210,7 +210,7 @@ pub(super) fn retire<L: Ledger>(
     // It signs no more from now on; that what it signed falls takes two.
     let is_of_enterprise = matches!(retired.holder, Holder::Enterprise { .. });
     let stops = is_of_enterprise && compromised_after.is_some() && signer_stands;
-    let at_once = !supervising(&retired) && !(is_of_enterprise && compromised_after.is_some());
+    let at_once = !(supervising(&retired) || is_of_enterprise && compromised_after.is_some());
     let stopped = Signer {
         compromised_after: None,
         ..retired.clone()
