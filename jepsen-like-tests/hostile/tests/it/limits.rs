@@ -48,6 +48,16 @@ const REACHED: &[(&str, &str)] = &[
         "PASSPORT_CHAIN_MAX",
         "a_chain_has_one_certificate_at_least_and_eight_at_most",
     ),
+    // Of what a node keeps, and of what a certificate says: tried where they are read.
+    (
+        "AUDIT_TEXT_BYTES_MAX",
+        "a_record_is_bounded_whatever_it_is_about",
+    ),
+    (
+        "CERTIFICATE_SERIAL_BYTES_MAX",
+        "the_list_of_revoked_certificates_is_read_whole_or_not_at_all",
+    ),
+    ("JUMPS_MAX", "a_jump_goes_back_to_the_digit_before"),
 ];
 
 /// Where bounds are defined.
@@ -83,7 +93,10 @@ const NO_BOUNDS: &[&str] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 27] = [
+const SOURCES: [&str; 30] = [
+    include_str!("../../../../node/carnetd/src/audit/tests.rs"),
+    include_str!("../../../../node/carnetd/src/tls/denied.rs"),
+    include_str!("../../../../proto/domain/src/log/head.rs"),
     include_str!("../../../../proto/domain/tests/it/denied.rs"),
     include_str!("belief.rs"),
     include_str!("reached.rs"),
