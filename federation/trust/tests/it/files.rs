@@ -735,12 +735,12 @@ fn what_no_evidence_shows_of_an_own_robot_is_not_lost_with_its_row() {
             "clear Blocked INDETERMINATE",
             "clear Guest INDETERMINATE",
             "clear Ended INDETERMINATE",
-            "clear Apart VALID",
+            "clear Apart { epoch: 0 } VALID",
             "clear Unshown INDETERMINATE",
             "held Blocked VALID",
             "held Guest INDETERMINATE",
             "held Ended VALID",
-            "held Apart VALID",
+            "held Apart { epoch: 0 } VALID",
             "held Unshown INDETERMINATE",
         ]
     );

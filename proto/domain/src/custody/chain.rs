@@ -234,7 +234,7 @@ impl Chain {
                 newest.epoch
             }
             Step::Offer | Step::Accept | Step::Refuse | Step::Cancel => {
-                newest.epoch.saturating_sub(1)
+                newest.epoch.saturating_sub(1) // saturates: no epoch is before the first
             }
         }
     }
