@@ -1728,7 +1728,8 @@ fn a_row_that_was_shown_yields_to_the_maker() {
             let made = b.register(serial);
             check(&mut b, "maker", made, "done");
             let made = b.registration(serial).body.identity();
-            assert_eq!(holder(&b, &made), Some(Fitting::here(b.code(serial))));
+            let own = Fitting::made_by_one(b.code(serial), b.enterprise("0001"));
+            assert_eq!(holder(&b, &made), Some(own));
         }
         let alarms = robot(&b, &code).head.expect("a leaf").seq - before;
         // What is not bound for ever was free after the departure.

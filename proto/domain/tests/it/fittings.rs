@@ -4,9 +4,12 @@
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::limits::CLEARED_MAX;
 use carnet_domain::log::leaf::{Kind, Leaf};
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::{EnterpriseStatus, Fitted, Fitting, PartName, PartType, PartyName};
+use carnet_domain::record::{
+    ClearedFrom, EnterpriseStatus, Fitted, Fitting, PartName, PartType, PartyName,
+};
 use carnet_domain::rules::command::{Action, Command, Purpose, Registration};
 use carnet_domain::rules::lifecycle::HoldKind;
 use carnet_domain::rules::policy::Role;
@@ -273,6 +276,33 @@ fn what_was_cleared_is_not_taken_again_by_whose_word_it_was() {
         both(x);
         check(x, "rival", registers(&other), "done");
     }
+}
+
+/// Of more clearings than a row remembers, the oldest makes way.
+#[test]
+fn a_row_remembers_so_many_clearings() {
+    let x = Country::unborn("86");
+    let all: Vec<ClearedFrom> = (0..=CLEARED_MAX as u32)
+        .map(|number| ClearedFrom {
+            code: x.code(number),
+            said_by: x.enterprise(&format!("{number:04}")),
+        })
+        .collect();
+    let mut row = Fitting::shown(x.code(99));
+    for ClearedFrom { code, said_by } in &all {
+        let said = Fitting::word(*code, Some(*said_by));
+        row = Fitting {
+            cleared: row.cleared,
+            ..said
+        }
+        .cleared();
+    }
+    assert_eq!(row.cleared, all[1..]);
+    let elsewhere = x.code(99);
+    let out = |at: &ClearedFrom| row.keeps_out(&elsewhere, Some(at.said_by));
+    assert_eq!((out(&all[0]), out(&all[1])), (None, Some(all[1])));
+    assert_eq!(row.keeps_out(&all[1].code, None), Some(all[1]));
+    assert_eq!(row.cleared().cleared, []);
 }
 
 fn stolen(code: Code) -> Command {
