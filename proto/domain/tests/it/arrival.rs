@@ -227,7 +227,7 @@ fn what_is_reported_on_the_way_binds_on_arrival() {
     assert_eq!(holds(&a, &code), [HoldKind::Theft]);
     check(
         &mut a,
-        "registrar",
+        "customs",
         on(code, Action::Stock { at: None }),
         "Held: Theft …",
     );

@@ -1,14 +1,16 @@
 //! Versions and the feature level: what a registry does not know yet is unknown to it, whatever the binary knows; and the
 //! places that a later level fills are empty now.
 
+use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::encoding::{Canonical, Encoder};
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::signature::Signature;
-use carnet_domain::log::leaf::{Kind, Leaf};
+use carnet_domain::log::leaf::{Kind, Leaf, Subject};
 use carnet_domain::machine::entry::{Body, ChainLeaf, Knows};
-use carnet_domain::record::Robot;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::rules::command::{Command, Purpose};
+use carnet_domain::record::{Ended, Ends, Robot};
+use carnet_domain::rules::command::Command;
+use carnet_domain::rules::lifecycle::State;
 use carnet_kit::{Country, befriend, text, transfer};
 
 use crate::border::{admit, depart, permit, two};
@@ -173,16 +175,30 @@ fn chained(batch: &mut carnet_domain::machine::entry::MailBatch) {
 /// the level that reads it, and what stands behind it is read.
 #[test]
 fn what_needs_a_chain_waits_and_stops_no_feed() {
-    let (mut a, mut b) = two();
+    let (a, mut b) = two();
     let mut c = Country::with_market("81");
     befriend(&mut b, &mut c);
-    crate::border::export(&mut a, &mut b, 1, 1);
-    let code = a.code(1);
-    // A robot of a third country, that was never heard of here: its chain would say how it came there.
-    let onward = crate::arrival::offer(&b, &c, code, 2, Purpose::PermanentExport);
-    b.must("customs", onward);
-    b.must("maker", b.register(5));
-    b.must("customs", b.declare(5, transfer(5), &c.prefix));
+    // Of the first it is known here that it ended: by its own leaf it is not taken.
+    for serial in [4, 5] {
+        b.must("maker", b.register(serial));
+        b.must(
+            "customs",
+            b.declare(serial, transfer(serial as u8), &c.prefix),
+        );
+    }
+    let code = b.code(4);
+    let ended = Ended {
+        code,
+        state: State::Scrapped,
+        by: a.prefix,
+        at: c.clock,
+        leaf: sha256(&[b"a leaf"]),
+    };
+    let ends = Ends {
+        proven: Some(ended),
+        ..Ends::default()
+    };
+    let Ok(()) = c.ledger.put_ends(&Subject::robot(&code).key(), ends);
     b.close();
     let mut batch = b.mail(&c.prefix, 0, 0).expect("a closed log has mail");
     chained(&mut batch);
@@ -205,6 +221,15 @@ fn what_needs_a_chain_waits_and_stops_no_feed() {
         "a nack, and the offer behind it"
     );
     assert_eq!(crate::border::phase(&c, 5, "49"), "Asked 1");
+    // Tried again at this level, it waits on.
+    let retry = Command::RetryParked {
+        peer: b.prefix,
+        item: 0,
+    };
+    let said = text(&c.command("registrar", retry));
+    assert!(said.starts_with("Parked: "), "{said}");
+    let Ok(parked) = c.ledger.parked(&b.prefix, 0);
+    assert!(parked.is_some());
     // Whoever carries it takes its proof away and adds leaves: it is asked for again, and nothing is passed over.
     let (mut a, mut b) = two();
     a.must("customs", a.declare(1, transfer(1), &b.prefix));
@@ -224,14 +249,6 @@ fn what_needs_a_chain_waits_and_stops_no_feed() {
     assert!(said.starts_with("EvidenceBroken: "), "{said}");
     let Ok(now) = b.ledger.peer(&a.prefix);
     assert_eq!(now.expect("a peer").cursor, peer.cursor);
-    // Tried again at this level, it waits on.
-    let retry = Command::RetryParked {
-        peer: b.prefix,
-        item: 0,
-    };
-    assert!(text(&c.command("registrar", retry)).starts_with("Parked: "));
-    let Ok(parked) = c.ledger.parked(&b.prefix, 0);
-    assert!(parked.is_some());
 }
 
 #[test]

@@ -289,7 +289,7 @@ mod tests {
             "epochs; identity parts; parts; AI models; holds; owed recalls; remedied recalls; peers; replaced identity parts; \
              offers; nacks; ends and claims; leaves; keys of admins, registrars and regulators; proposals; declarations by \
              strangers; recalls over models; models before and after the amendment; items that wait; items; bytes of mail; \
-             offers of one enterprise that wait for an answer; replacements of the roots; recalls opened; revoked certificates",
+             offers of one enterprise that wait for an answer; replacements of the roots; recalls opened; revoked certificates; ends declared or confirmed by one key",
         );
     }
 }
