@@ -115,7 +115,7 @@ fn a_theft_reported_on_the_way_home_stands_after_admission() {
     export(&mut a, &mut b, code, 1);
     bring(&mut b, &mut a, code, 2, Purpose::PermanentExport);
     a.must("regulator", hold(code, HoldKind::Theft));
-    a.command("customs", admit(2));
+    a.must("customs", admit(2));
     let holds = robot(&a, &code).holds;
     assert!(
         holds.iter().any(|hold| hold.kind == HoldKind::Theft),
@@ -128,7 +128,7 @@ fn a_theft_reported_on_the_way_home_stands_after_admission() {
         since: hold.since,
     };
     let stock = act(code, Action::Stock { at: None });
-    refused(&mut a, "registrar", stock, Reason::Held, detail);
+    refused(&mut a, "customs", stock, Reason::Held, detail);
 }
 
 /// Probe a03.
@@ -254,11 +254,11 @@ fn a_robot_that_only_visits_is_not_sold() {
             };
             refused(&mut b, who, sell(code), Reason::NotYours, detail);
         }
-        // Nor by who comes to hold it here: what a stay is for stops it, and no relation.
+        // Nor by whom a record here calls its owner: what a stay is for stops it, and no relation.
         let mut held = b.clone();
         let mut guest = robot(&held, &code);
         let id = held.enterprise("0002");
-        (guest.owner, guest.holder) = (None, Some(Party::Enterprise { id }));
+        guest.owner = Some(Party::Enterprise { id });
         guest.state = State::InStock;
         let Ok(()) = held.ledger.put_robot(guest);
         let detail = Detail::AdmittedFor { code, purpose: why };

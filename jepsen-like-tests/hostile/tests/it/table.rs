@@ -17,10 +17,11 @@ const SOURCES: [&str; 11] = [
     include_str!("verdicts.rs"),
 ];
 
-/// The files of other rooms that hold an attack on what is theirs alone.
-const ELSEWHERE: [&str; 1] = [include_str!(
-    "../../../../federation/peering/tests/it/following.rs"
-)];
+/// Files that hold, beside others, attacks that have a row.
+const ELSEWHERE: [&str; 2] = [
+    include_str!("belief.rs"),
+    include_str!("../../../../federation/peering/tests/it/following.rs"),
+];
 
 /// Names of the functions that stand under `#[test]` or `#[tokio::test]`.
 fn tests(sources: &[&str]) -> BTreeSet<String> {

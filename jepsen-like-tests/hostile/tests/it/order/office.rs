@@ -677,21 +677,19 @@ fn of_two_faults_of_an_item_that_is_tried_again_the_first_is_answered() {
 fn of_two_faults_of_a_code_set_aside_the_first_is_answered() {
     let country = market();
     let code = country.code(60);
-    let base = Attempt::new(country, "maker", Command::Reserve { code });
+    let base = Attempt::new(country, "registrar", Command::Reserve { code });
     let mut faults = of_offices();
     faults.extend([
         fault("who", Reason::NotYours, |it| it.who = "rival"),
-        fault("own", Reason::ActorNotInStanding, |it| {
-            strike_off(it, "0001");
-            strike_off(it, "0003");
-        }),
         fault("code", Reason::PrefixNotOurs, |it| {
             let foreign = Country::unborn("49").code(60);
             it.command = Command::Reserve { code: foreign };
         }),
         fault("model", Reason::ModelNotApproved, withdraw_model),
         fault("ended", Reason::IdentityEnded, |it| {
-            let code = it.country.code(60);
+            let Command::Reserve { code } = it.command else {
+                panic!("a code is set aside");
+            };
             super::end(it, Subject::robot(&code).key());
         }),
         fault("code", Reason::CodeExists, |it| {

@@ -529,8 +529,9 @@ fn of_actions() -> Vec<Fault<Attempt>> {
         fault("who", Reason::NotYours, |it| it.who = "rival"),
         fault("who", Reason::NotYours, |it| it.who = "buyer"),
         fault("own", Reason::ActorNotInStanding, |it| {
-            strike_off(it, "0001");
-            strike_off(it, "0002");
+            for code in ["0001", "0002", "0003"] {
+                strike_off(it, code);
+            }
         }),
         fault("stay", Reason::HereForATime, |it| {
             let purpose = Purpose::Exhibition;
