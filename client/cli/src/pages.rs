@@ -32,14 +32,44 @@ pub(crate) async fn pages<T>(
     }
 }
 
-/// Rows up to the limit, and a word if there are more. A server that lists no further than one page fills it and says so by
-/// nothing: then that is said, too.
+/// Rows up to the limit, and a word if there are more.
 fn listed(what: &str, mut rows: Vec<Value>, limit: usize, known: usize, token: &str) -> Outcome {
-    let page = rows.len().saturating_sub(known);
-    let full = token.is_empty() && page == PAGE_SIZE as usize;
-    if !token.is_empty() || limit < rows.len() || full {
+    if more_follow(rows.len(), limit, known, token) {
         say_more(what, limit.min(rows.len()));
     }
     rows.truncate(limit);
     Value::Array(rows).into()
+}
+
+/// Whether there are rows behind those shown; `known` stood before the last page. A server that lists no further than one page fills it
+/// and says so by nothing: then it is said, too.
+fn more_follow(rows: usize, limit: usize, known: usize, token: &str) -> bool {
+    // saturates: the last page is a part of the rows
+    let full = token.is_empty() && rows.saturating_sub(known) == PAGE_SIZE as usize;
+    !token.is_empty() || limit < rows || full
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Once, a list that ended at its limit looked like a whole one.
+    #[test]
+    fn that_more_rows_follow_is_said_whenever_they_may() {
+        let page = PAGE_SIZE as usize;
+        for (rows, limit, known, token, follow) in [
+            (3, 100, 0, "", false),
+            (100, 100, 0, "", false),
+            (101, 100, 0, "", true),
+            (100, 100, 0, "next", true),
+            (page, 2 * page, 0, "", true),
+            (page + 1, 2 * page, page, "", false),
+            (2 * page, 2 * page, page, "", true),
+        ] {
+            let said = more_follow(rows, limit, known, token);
+            assert_eq!(said, follow, "{rows} {limit} {known} {token}");
+        }
+        let shown = listed("rows", vec![Value::Null; 7], 5, 0, "").value;
+        assert_eq!(shown.as_array().map(Vec::len), Some(5));
+    }
 }
