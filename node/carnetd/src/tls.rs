@@ -8,6 +8,7 @@
 mod accept;
 mod connect;
 mod denied;
+mod guarded;
 mod tuning;
 mod verify;
 

@@ -43,6 +43,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
+use super::guarded::{Guard, Guarded};
 use super::{ConnectionUse, PeerIdentity, PlaneTls, TlsError};
 use crate::edge::seats::{NoSeat, Over, SeatLimits};
 use crate::edge::{EdgeCounters, Room, Seat, Turned};
@@ -385,8 +386,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Port<Io> {
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
         arrivals.note(address);
         drop(arrivals);
-        Some(EdgeStream {
-            stream,
+        let guard = Edge {
+            traffic: Arc::clone(&stream.get_ref().0.traffic),
             exit: Box::pin(seat.exit().clone().cancelled_owned()),
             lapse,
             watch: Watch::new(self.patience, Arc::clone(identity.connection())),
@@ -398,7 +399,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Port<Io> {
             tls: self.tls.clone(),
             _seat: seat,
             _of_address: of_address,
-        })
+        };
+        Some(Guarded::new(stream, guard))
     }
 
     fn turn(&self, why: Turned, who: &dyn fmt::Display, detail: &dyn fmt::Display) {
@@ -454,7 +456,7 @@ impl Traffic {
 
 /// A connection that notices what it carries.
 #[derive(Debug)]
-pub(super) struct Noticed<Io> {
+pub struct Noticed<Io> {
     io: Io,
     traffic: Arc<Traffic>,
 }
@@ -509,10 +511,13 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Noticed<Io> {
 }
 
 /// A connection with a verified identity. While it lives it counts as open; it ends when it keeps us waiting too long or
-/// its place is needed. Both directions look for that: HTTP/2 reads nothing while its other end does not take what is written.
+/// its place is needed.
+pub type EdgeStream<Io> = Guarded<TlsStream<Noticed<Io>>, Edge>;
+
+/// What ends a connection that was accepted.
 #[derive(Debug)]
-pub struct EdgeStream<Io> {
-    stream: TlsStream<Noticed<Io>>,
+pub struct Edge {
+    traffic: Arc<Traffic>,
     exit: Pin<Box<WaitForCancellationFutureOwned>>,
     lapse: Lapse,
     watch: Watch,
@@ -624,10 +629,11 @@ impl Watch {
 impl<Io> EdgeStream<Io> {
     /// Who is at the other end.
     pub fn identity(&self) -> &PeerIdentity {
-        &self.identity
+        &self.guard().identity
     }
+}
 
-    /// Why it ends now, if it does.
+impl Guard for Edge {
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         if let Some(why) = self.over {
             return Poll::Ready(ended(why));
@@ -641,34 +647,33 @@ impl<Io> EdgeStream<Io> {
         Poll::Pending
     }
 
-    /// What came of writing. Whoever takes nothing for too long is not waited for.
-    fn written<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        polled: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if polled.is_ready() {
-            self.unread = None;
-            return polled;
+    fn poll_came(&mut self, cx: &mut Context<'_>, bytes: Poll<usize>) -> Poll<io::Error> {
+        match bytes {
+            Poll::Ready(bytes) => {
+                self.watch.came(bytes);
+                Poll::Pending
+            }
+            Poll::Pending => self.watch.poll(cx).map(|why| self.end(why)),
         }
-        let written = self
-            .stream
-            .get_ref()
-            .0
-            .traffic
-            .written
-            .load(Ordering::Relaxed);
+    }
+
+    /// Whoever takes nothing for too long is not waited for.
+    fn poll_written(&mut self, cx: &mut Context<'_>, done: Poll<()>) -> Poll<io::Error> {
+        if done.is_ready() {
+            self.unread = None;
+            return Poll::Pending;
+        }
+        let written = self.traffic.written.load(Ordering::Relaxed);
         let since = self.unread.take().filter(|(before, _)| *before == written);
         let (_, timer) = self.unread.insert(since.unwrap_or_else(|| {
             let timer = Box::pin(tokio::time::sleep(self.unread_max));
             (written, timer)
         }));
-        match timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(self.end(Turned::Unread))),
-            Poll::Pending => polled,
-        }
+        timer.as_mut().poll(cx).map(|()| self.end(Turned::Unread))
     }
+}
 
+impl Edge {
     /// Counts why the connection ends.
     fn end(&mut self, why: Turned) -> io::Error {
         self.over = Some(why);
@@ -692,73 +697,6 @@ impl<Io> Connected for EdgeStream<Io> {
     type ConnectInfo = PeerIdentity;
 
     fn connect_info(&self) -> PeerIdentity {
-        self.identity.clone()
-    }
-}
-
-impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncRead for EdgeStream<Io> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if let Poll::Ready(error) = self.poll_over(cx) {
-            return Poll::Ready(Err(error));
-        }
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.watch.came(buf.filled().len() - before);
-        if polled.is_pending()
-            && let Poll::Ready(why) = self.watch.poll(cx)
-        {
-            return Poll::Ready(Err(self.end(why)));
-        }
-        polled
-    }
-}
-
-impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for EdgeStream<Io> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(error) = self.poll_over(cx) {
-            return Poll::Ready(Err(error));
-        }
-        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.written(cx, polled)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Poll::Ready(error) = self.poll_over(cx) {
-            return Poll::Ready(Err(error));
-        }
-        let polled = Pin::new(&mut self.stream).poll_flush(cx);
-        self.written(cx, polled)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Poll::Ready(error) = self.poll_over(cx) {
-            return Poll::Ready(Err(error));
-        }
-        let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.written(cx, polled)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(error) = self.poll_over(cx) {
-            return Poll::Ready(Err(error));
-        }
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.written(cx, polled)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.identity().clone()
     }
 }

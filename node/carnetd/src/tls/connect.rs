@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::io;
 use std::net::Ipv4Addr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,13 +10,14 @@ use std::time::Duration;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 
 use super::accept::Lapse;
+use super::guarded::{Guard, Guarded};
 use super::verify::NodeVerifier;
 use super::{ExpectedNode, PlaneTls, TlsError, provider};
 
@@ -102,7 +102,7 @@ pub fn connect<D: Dial>(
             let io = dial.dial(&address).await?;
             let unused = ServerName::IpAddress(Ipv4Addr::UNSPECIFIED.into());
             let stream = connector.connect(unused, io).await?;
-            let stream = Dialled::of(stream, tls, verifier)?;
+            let stream = dialled(stream, tls, verifier)?;
             Ok::<_, io::Error>(TokioIo::new(stream))
         }
     });
@@ -120,31 +120,32 @@ pub fn connect<D: Dial>(
     Ok(endpoint.connect_with_connector_lazy(service))
 }
 
-/// A connection to a node. It ends when that node would be refused now, as one that was accepted does.
-struct Dialled<Io> {
-    stream: TlsStream<Io>,
+/// Ends a connection when the node at its other end would be refused now, as one that was accepted does.
+struct Refused {
     lapse: Lapse,
     over: bool,
 }
 
-impl<Io> Dialled<Io> {
-    fn of(stream: TlsStream<Io>, tls: PlaneTls, verifier: NodeVerifier) -> io::Result<Self> {
-        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let chain: Vec<_> = chain.iter().map(|one| one.clone().into_owned()).collect();
-        let changes = tls.roots.changes();
-        // The handshake has judged it; what has changed since is seen here.
-        let not_after = verifier.judge(&chain, tls.clock.wall());
-        let not_after = not_after.map_err(io::Error::other)?;
-        let judge = move |at| verifier.judge(&chain, at).map(drop);
-        Ok(Self {
-            stream,
-            lapse: Lapse::of(tls, judge, not_after, changes),
-            over: false,
-        })
-    }
+fn dialled<Io>(
+    stream: TlsStream<Io>,
+    tls: PlaneTls,
+    verifier: NodeVerifier,
+) -> io::Result<Guarded<TlsStream<Io>, Refused>> {
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let chain: Vec<_> = chain.iter().map(|one| one.clone().into_owned()).collect();
+    let changes = tls.roots.changes();
+    // The handshake has judged it; what has changed since is seen here.
+    let not_after = verifier.judge(&chain, tls.clock.wall());
+    let not_after = not_after.map_err(io::Error::other)?;
+    let judge = move |at| verifier.judge(&chain, at).map(drop);
+    let guard = Refused {
+        lapse: Lapse::of(tls, judge, not_after, changes),
+        over: false,
+    };
+    Ok(Guarded::new(stream, guard))
+}
 
-    /// Whether that node would be refused now: looked for in both directions, for HTTP/2 reads nothing while its other end does not take
-    /// what is written.
+impl Guard for Refused {
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         if self.over {
             return Poll::Ready(io::ErrorKind::ConnectionAborted.into());
@@ -152,60 +153,5 @@ impl<Io> Dialled<Io> {
         let refused = self.lapse.poll_refused(cx);
         self.over = refused.is_ready();
         refused.map(io::Error::other)
-    }
-}
-
-impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncRead for Dialled<Io> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if let Poll::Ready(error) = self.poll_over(cx) {
-            return Poll::Ready(Err(error));
-        }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Dialled<Io> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(error) = self.poll_over(cx) {
-            return Poll::Ready(Err(error));
-        }
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Poll::Ready(error) = self.poll_over(cx) {
-            return Poll::Ready(Err(error));
-        }
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Poll::Ready(error) = self.poll_over(cx) {
-            return Poll::Ready(Err(error));
-        }
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(error) = self.poll_over(cx) {
-            return Poll::Ready(Err(error));
-        }
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
