@@ -367,6 +367,10 @@ impl ServerCertVerifier for NodeVerifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
+        // Which plane takes which, its chain is held to.
+        vec![
+            SignatureScheme::ED25519,
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+        ]
     }
 }

@@ -10,7 +10,7 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::extensions::{
     ExtendedKeyUsage, GeneralName, ParsedExtension, SubjectAlternativeName,
 };
-use x509_parser::oid_registry::OID_SIG_ED25519;
+use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_SIG_ED25519};
 use x509_parser::prelude::X509Certificate;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
@@ -176,6 +176,37 @@ fn address(bytes: &[u8]) -> String {
     let sixteen = || <[u8; 16]>::try_from(bytes).map(|it| IpAddr::from(it).to_string());
     four.or_else(|_| sixteen())
         .unwrap_or_else(|_| format!("{bytes:02x?}"))
+}
+
+/// The key of TLS in a certificate or a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsKey {
+    /// Its 32 bytes.
+    Ed25519([u8; 32]),
+    /// ECDSA over P-256, its point as it is written: `0x04 ‖ x ‖ y`.
+    P256([u8; 65]),
+}
+
+/// The key that a plane takes: Ed25519 on each, and on that of clients ECDSA P-256 too, since browsers and whatever is made with
+/// BoringSSL offer no Ed25519 in a handshake.
+pub(crate) fn key_on(plane: Plane, spki: &SubjectPublicKeyInfo<'_>) -> Result<TlsKey, String> {
+    if plane == Plane::Client && spki.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY {
+        return p256_key_of(spki).map(TlsKey::P256);
+    }
+    ed25519_key_of(spki).map(TlsKey::Ed25519)
+}
+
+fn p256_key_of(spki: &SubjectPublicKeyInfo<'_>) -> Result<[u8; 65], String> {
+    let curve = spki.algorithm.parameters.as_ref();
+    let curve = curve.and_then(|curve| curve.as_oid().ok());
+    if curve != Some(OID_EC_P256) {
+        return Err("its key is on another curve than P-256".to_owned());
+    }
+    let point = <[u8; 65]>::try_from(spki.subject_public_key.data.as_ref());
+    match point {
+        Ok(point) if point[0] == 4 => Ok(point),
+        _ => Err("its P-256 key is not a point in 65 bytes".to_owned()),
+    }
 }
 
 /// The raw Ed25519 key of a certificate.

@@ -24,7 +24,7 @@ use webpki::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::certificate::{self, Findings};
+use crate::certificate::{self, Findings, TlsKey};
 use crate::facts::{Marks, bearer_of_client, bearer_of_node, bearer_of_peer};
 use crate::identity::{
     ClientName, ClusterId, Identity, NodeId, NodeName, PASSPORT_EKU_DER, PassportName, Plane,
@@ -33,7 +33,12 @@ use crate::roots::{Fingerprint, PinnedRoots};
 
 pub use crate::fault::{CERTIFICATE_BYTES_MAX, CERTIFICATES_MAX, ChainError, Fault, Whose};
 
-const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[webpki::aws_lc_rs::ED25519];
+const ED25519: &[&dyn SignatureVerificationAlgorithm] = &[webpki::aws_lc_rs::ED25519];
+/// On the client plane: browsers and BoringSSL speak no Ed25519.
+const ED25519_OR_P256: &[&dyn SignatureVerificationAlgorithm] = &[
+    webpki::aws_lc_rs::ED25519,
+    webpki::aws_lc_rs::ECDSA_P256_SHA256,
+];
 
 /// What every verified certificate has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -292,7 +297,10 @@ pub fn verify_passport_chain(
             found,
         }));
     };
-    let key = PublicKey::enroll(leaf.key).map_err(|e| leaf.issuer(Fault::Key(e.to_string())))?;
+    let TlsKey::Ed25519(key) = leaf.key else {
+        return Err(leaf.issuer(Fault::Algorithm));
+    };
+    let key = PublicKey::enroll(key).map_err(|e| leaf.issuer(Fault::Key(e.to_string())))?;
     Ok(VerifiedPassportKey {
         name,
         key,
@@ -304,7 +312,7 @@ pub fn verify_passport_chain(
 struct Leaf {
     identity: Identity,
     findings: Findings,
-    key: [u8; 32],
+    key: TlsKey,
     proof: Proof,
 }
 
@@ -348,6 +356,14 @@ impl Shape {
         }
     }
 
+    /// With which a chain of this shape may be signed.
+    fn algorithms(self) -> &'static [&'static dyn SignatureVerificationAlgorithm] {
+        match self {
+            Self::Plane(Plane::Client) => ED25519_OR_P256,
+            Self::Plane(_) | Self::Passport => ED25519,
+        }
+    }
+
     fn purpose_der(self) -> &'static [u8] {
         match self {
             Self::Plane(plane) => plane.eku_der(),
@@ -382,7 +398,15 @@ fn verify_path(
     let wanted = WantedPurpose::new(shape);
     let now = UnixTime::since_unix_epoch(Duration::from_millis(at.as_ms()));
     let path = end
-        .verify_for_usage(ALGORITHMS, &anchors, others, now, &wanted, None, None)
+        .verify_for_usage(
+            shape.algorithms(),
+            &anchors,
+            others,
+            now,
+            &wanted,
+            None,
+            None,
+        )
         .map_err(|error| presenter(path_fault(error, wanted.found.take(), roots, shape, at)))?;
 
     let unknown = || {
@@ -414,7 +438,8 @@ fn verify_path(
             }
         }
     }
-    let (findings, key, marks) = read(first).map_err(|text| issuer(Fault::Malformed(text)))?;
+    let (findings, key, marks) =
+        read(first, shape).map_err(|text| issuer(Fault::Malformed(text)))?;
     let identity = findings.identity().map_err(issuer)?;
     if identity.prefix() != prefix {
         return Err(issuer(Fault::Country {
@@ -449,7 +474,7 @@ fn judge_sizes<'c, 'd>(
 
 /// The authority of a plane must name itself so, and serve no other plane.
 fn judge_authority(der: &CertificateDer<'_>, prefix: Prefix, plane: Plane) -> Result<(), Fault> {
-    let (findings, ..) = read(der).map_err(Fault::Malformed)?;
+    let (findings, ..) = read(der, Shape::Plane(plane)).map_err(Fault::Malformed)?;
     findings.judge_authority(prefix, Some(plane))?;
     if findings.planes != [plane] || findings.passport || findings.any_purpose {
         return Err(Fault::SeveralPurposes);
@@ -457,9 +482,12 @@ fn judge_authority(der: &CertificateDer<'_>, prefix: Prefix, plane: Plane) -> Re
     Ok(())
 }
 
-fn read(der: &CertificateDer<'_>) -> Result<(Findings, [u8; 32], Marks), String> {
+fn read(der: &CertificateDer<'_>, shape: Shape) -> Result<(Findings, TlsKey, Marks), String> {
     let (_, parsed) = X509Certificate::from_der(der).map_err(|e| e.to_string())?;
-    let key = certificate::ed25519_key(&parsed)?;
+    let key = match shape {
+        Shape::Plane(plane) => certificate::key_on(plane, parsed.public_key())?,
+        Shape::Passport => TlsKey::Ed25519(certificate::ed25519_key(&parsed)?),
+    };
     Ok((Findings::of(&parsed)?, key, Marks::of(&parsed)))
 }
 

@@ -11,6 +11,7 @@ use rustls_pki_types::CertificateDer;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+pub use crate::certificate::TlsKey;
 use crate::certificate::{self, Findings};
 use crate::fault::Fault;
 use crate::identity::{ClientName, Identity, NodeName, Plane};
@@ -119,8 +120,8 @@ pub struct Request {
     pub hosts: Vec<String>,
     /// The plane it is to be for.
     pub plane: Plane,
-    /// The raw Ed25519 key.
-    pub key: [u8; 32],
+    /// Its key.
+    pub key: TlsKey,
 }
 
 impl Request {
@@ -136,7 +137,6 @@ impl Request {
             return Err(malformed(format!("{} bytes follow", rest.len())));
         }
         let info = &parsed.certification_request_info;
-        let key = certificate::ed25519_key_of(&info.subject_pki).map_err(malformed)?;
         parsed.verify_signature().map_err(|_| Fault::Signature)?;
         let findings = Findings::of_request(&parsed);
         let [plane] = findings.planes[..] else {
@@ -145,6 +145,7 @@ impl Request {
         if findings.passport || findings.any_purpose {
             return Err(Fault::SeveralPurposes);
         }
+        let key = certificate::key_on(plane, &info.subject_pki).map_err(malformed)?;
         Ok(Self {
             identity: findings.identity()?,
             hosts: findings.hosts().to_vec(),

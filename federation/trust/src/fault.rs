@@ -86,8 +86,10 @@ pub enum Fault {
     /// A signature in the chain does not verify.
     #[error("a signature in the chain does not verify")]
     Signature,
-    /// Signed with an algorithm that is not Ed25519.
-    #[error("a signature in the chain is not Ed25519")]
+    /// Signed with an algorithm that is not Ed25519, nor, on the client plane, ECDSA P-256.
+    #[error(
+        "a signature in the chain is not Ed25519, nor, on the client plane, ECDSA P-256 with SHA-256"
+    )]
     Algorithm,
     /// The chain ends in no root that is pinned.
     #[error("the chain ends in no pinned root of {pinned}")]

@@ -6,7 +6,9 @@ use carnet_domain::bytes::time::TimeMs;
 use carnet_trust::chain::{verify_client, verify_node, verify_passport_chain, verify_peer};
 use carnet_trust::identity::{ClusterId, NodeId, Plane};
 use carnet_trust::roots::{Fingerprint, PinnedRoots};
-use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, PKCS_ECDSA_P256_SHA256};
+use rcgen::{
+    BasicConstraints, ExtendedKeyUsagePurpose, IsCa, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
+};
 use rustls_pki_types::CertificateDer;
 
 use crate::forge::{CLUSTER, Country, NOW, Sketch, node_uri, passport_usage, pinned, usage};
@@ -416,22 +418,46 @@ fn any_cut_is_refused() {
     }
 }
 
+/// Browsers and BoringSSL offer no Ed25519: on the client plane, and there alone, a key may be one of P-256, of who is certified and of
+/// the authority.
 #[test]
-fn a_key_that_is_not_ed25519_is_refused() {
+fn a_p256_key_is_taken_on_the_client_plane_alone() {
     assert_eq!(
         desk(|sketch| sketch.algorithm = &PKCS_ECDSA_P256_SHA256),
-        "the authority of 86: malformed: its key is not an Ed25519 key"
+        format!("ok {DESK}")
     );
     let country = Country::new("86");
-    let authority = Sketch {
-        algorithm: &PKCS_ECDSA_P256_SHA256,
-        ..Sketch::authority("carnet://86/ca/client", vec![usage(Plane::Client)], 0)
-    }
-    .by(&country.root);
-    let leaf = Sketch::leaf(DESK, Plane::Client).by(&authority);
+    let authority = |plane: Plane, algorithm| {
+        let name = format!("carnet://86/ca/{plane}");
+        let sketch = Sketch::authority(&name, vec![usage(plane)], 0);
+        Sketch {
+            algorithm,
+            ..sketch
+        }
+        .by(&country.root)
+    };
+    let clients = authority(Plane::Client, &PKCS_ECDSA_P256_SHA256);
+    let leaf = Sketch::leaf(DESK, Plane::Client).by(&clients);
     assert_eq!(
-        client(&country, &leaf.under(&[&authority])),
-        "the certificate presented: a signature in the chain is not Ed25519"
+        client(&country, &leaf.under(&[&clients])),
+        format!("ok {DESK}")
+    );
+    let nodes = authority(Plane::Raft, &PKCS_ECDSA_P256_SHA256);
+    let leaf = Sketch::leaf(NODE, Plane::Raft).by(&nodes);
+    assert_eq!(
+        node(&country, &leaf.under(&[&nodes])),
+        "the certificate presented: a signature in the chain is not Ed25519, nor, on the client plane, ECDSA P-256 with SHA-256"
+    );
+    let mut sketch = Sketch::leaf(NODE, Plane::Raft);
+    sketch.algorithm = &PKCS_ECDSA_P256_SHA256;
+    assert_eq!(
+        node(&country, &country.issue(Plane::Raft, &sketch).1),
+        "the authority of 86: malformed: its key is not an Ed25519 key"
+    );
+    // Another curve is none of them.
+    assert_eq!(
+        desk(|sketch| sketch.algorithm = &PKCS_ECDSA_P384_SHA384),
+        "the authority of 86: malformed: its key is on another curve than P-256"
     );
 }
 

@@ -103,7 +103,7 @@ impl ClientCertVerifier for EdgeVerifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
+        schemes(self.edge.plane)
     }
 }
 
@@ -206,7 +206,18 @@ impl ServerCertVerifier for NodeVerifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
+        schemes(self.edge.plane)
+    }
+}
+
+/// With which a plane's callers and nodes sign their handshakes.
+fn schemes(plane: Plane) -> Vec<SignatureScheme> {
+    match plane {
+        Plane::Client => vec![
+            SignatureScheme::ED25519,
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+        ],
+        Plane::Raft | Plane::Admin | Plane::Federation => vec![SignatureScheme::ED25519],
     }
 }
 
