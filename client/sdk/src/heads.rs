@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::log::checkpoint::{Origin, open};
+use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::record::keys::{KeyHistory, KeyRole};
 use carnet_trust::bundle::PinnedBundle;
 
 use crate::clock::{now, wall_time};
@@ -18,17 +19,23 @@ use crate::pin::{Pin, PinError};
 pub struct Log {
     prefix: Prefix,
     incarnation: Option<u64>,
-    key: PublicKey,
+    keys: KeyHistory,
 }
 
 impl Log {
     /// The log of a country under its log key. Which life of its cluster it is, the first answer tells, and the signature is
     /// over it; a client keeps to that one.
     pub fn new(prefix: Prefix, key: PublicKey) -> Self {
+        Self::of_keys(prefix, [key])
+    }
+
+    /// As [`Log::new`], where one log key follows another: a head is believed that any of them signed. Whoever knows both before the
+    /// registry retires the old one notices nothing of it.
+    pub fn of_keys(prefix: Prefix, keys: impl IntoIterator<Item = PublicKey>) -> Self {
         Self {
             prefix,
             incarnation: None,
-            key,
+            keys: KeyHistory::of_log_keys(keys),
         }
     }
 
@@ -41,19 +48,25 @@ impl Log {
         }
     }
 
-    /// As a bundle that the country's roots signed names it.
+    /// As a bundle that the country's roots signed names it: each head is held to the keys of its time.
     pub fn of_bundle(bundle: &PinnedBundle) -> Self {
         let origin = bundle.origin();
-        Self::new(origin.prefix, bundle.bundle().log_key).of_life(origin.incarnation)
+        Self {
+            prefix: origin.prefix,
+            incarnation: Some(origin.incarnation),
+            keys: bundle.bundle().keys.clone(),
+        }
     }
 
-    pub(crate) fn key(&self) -> &PublicKey {
-        &self.key
+    pub(crate) fn keys(&self) -> &KeyHistory {
+        &self.keys
     }
 
-    /// Whether it is the log that a bundle names.
+    /// Whether it is the log that a bundle names: one of its keys is in use there.
     pub(crate) fn is_of(&self, bundle: &PinnedBundle) -> bool {
-        self.prefix == bundle.primary() && self.key == bundle.bundle().log_key
+        let mut theirs = bundle.bundle().keys.active(KeyRole::Log);
+        let ours = |key: &PublicKey| self.keys.entry(KeyRole::Log, key).is_some();
+        self.prefix == bundle.primary() && theirs.any(|entry| ours(&entry.key))
     }
 
     /// Which log an answer must be of: of the life that is pinned, or of that of the head seen before.
@@ -83,7 +96,10 @@ impl Log {
             prefix: self.prefix,
             incarnation: seen.origin.incarnation,
         };
-        let note = open(&seen.text, &self.key, &origin).map_err(PinError::Note)?;
+        let note = self
+            .keys
+            .open_seen(&seen.text, &origin)
+            .map_err(PinError::Note)?;
         let pin = Pin {
             origin,
             size: note.size(),

@@ -4,11 +4,11 @@ use std::io;
 use std::path::Path;
 
 use carnet_domain::bytes::digest::Digest;
-use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::log::checkpoint::{NoteError, Origin, open};
+use carnet_domain::log::checkpoint::{NoteError, Origin};
 use carnet_domain::log::leaf::SlotError;
 use carnet_domain::log::merkle::{ProofError, verify_consistency};
+use carnet_domain::record::keys::KeyHistory;
 use carnet_trust::evidence::EvidenceError;
 use carnet_trust::offline::FileError;
 use carnet_trust::pack::PackError;
@@ -127,11 +127,11 @@ pub enum PinError {
 pub fn advance(
     pin: Option<&Pin>,
     origin: &Origin,
-    log_key: &PublicKey,
+    keys: &KeyHistory,
     text: &str,
     consistency: &[Digest],
 ) -> Result<Pin, PinError> {
-    let seen = open(text, log_key, origin)?;
+    let seen = keys.open(text, origin)?;
     let fresh = || Pin {
         origin: *seen.origin(),
         size: seen.size(),
@@ -163,19 +163,26 @@ pub fn advance(
 }
 
 impl Pin {
-    /// Reads a pin kept by [`Pin::save`] and checks it under the log key again. `None` if there is no file.
+    /// Reads a pin kept by [`Pin::save`] and checks it under the log keys again: what is known since of the one that signed it makes it
+    /// no other head. `None` if there is no file.
     ///
     /// # Errors
     /// When the file cannot be read, or is not a checkpoint of this log.
-    pub fn load(path: &Path, origin: &Origin, log_key: &PublicKey) -> io::Result<Option<Self>> {
+    pub fn load(path: &Path, origin: &Origin, keys: &KeyHistory) -> io::Result<Option<Self>> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        advance(None, origin, log_key, &text, &[])
-            .map(Some)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        let seen = keys
+            .open_seen(&text, origin)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        Ok(Some(Self {
+            origin: *seen.origin(),
+            size: seen.size(),
+            root: *seen.root(),
+            text,
+        }))
     }
 
     /// Replaces the file with this pin, whole or not at all.
@@ -208,6 +215,10 @@ mod tests {
         SecretKey::from_seed(&[3; 32])
     }
 
+    fn keys() -> KeyHistory {
+        KeyHistory::of_log_keys([key().public()])
+    }
+
     fn origin() -> Origin {
         Origin {
             prefix: Prefix::new("86").expect("a prefix"),
@@ -232,11 +243,11 @@ mod tests {
     }
 
     fn pin(text: &str) -> Pin {
-        advance(None, &origin(), &key().public(), text, &[]).expect("a signed head")
+        advance(None, &origin(), &keys(), text, &[]).expect("a signed head")
     }
 
     fn check(pin: &Pin, text: &str, proof: &[Digest]) -> Result<u64, PinError> {
-        advance(Some(pin), &origin(), &key().public(), text, proof).map(|pin| pin.size)
+        advance(Some(pin), &origin(), &keys(), text, proof).map(|pin| pin.size)
     }
 
     #[test]
@@ -274,7 +285,7 @@ mod tests {
     #[test]
     fn another_key_signs_nothing() {
         let (one, ..) = heads();
-        let other = SecretKey::from_seed(&[4; 32]).public();
+        let other = KeyHistory::of_log_keys([SecretKey::from_seed(&[4; 32]).public()]);
         assert!(matches!(
             advance(None, &origin(), &other, &one, &[]),
             Err(PinError::Note(_))
@@ -287,18 +298,18 @@ mod tests {
         let path = folder.path().join("pins/86-0.checkpoint");
         let (one, ..) = heads();
         assert!(
-            Pin::load(&path, &origin(), &key().public())
+            Pin::load(&path, &origin(), &keys())
                 .expect("no file")
                 .is_none()
         );
         pin(&one).save(&path).expect("written");
         assert_eq!(
-            Pin::load(&path, &origin(), &key().public()).expect("read"),
+            Pin::load(&path, &origin(), &keys()).expect("read"),
             Some(pin(&one))
         );
         std::fs::write(&path, one.replace("\n1\n", "\n9\n")).expect("written");
         assert!(
-            Pin::load(&path, &origin(), &key().public()).is_err(),
+            Pin::load(&path, &origin(), &keys()).is_err(),
             "an edited pin is refused"
         );
     }

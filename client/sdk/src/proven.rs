@@ -7,11 +7,11 @@
 use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::leaf::{Subject, leaf_bytes_hash};
 use carnet_domain::log::stored::OpenedLeaf;
+use carnet_domain::record::keys::KeyHistory;
 use carnet_domain::record::{Enterprise, Model, Recall, RecallId};
 use carnet_domain::rules::command::Registration;
 use carnet_trust::evidence::{
@@ -43,7 +43,7 @@ trait Shown: Sized {
     type Proven;
     fn parse(bytes: &[u8]) -> Result<Self, EvidenceError>;
     fn origin(&self) -> &Origin;
-    fn verify(&self, key: &PublicKey, origin: &Origin) -> Result<Self::Proven, EvidenceError>;
+    fn verify(&self, keys: &KeyHistory, origin: &Origin) -> Result<Self::Proven, EvidenceError>;
     fn head(proven: &Self::Proven) -> &LogHead;
 }
 
@@ -55,8 +55,8 @@ impl Shown for Evidence {
     fn origin(&self) -> &Origin {
         &self.frame.origin
     }
-    fn verify(&self, key: &PublicKey, origin: &Origin) -> Result<ProvenEvidence, EvidenceError> {
-        Self::verify(self, key, origin)
+    fn verify(&self, keys: &KeyHistory, origin: &Origin) -> Result<ProvenEvidence, EvidenceError> {
+        Self::verify(self, keys, origin)
     }
     fn head(proven: &ProvenEvidence) -> &LogHead {
         proven.head()
@@ -71,8 +71,8 @@ impl Shown for SubjectEvidence {
     fn origin(&self) -> &Origin {
         &self.frame.origin
     }
-    fn verify(&self, key: &PublicKey, origin: &Origin) -> Result<ProvenSubject, EvidenceError> {
-        Self::verify(self, key, origin)
+    fn verify(&self, keys: &KeyHistory, origin: &Origin) -> Result<ProvenSubject, EvidenceError> {
+        Self::verify(self, keys, origin)
     }
     fn head(proven: &ProvenSubject) -> &LogHead {
         proven.head()
@@ -366,7 +366,7 @@ impl Client {
                 .await?;
             let evidence =
                 SubjectEvidence::parse(&response.evidence).map_err(PinError::Evidence)?;
-            let proven = evidence.verify(heads.log()?.key(), &seen.origin);
+            let proven = evidence.verify(heads.log()?.keys(), &seen.origin);
             let proven = proven.map_err(PinError::Evidence)?;
             let now = proven.head();
             let joined = now.against(head.size, &head.root, TimeMs::MAX);
@@ -455,7 +455,7 @@ impl Client {
             let shown = S::parse(&response.evidence).map_err(PinError::Evidence)?;
             let origin = log.origin(seen.as_ref(), shown.origin());
             let proven = shown
-                .verify(log.key(), &origin)
+                .verify(log.keys(), &origin)
                 .map_err(PinError::Evidence)?;
             let wanted = Wanted {
                 size_min,

@@ -8,7 +8,7 @@ use carnet_domain::bytes::encoding::{Canonical, DecodeError};
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::foreign::{Unproven, prove, prove_map_head};
-use carnet_domain::log::checkpoint::{NoteError, Origin, open};
+use carnet_domain::log::checkpoint::{NoteError, Origin};
 use carnet_domain::log::merkle::{ProofError, verify_consistency, verify_inclusion};
 use carnet_domain::machine::entry::{LargeItem, MailBatch, MailItem, ProvenHead};
 use carnet_domain::record::peer::Bundle;
@@ -152,7 +152,7 @@ pub fn judge(bundle: &Bundle, at: &Position, bytes: &[u8]) -> Result<Incoming, D
         prefix: batch.peer,
         incarnation: bundle.incarnation,
     };
-    let checkpoint = open(&batch.checkpoint, &bundle.log_key, &origin)?;
+    let checkpoint = bundle.keys.open(&batch.checkpoint, &origin)?;
     let (size, root) = (checkpoint.size(), *checkpoint.root());
     let map_head = prove_map_head(&batch.map_head, (size, &root), Level::KNOWN);
     let map_head = map_head.map_err(Doubt::MapHead)?;

@@ -58,6 +58,9 @@ pub enum BundleError {
         /// Of the new one.
         found: u64,
     },
+    /// What is pinned of its keys is not said there any more.
+    #[error("its key history does not go on from the one that is pinned")]
+    Keys,
     /// Of another jurisdiction than the one that is pinned.
     #[error("the bundle is of {found}, pinned is {pinned}")]
     OtherJurisdiction {
@@ -131,6 +134,10 @@ impl PinnedBundle {
         }
         if found <= pinned {
             return Err(BundleError::Sequence { pinned, found });
+        }
+        let same_log = new.bundle.incarnation == self.bundle.incarnation;
+        if same_log && !self.bundle.keys.leads_to(&new.bundle.keys) {
+            return Err(BundleError::Keys);
         }
         Ok(new)
     }

@@ -25,6 +25,7 @@ use carnet_domain::log::leaf::{Kind, LEAF_VERSION, Leaf, SlotError, Subject};
 use carnet_domain::log::map::{MapAnswer, MapProof, MapProofError, MapValue, RobotStatus};
 use carnet_domain::machine::entry::ProvenLeaf;
 use carnet_domain::record::event::{IdentityParts, Manufacture, Other, Software, Standing, slot};
+use carnet_domain::record::keys::KeyHistory;
 use carnet_domain::record::{ModelStanding, RobotKey};
 
 mod build;
@@ -499,16 +500,16 @@ fn framed<T: Canonical>(bytes: &[u8], frame: impl Fn(&T) -> &Frame) -> Result<T,
 }
 
 impl Evidence {
-    /// Verifies everything that is shown under the log's key.
+    /// Verifies everything that is shown under the log's keys.
     ///
     /// # Errors
     /// The first field that does not hold.
     pub fn verify(
         &self,
-        log_key: &PublicKey,
+        keys: &KeyHistory,
         origin: &Origin,
     ) -> Result<ProvenEvidence, EvidenceError> {
-        let head = self.frame.verify(log_key, origin)?;
+        let head = self.frame.verify(keys, origin)?;
         let robot = self.verify_robot(head.checkpoint(), head.map_root())?;
         let model = self.verify_model(head.map_root())?;
         let links = self.verify_links(head.checkpoint(), robot.as_ref())?;

@@ -453,8 +453,8 @@ fn older(signed: &Signed, known: &PinnedBundle) -> bool {
     shown.is_ok_and(|shown| shown.sequence < known.bundle().sequence)
 }
 
-/// The known bundle instead of an older one in the file, unless the log key or the log was replaced since: what the old key
-/// signs proves nothing new.
+/// The known bundle instead of an older one in the file, unless the log was replaced since, or its keys do not go on: each head is
+/// held to the keys of its time by the known one, and what an old key signs proves nothing new.
 fn superseded(
     registry: Prefix,
     known: Option<(&PinnedBundle, &'static str)>,
@@ -464,14 +464,14 @@ fn superseded(
     let shown = Bundle::from_bytes(&signed.bytes.0);
     let shown = shown.map_err(|error| broken(BundleError::Decode(error)))?;
     let now = known.bundle();
-    if shown.log_key == now.log_key && shown.incarnation == now.incarnation {
+    if shown.keys.leads_to(&now.keys) && shown.incarnation == now.incarnation {
         return Ok((known.clone(), how));
     }
     Err(Doubtful {
         code: ReasonCode::Superseded,
         value: Value::Indeterminate,
         detail: format!(
-            "bundle: that of {registry} has sequence {}, known is {}: its log key was replaced and proves nothing new",
+            "bundle: that of {registry} has sequence {}, known is {}: its log was replaced, or has other keys, and proves nothing new",
             shown.sequence, now.sequence
         ),
     })

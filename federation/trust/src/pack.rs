@@ -1,7 +1,7 @@
 //! The pack: what a registry knows and a verifier without a network must know, signed with its log key.
 //!
 //! ```text
-//! [ content bytes, signature ]   Ed25519 with the log key over "carnet-pack/1" ‖ content bytes
+//! [ content bytes, [[key, signature]…] ]   Ed25519 of each log key in use over "carnet-pack/1" ‖ content bytes
 //! content  [ version, registry, incarnation, at, whole, own head, [peer…], [lacking registry…], [[key, robot]…], others or null,
 //!            [recall…], [model…], [maker…] ]
 //! peer     [ signed bundle, [what replaced its roots…], head or null, doubt or null, [agreement…], [suspension…] ]
@@ -18,9 +18,12 @@ use std::collections::BTreeMap;
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical, DecodeError, tag};
-use carnet_domain::bytes::signature::{PublicKey, Signature, verify};
+use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::limits::{AGREEMENTS_OF_PEER_MAX, List, PEERS_MAX, Sequence};
+use carnet_domain::limits::{
+    AGREEMENTS_OF_PEER_MAX, LOG_KEYS_ACTIVE_MAX, List, PEERS_MAX, Sequence,
+};
+use carnet_domain::record::keys::KeySignature;
 use carnet_domain::record::peer::{
     Agreement, Bundle, Signed, Statement, Suspension, signed_by_roots,
 };
@@ -33,7 +36,7 @@ use crate::pins::{Pin, PinError, Pins, PrefixTable};
 use crate::sieve::{PackedSieve, Sieve, SieveError};
 
 /// The version of the content.
-pub const PACK_VERSION: u8 = 6;
+pub const PACK_VERSION: u8 = 7;
 /// The largest pack in bytes.
 pub const PACK_BYTES_MAX: usize = 7 * 1024 * 1024;
 /// The most robots and identities that have a row in a pack: what of each of them is recorded. The others are in a set.
@@ -131,10 +134,21 @@ impl Pack {
     }
 
     /// The bytes of the file.
-    pub fn to_file(content: Vec<u8>, signature: Signature) -> Vec<u8> {
-        (Blob(content), signature).to_bytes()
+    pub fn to_file(content: Vec<u8>, signatures: Vec<KeySignature>) -> Vec<u8> {
+        PackFile {
+            content: Blob(content),
+            signatures,
+        }
+        .to_bytes()
     }
 }
+
+/// A pack as it lies in a file: while one log key follows another, both sign it.
+struct PackFile {
+    content: Blob,
+    signatures: Vec<KeySignature>,
+}
+carnet_domain::canonical_struct!(PackFile { content, signatures: List<LOG_KEYS_ACTIVE_MAX> });
 
 /// Why a pack is not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -188,8 +202,8 @@ pub fn peek(bytes: &[u8]) -> Result<Pack, PackError> {
     if bytes.len() > PACK_BYTES_MAX {
         return Err(PackError::TooLong(bytes.len()));
     }
-    let (content, _) = <(Blob, Signature)>::from_bytes(bytes).map_err(PackError::Decode)?;
-    let pack = Pack::from_bytes(&content.0).map_err(PackError::Decode)?;
+    let file = PackFile::from_bytes(bytes).map_err(PackError::Decode)?;
+    let pack = Pack::from_bytes(&file.content.0).map_err(PackError::Decode)?;
     match pack.version {
         PACK_VERSION => Ok(pack),
         other => Err(PackError::Version(other)),
@@ -233,8 +247,8 @@ impl OpenedPack {
         if bytes.len() > PACK_BYTES_MAX {
             return Err(PackError::TooLong(bytes.len()));
         }
-        let (content, signature) =
-            <(Blob, Signature)>::from_bytes(bytes).map_err(PackError::Decode)?;
+        let file = PackFile::from_bytes(bytes).map_err(PackError::Decode)?;
+        let content = file.content;
         let own = pins.own();
         let pinned = pins.of(&own).and_then(|pin| pin.bundle());
         let bundle = pinned.ok_or(PackError::NoLogKey(own))?.bundle();
@@ -248,7 +262,8 @@ impl OpenedPack {
             let found = pack.registry;
             return Err(PackError::OtherCountry { own, found });
         }
-        if verify(&bundle.log_key, &message, &signature).is_err() {
+        let size = pack.head.as_ref().map_or(u64::MAX, |head| head.size);
+        if !bundle.keys.is_signed(&message, &file.signatures, size) {
             return Err(PackError::Unsigned(own));
         }
         if pack.incarnation != bundle.incarnation {

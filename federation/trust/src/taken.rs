@@ -1,7 +1,7 @@
 //! That a registry took in a head of another's log: its own word, signed with its log key, beside evidence that it passes on.
 //!
 //! ```text
-//! Ed25519 with the log key over "carnet-taken/1" ‖ [ registry, incarnation, origin, size, root, at ]
+//! Ed25519 of each log key in use over "carnet-taken/1" ‖ [ registry, incarnation, published, origin, size, root, at ]
 //! ```
 //! Heads move on by the second, a pack names one of each peer: evidence that was passed on some time before the pack was made, or
 //! after it, is under another head, and nobody without a network can say how the two go together. The registry that passed it
@@ -10,10 +10,10 @@
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Canonical, tag};
-use carnet_domain::bytes::signature::{Signature, verify};
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::limits::{Index, Sequence};
+use carnet_domain::limits::{Index, LOG_KEYS_ACTIVE_MAX, List, Sequence};
 use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::record::keys::KeySignature;
 
 use crate::bundle::PinnedBundle;
 use crate::evidence::{HeadOrder, ProvenEvidence};
@@ -26,6 +26,8 @@ pub struct Taking {
     pub registry: Prefix,
     /// Incarnation of its log.
     pub incarnation: u64,
+    /// Size of its newest published head then: of which time the keys that sign this must be.
+    pub published: u64,
     /// The other log.
     pub origin: Origin,
     /// Size of its head.
@@ -38,6 +40,7 @@ pub struct Taking {
 carnet_domain::canonical_struct!(Taking {
     registry,
     incarnation: Sequence,
+    published: Index,
     origin,
     size: Index,
     root,
@@ -50,7 +53,7 @@ impl Taking {
     pub fn of(
         registry: Prefix,
         incarnation: u64,
-        at: TimeMs,
+        (published, at): (u64, TimeMs),
         proven: &ProvenEvidence,
         known: &KnownHead,
     ) -> Option<Self> {
@@ -58,6 +61,7 @@ impl Taking {
             HeadOrder::Same => Some(Self {
                 registry,
                 incarnation,
+                published,
                 origin: *proven.origin(),
                 size: proven.size(),
                 root: *proven.checkpoint().root(),
@@ -82,10 +86,10 @@ impl Taking {
 pub struct SignedTaking {
     /// What is said.
     pub taking: Taking,
-    /// Of the log key over [`Taking::message`].
-    pub signature: Signature,
+    /// Of each log key in use over [`Taking::message`].
+    pub signatures: Vec<KeySignature>,
 }
-carnet_domain::canonical_struct!(SignedTaking { taking, signature });
+carnet_domain::canonical_struct!(SignedTaking { taking, signatures: List<LOG_KEYS_ACTIVE_MAX> });
 
 /// A head that the verifier's own country took in, by its own word. Only [`TakenHead::verify`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,9 +98,10 @@ pub struct TakenHead(Taking);
 impl TakenHead {
     /// The own country's word, under its pinned bundle; `None` when it is not its word.
     pub fn verify(own: &PinnedBundle, signed: &SignedTaking) -> Option<Self> {
-        let SignedTaking { taking, signature } = signed;
+        let SignedTaking { taking, signatures } = signed;
         let of_own = taking.registry == own.primary();
-        let held = verify(&own.bundle().log_key, &taking.message(), signature).is_ok();
+        let keys = &own.bundle().keys;
+        let held = keys.is_signed(&taking.message(), signatures, taking.published);
         let held = held && of_own && taking.incarnation == own.bundle().incarnation;
         held.then(|| Self(taking.clone()))
     }

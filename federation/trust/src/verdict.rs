@@ -398,11 +398,11 @@ impl EvidenceInput {
     /// # Errors
     /// It does not hold.
     pub(crate) fn verified(&self, bytes: &[u8]) -> Result<ProvenEvidence, EvidenceError> {
-        let (log_key, origin) = (&self.bundle.bundle().log_key, self.bundle.origin());
+        let (keys, origin) = (&self.bundle.bundle().keys, self.bundle.origin());
         let proven = self.proven.as_ref();
-        match proven.filter(|proven| proven.head().is_of(log_key, &origin)) {
+        match proven.filter(|proven| proven.head().is_of(keys, &origin)) {
             Some(proven) => Ok(proven.clone()),
-            None => parse(bytes)?.verify(log_key, &origin),
+            None => parse(bytes)?.verify(keys, &origin),
         }
     }
 }

@@ -19,6 +19,7 @@ use carnet_domain::machine::entry::{
     Answer, Body, Entry, MailBatch, MailItem, NewestProof, Request, SessionOpening,
 };
 use carnet_domain::machine::order::Skip;
+use carnet_domain::record::keys::KeySignature;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Agreement, Bundle, Peer, Signed, Statement};
 use carnet_domain::record::{
@@ -272,12 +273,16 @@ pub fn targets() -> Vec<Target> {
                 taking: Taking {
                     registry: b.prefix,
                     incarnation: 0,
+                    published: 9,
                     origin: evidence.frame.origin,
                     size: 9,
                     root: scene::d("root"),
                     at: b.clock,
                 },
-                signature: b.key("log").sign(b"anything"),
+                signatures: vec![KeySignature {
+                    key: b.key("log").public(),
+                    signature: b.key("log").sign(b"anything"),
+                }],
             }),
         }),
         custodians: Vec::new(),

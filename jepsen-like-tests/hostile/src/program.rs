@@ -17,6 +17,7 @@ use carnet_domain::log::leaf::{EntrySeed, Kind, Leaf, Slots, Subject};
 use carnet_domain::machine;
 use carnet_domain::machine::entry::{Body, Entry, MailBatch, Request, Stamp};
 use carnet_domain::record::due::{OFFER_OVER, RELEASE_OVER};
+use carnet_domain::record::keys::KeySignature;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Agreement, Bundle, Signed, Statement};
 use carnet_domain::rules::command::{Action, Command, Papers, Purpose};
@@ -877,7 +878,15 @@ impl World {
                 Body::Publish {
                     size: *self.random.pick(&sizes),
                     root: registry.tree.root(),
-                    signature: Signature([0; 64]),
+                    signatures: registry
+                        .keys
+                        .signers_of(registry.tree.size())
+                        .into_iter()
+                        .map(|key| KeySignature {
+                            key,
+                            signature: Signature([0; 64]),
+                        })
+                        .collect(),
                 }
             }
             2 => Body::Rule {

@@ -17,7 +17,7 @@ use crate::world::Fault;
 use carnet_domain::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
-use carnet_domain::bytes::signature::SecretKey;
+use carnet_domain::bytes::signature::{PublicKey, SecretKey};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::mail::{self, MailError};
 use carnet_domain::limits::ADVANCE_MAX;
@@ -28,6 +28,9 @@ use carnet_domain::log::merkle::range_proof;
 use carnet_domain::machine;
 use carnet_domain::machine::entry::{
     Answer, Body, ClockReading, Entry, ItemAnswer, MailBatch, Request, SessionOpening, Stamp,
+};
+use carnet_domain::record::keys::{
+    KeyHistory, KeyRole, KeySignature, KeyStep, KeysOrder, proof_message,
 };
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::offices::{Change, Profile, takes_two};
@@ -324,6 +327,70 @@ impl Country {
         ["root-0", "root-1", "root-2"].map(|name| self.key(name))
     }
 
+    /// Its key history: that of its registry, or before its genesis that which the genesis begins.
+    fn keys(&self) -> KeyHistory {
+        let roots: Vec<_> = self.roots().iter().map(SecretKey::public).collect();
+        let begun = || KeyHistory::at_genesis(&roots, self.key("log").public());
+        let Ok(registry) = self.ledger.registry();
+        registry.map_or_else(begun, |registry| registry.keys)
+    }
+
+    /// The log key with this public half: `log`, or one of those that may follow it, `log-2` and `log-3`.
+    ///
+    /// # Panics
+    /// It is none of them.
+    pub fn log_key(&self, public: &PublicKey) -> SecretKey {
+        let known = ["log", "log-2", "log-3"].map(|name| self.key(name));
+        let mut known = known.into_iter();
+        known
+            .find(|key| key.public() == *public)
+            .expect("a log key of this country")
+    }
+
+    /// The next order of the roots about the keys below them.
+    pub fn order_keys(&self, steps: Vec<KeyStep>) -> Signed {
+        let registry = self.registry();
+        let order = KeysOrder {
+            cluster: registry.cluster,
+            number: registry.key_leaves.len() as u64 + 1,
+            steps,
+            reason: "the key is old".into(),
+        };
+        self.sign_statement(&Statement::Keys { order })
+    }
+
+    /// Lets one log key follow another: added, used and the old one retired, with heads under both in between.
+    ///
+    /// # Panics
+    /// The registry refuses it.
+    pub fn rotate_log(&mut self, from: &str, to: &str) {
+        let (old, new) = (self.key(from).public(), self.key(to).public());
+        let steps = [
+            vec![self.add_log_key(to)],
+            vec![KeyStep::Activate { key: new }],
+            vec![KeyStep::Retire { key: old }],
+        ];
+        for steps in steps {
+            let signed = self.order_keys(steps);
+            let answer = self.apply(Body::Root { signed });
+            let done = matches!(answer.items[..], [ItemAnswer::Done { .. }]);
+            assert!(done, "an order about keys is taken: {answer:?}");
+            self.close();
+        }
+    }
+
+    /// The step that adds one of its log keys.
+    pub fn add_log_key(&self, name: &str) -> KeyStep {
+        let key = self.key(name);
+        let cluster = self.genesis().cluster;
+        let message = proof_message(&cluster, KeyRole::Log, &key.public());
+        KeyStep::Add {
+            role: KeyRole::Log,
+            key: key.public(),
+            proof: key.sign(&message),
+        }
+    }
+
     /// Signatures of two roots over bytes.
     pub fn root_signatures(&self, bytes: &[u8]) -> Vec<RootSignature> {
         let message = root_signing_bytes(bytes);
@@ -364,7 +431,7 @@ impl Country {
             keyring: KeyringKind::File,
             roots: self.roots().iter().map(SecretKey::public).collect(),
             threshold: 2,
-            log_key: self.key("log").public(),
+            keys: self.keys(),
             profile: Profile::Production,
             certificates: Vec::new(),
             endpoints: Vec::new(),
@@ -915,11 +982,15 @@ impl Country {
             size: sealed.size,
             root: sealed.root,
         };
-        let signature = self.key("log").sign(checkpoint.body().as_bytes());
+        let signers = registry.keys.signers_of(sealed.size);
+        let sign = |key: &PublicKey| KeySignature {
+            key: *key,
+            signature: self.log_key(key).sign(checkpoint.body().as_bytes()),
+        };
         Some(self.apply(Body::Publish {
             size: sealed.size,
             root: sealed.root,
-            signature,
+            signatures: signers.iter().map(sign).collect(),
         }))
     }
 

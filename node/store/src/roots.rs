@@ -7,14 +7,17 @@
 
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::log::checkpoint::{Origin, open};
+use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::leaf::{Kind, Leaf, leaf_bytes_hash};
 use carnet_domain::log::map::{self, MapFault, WalkFault};
 use carnet_domain::log::merkle::{Frontier, Node};
 use carnet_domain::machine::entry::Body;
-use carnet_domain::record::peer::{Statement, signed_by_roots};
+use carnet_domain::record::keys::{GoodHead, KeyCause, KeyEnd, KeyHistory};
+use carnet_domain::record::peer::{Signed, Statement, signed_by_roots};
 use carnet_domain::record::reader::Whole;
-use carnet_domain::record::registry::{Registry, Sealed};
+use carnet_domain::record::registry::Registry;
 
 use crate::artefact::corrupt;
 use crate::engine::KvRead;
@@ -46,30 +49,36 @@ pub(crate) fn judge(content: &dyn KvRead, known: Option<&Registry>) -> Result<()
     // An older state is let through: consensus takes none that is behind what was applied here.
     let ours = known.and_then(|known| known.published.as_ref());
     let ours = ours.filter(|ours| ours.size <= registry.tree.size());
-    let marks = [ours, registry.published.as_ref(), registry.sealed.as_ref()];
+    let sealed = [ours, registry.published.as_ref(), registry.sealed.as_ref()];
+    let sealed = sealed.into_iter().flatten().map(|sealed| GoodHead {
+        size: sealed.size,
+        root: sealed.root,
+    });
+    let marks: Vec<GoodHead> = sealed.chain(last_of_keys(&registry)).collect();
     born(content, &registry)?;
     tree(content, &registry, &marks)?;
     published(&registry)?;
     sealed_map(content, &registry)
 }
 
+/// The heads with which keys were retired: they were sealed here. What the roots said of a stolen key is their word.
+fn last_of_keys(registry: &Registry) -> impl Iterator<Item = GoodHead> {
+    let ends = registry.keys.all().iter().filter_map(|entry| entry.end);
+    let retired = ends.filter(|end: &KeyEnd| end.cause == KeyCause::Retired);
+    retired.filter_map(|end| end.last_good)
+}
+
 /// What never changes in a registry.
 fn same_registry(known: &Registry, received: &Registry) -> Result<(), StorageFault> {
-    let of = |registry: &Registry| {
-        (
-            registry.prefix,
-            registry.cluster,
-            registry.incarnation,
-            registry.log_key,
-        )
-    };
+    let of = |registry: &Registry| (registry.prefix, registry.cluster, registry.incarnation);
     // Roots only follow those that stand: what was replaced here already is replaced by the same there.
     let replaced = &known.root_leaves;
     let same_roots = received.root_leaves.get(..replaced.len()) == Some(replaced.as_slice())
         && (replaced.len() < received.root_leaves.len() || known.roots == received.roots);
-    if of(known) != of(received) || !same_roots {
+    let same_keys = known.keys.leads_to(&received.keys);
+    if of(known) != of(received) || !same_roots || !same_keys {
         return Err(corrupt(format!(
-            "it is of registry {} incarnation {}, or signed with another log key",
+            "it is of registry {} incarnation {}, or has another history of keys",
             received.prefix, received.incarnation
         )));
     }
@@ -92,41 +101,45 @@ fn born(content: &dyn KvRead, registry: &Registry) -> Result<(), StorageFault> {
         &signed.bytes.0,
         &signed.signatures,
     );
-    let (mut roots, mut threshold) = (genesis.roots.clone(), genesis.threshold);
-    for leaf in &registry.root_leaves {
-        let envelope = Records(content).envelope(*leaf)?;
+    let mut keys = Keys {
+        roots: genesis.roots.clone(),
+        threshold: genesis.threshold,
+        history: KeyHistory::at_genesis(&genesis.roots, genesis.log_key),
+    };
+    let mut leaves = [registry.root_leaves.as_slice(), &registry.key_leaves].concat();
+    leaves.sort_unstable();
+    for leaf in leaves {
+        let envelope = Records(content).envelope(leaf)?;
         let body = envelope.and_then(|bytes| Body::from_bytes(&bytes).ok());
-        let change = match &body {
-            Some(Body::Root { signed }) => match Statement::from_bytes(&signed.bytes.0) {
-                Ok(Statement::Roots { change }) if change.follows(&roots, threshold, signed) => {
-                    Some(change)
-                }
-                _ => None,
-            },
+        let stored = Records(content).leaf(leaf)?;
+        let stored = stored.and_then(|record| Leaf::from_bytes(&record.leaf.0).ok());
+        let after = match (&body, stored) {
+            (Some(Body::Root { signed }), Some(stored)) => {
+                keys.after(signed, (leaf, stored.t_ms), registry)
+            }
             _ => None,
         };
-        let Some(change) = change else {
-            return Err(corrupt(format!(
-                "leaf {leaf} does not replace the roots by the word of those before"
-            )));
-        };
-        (roots, threshold) = (change.roots, change.threshold);
+        keys = after.ok_or_else(|| {
+            corrupt(format!(
+                "leaf {leaf} does not change the keys by the word of the roots before"
+            ))
+        })?;
     }
     let named = (
         genesis.prefix,
         genesis.cluster,
         genesis.incarnation,
-        genesis.log_key,
-        &roots,
-        threshold,
+        &keys.roots,
+        keys.threshold,
+        &keys.history,
     );
     let goes_by = (
         registry.prefix,
         registry.cluster,
         registry.incarnation,
-        registry.log_key,
         &registry.roots,
         registry.threshold,
+        &registry.keys,
     );
     if !by_roots || named != goes_by {
         return Err(corrupt(
@@ -137,11 +150,7 @@ fn born(content: &dyn KvRead, registry: &Registry) -> Result<(), StorageFault> {
 }
 
 /// Every leaf, in order; the tree over them, tile by tile; and its root at each of the sizes that were promised.
-fn tree(
-    content: &dyn KvRead,
-    registry: &Registry,
-    marks: &[Option<&Sealed>],
-) -> Result<(), StorageFault> {
+fn tree(content: &dyn KvRead, registry: &Registry, marks: &[GoodHead]) -> Result<(), StorageFault> {
     let size = registry.tree.size();
     let mut grown = Frontier::new();
     let mut tiles = Tiles::default();
@@ -159,7 +168,7 @@ fn tree(
             }
             let record = leaves::of_stored(&Records(content), index, &leaf.1)?;
             tiles.take(content, &grown.append(leaf_bytes_hash(&record.leaf.0)))?;
-            for mark in marks.iter().flatten() {
+            for mark in marks {
                 if mark.size == grown.size() && mark.root != grown.root() {
                     return Err(corrupt(format!(
                         "the root of size {} is not the one that was sealed",
@@ -175,7 +184,7 @@ fn tree(
             "the tree's edge is not the one over its leaves".into(),
         ));
     }
-    if let Some(mark) = marks.iter().flatten().find(|mark| mark.size > size) {
+    if let Some(mark) = marks.iter().find(|mark| mark.size > size) {
         return Err(corrupt(format!(
             "size {} was sealed, and it has {size} leaves",
             mark.size
@@ -255,6 +264,46 @@ fn compare(
     Ok(())
 }
 
+/// The keys of a registry at one of its leaves.
+struct Keys {
+    roots: Vec<PublicKey>,
+    threshold: u8,
+    history: KeyHistory,
+}
+
+impl Keys {
+    /// Those after a leaf that changes them, if the roots before stated it. With which head a key ended, a leaf does not say: the
+    /// registry does, and its tree has that head.
+    fn after(&self, signed: &Signed, place: (u64, TimeMs), registry: &Registry) -> Option<Self> {
+        match Statement::from_bytes(&signed.bytes.0).ok()? {
+            Statement::Roots { change } => {
+                let follows = change.follows(&self.roots, self.threshold, signed);
+                let history = self.history.with_roots(&change.roots, place).ok()?;
+                follows.then_some(Self {
+                    roots: change.roots,
+                    threshold: change.threshold,
+                    history,
+                })
+            }
+            Statement::Keys { order } => {
+                let (bytes, signatures) = (&signed.bytes.0, &signed.signatures);
+                let by_roots = signed_by_roots(&self.roots, self.threshold, bytes, signatures);
+                let last_good = |key: &PublicKey| {
+                    let mut keys = registry.keys.all().iter();
+                    keys.find(|entry| entry.key == *key)?.end?.last_good
+                };
+                let history = self.history.with_steps(&order, place, last_good).ok()?;
+                by_roots.then(|| Self {
+                    roots: self.roots.clone(),
+                    history,
+                    ..*self
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The signature under the published size.
 fn published(registry: &Registry) -> Result<(), StorageFault> {
     let Some(published) = &registry.published else {
@@ -269,7 +318,9 @@ fn published(registry: &Registry) -> Result<(), StorageFault> {
         prefix: registry.prefix,
         incarnation: registry.incarnation,
     };
-    let opened = open(&registry.checkpoint, &registry.log_key, &origin)
+    let opened = registry
+        .keys
+        .open_seen(&registry.checkpoint, &origin)
         .map_err(|error| corrupt(format!("its checkpoint is not signed: {error}")))?;
     let checkpoint = opened.checkpoint();
     if (checkpoint.size, checkpoint.root) != (published.size, published.root) {

@@ -114,6 +114,16 @@ pub const BUNDLE_LIST_MAX: usize = 16;
 pub const BUNDLE_BYTES_MAX: usize = 64 * 1024;
 /// The most times that a jurisdiction replaces its roots within one incarnation.
 pub const ROOT_CHANGES_MAX: usize = 64;
+/// The most keys in the history of a jurisdiction within one incarnation, and orders of its roots about them.
+pub const KEYS_MAX: usize = 512;
+/// As [`KEYS_MAX`], of those that are no roots: the rest is for replacements of the roots.
+pub const KEYS_OF_ORDERS_MAX: usize = 128;
+/// The most orders of the roots about keys within one incarnation.
+pub const KEY_ORDERS_MAX: usize = 256;
+/// The most steps of one of them.
+pub const KEY_STEPS_MAX: usize = 16;
+/// The most log keys that are in use at a time: one, and the one that follows it.
+pub const LOG_KEYS_ACTIVE_MAX: usize = 2;
 /// The most signatures of roots that are looked at.
 pub const ROOT_SIGNATURES_MAX: usize = 64;
 /// The most active keys of admins, registrars and regulators.
@@ -266,6 +276,8 @@ pub const CLAIMANTS_MAX: usize = PEERS_MAX + 1;
 /// The most jumps from a robot's newest leaf back to its first: a digit each.
 pub const JUMPS_MAX: usize = 13;
 
+// A bundle with its whole key history: a key with its last head is at most 110 bytes.
+const _: () = assert!(KEYS_MAX * 110 + 8 * 1024 <= BUNDLE_BYTES_MAX);
 const _: () = assert!(EPOCH_FOREIGN_MAX < EPOCH_MAX);
 const _: () = assert!(HOLDS_OF_PEER_MAX < HOLDS_MAX);
 const _: () = assert!(EPOCH_STEP_MAX < EPOCH_FIRST_MAX);

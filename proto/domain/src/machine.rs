@@ -186,8 +186,8 @@ pub fn apply_with<L: Ledger>(
         Body::Publish {
             size,
             root,
-            signature,
-        } => (None, vec![run.publish(*size, root, signature)?]),
+            signatures,
+        } => (None, vec![run.publish(*size, root, signatures)?]),
         Body::Rule { number, cursor } => (None, vec![run.rule(*number, *cursor)?]),
         Body::RaiseLevel { to, seen } => (None, vec![run.raise_level(*to, seen)?]),
         Body::Doubt {

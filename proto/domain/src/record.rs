@@ -11,6 +11,7 @@ mod enrolment;
 pub mod enterprise;
 pub mod event;
 pub mod ids;
+pub mod keys;
 pub mod ledger;
 pub mod model;
 pub mod offices;

@@ -12,6 +12,7 @@ use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::leaf::Subject;
 use carnet_domain::log::map::RobotStatus;
 use carnet_domain::log::stored::ShownLeaf;
+use carnet_domain::record::keys::KeySignature;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::Signed;
 use carnet_domain::record::reader::Reader;
@@ -62,7 +63,7 @@ fn origin(country: &Country) -> Origin {
 }
 
 fn log(country: &Country) -> Log {
-    Log::new(country.prefix, country.registry().log_key)
+    Log::new(country.prefix, country.key("log").public())
 }
 
 fn builder(fake: &Fake, country: &Country) -> carnet_client::ClientBuilder {
@@ -651,8 +652,11 @@ fn pack_of(country: &Country) -> Vec<u8> {
         makers: Vec::new(),
     };
     let content = pack.to_bytes();
-    let signature = country.key("log").sign(&Pack::message(&content));
-    Pack::to_file(content, signature)
+    let signature = KeySignature {
+        key: country.key("log").public(),
+        signature: country.key("log").sign(&Pack::message(&content)),
+    };
+    Pack::to_file(content, vec![signature])
 }
 
 fn pins(country: &Country) -> Pins {

@@ -49,7 +49,7 @@ impl Asked {
         let origin = self.a.origin().unwrap();
         let judge = |_: &Peer, bytes: &[u8]| {
             let evidence = evidence::parse(bytes).map_err(|error| error.to_string())?;
-            let proven = evidence.verify(&peer.bundle.log_key, &origin);
+            let proven = evidence.verify(&peer.bundle.keys, &origin);
             let proven = proven.map_err(|error| error.to_string())?;
             match proven.size() < peer.size_seen {
                 true => Ok(Answered::Lagging),

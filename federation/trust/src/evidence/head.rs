@@ -7,10 +7,11 @@ use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::limits::{Index, Lines, List, NOTE_BYTES_MAX, RANGE_PROOF_COUNT_MAX};
-use carnet_domain::log::checkpoint::{Origin, VerifiedCheckpoint, open};
+use carnet_domain::log::checkpoint::{Origin, VerifiedCheckpoint};
 use carnet_domain::log::leaf::{Kind, Leaf, Subject, leaf_bytes_hash};
 use carnet_domain::log::merkle::{verify_consistency, verify_inclusion};
 use carnet_domain::machine::entry::ProvenHead;
+use carnet_domain::record::keys::KeyHistory;
 
 use super::{EvidenceError, known_version};
 
@@ -47,10 +48,10 @@ carnet_domain::canonical_struct!(Frame {
 });
 
 impl Frame {
-    /// Verifies the note under the log key, and that the map head is the last leaf under it.
+    /// Verifies the note under the log key of its time, and that the map head is the last leaf under it.
     pub(super) fn verify(
         &self,
-        log_key: &PublicKey,
+        keys: &KeyHistory,
         origin: &Origin,
     ) -> Result<LogHead, EvidenceError> {
         if self.origin != *origin {
@@ -59,11 +60,13 @@ impl Frame {
                 found: self.origin,
             });
         }
-        let checkpoint = open(&self.checkpoint, log_key, origin);
-        let checkpoint = checkpoint.map_err(EvidenceError::Checkpoint)?;
+        let opened = keys.opened(&self.checkpoint, origin);
+        let (log_key, checkpoint) = opened.map_err(EvidenceError::Checkpoint)?;
         let last = last_leaf(&self.map_head, origin, &checkpoint)?;
+        let in_time = keys.judge_time(&log_key, checkpoint.size(), last.t_ms);
+        in_time.map_err(EvidenceError::Checkpoint)?;
         Ok(LogHead {
-            log_key: *log_key,
+            log_key,
             checkpoint,
             time: last.t_ms,
             map_root: last.record_root,
@@ -83,9 +86,14 @@ pub struct LogHead {
 }
 
 impl LogHead {
-    /// Whether it was verified under this key, as the head of this log.
-    pub fn is_of(&self, log_key: &PublicKey, origin: &Origin) -> bool {
-        self.log_key == *log_key && self.checkpoint.origin() == origin
+    /// Whether it is a head of this log by these keys too: it may have been verified under others, or before one was stolen.
+    pub fn is_of(&self, keys: &KeyHistory, origin: &Origin) -> bool {
+        let checkpoint = self.checkpoint.checkpoint();
+        keys.judge(&self.log_key, checkpoint).is_ok()
+            && keys
+                .judge_time(&self.log_key, checkpoint.size, self.time)
+                .is_ok()
+            && self.checkpoint.origin() == origin
     }
 
     /// The signed size and root.

@@ -10,13 +10,13 @@
 
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::custody::foreign::{Proven, prove};
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::leaf::{SlotError, Subject};
 use carnet_domain::log::map::{MapAnswer, MapProof, MapValue, SubjectStatus};
 use carnet_domain::machine::entry::ProvenLeaf;
 use carnet_domain::record::event::slot;
+use carnet_domain::record::keys::KeyHistory;
 use carnet_domain::record::reader::{Reader, Whole};
 
 use super::build::{BuildError, Published, map_head, map_proof, proven};
@@ -114,16 +114,16 @@ pub fn parse_subject(bytes: &[u8]) -> Result<SubjectEvidence, EvidenceError> {
 }
 
 impl SubjectEvidence {
-    /// Verifies everything that is shown under the log's key.
+    /// Verifies everything that is shown under the log's keys.
     ///
     /// # Errors
     /// The first field that does not hold.
     pub fn verify(
         &self,
-        log_key: &PublicKey,
+        keys: &KeyHistory,
         origin: &Origin,
     ) -> Result<ProvenSubject, EvidenceError> {
-        let head = self.frame.verify(log_key, origin)?;
+        let head = self.frame.verify(keys, origin)?;
         let key = self.subject.key();
         let broken = |detail: &str| Err(EvidenceError::Subject(detail.to_owned()));
         let leaf = match &self.found {

@@ -507,6 +507,12 @@ fn weight(error: &EvidenceError) -> (ReasonCode, Value) {
         EvidenceError::Checkpoint(NoteError::Signature | NoteError::Unsigned(_)) => {
             (ReasonCode::BadSignature, Value::Invalid)
         }
+        // The log may be in order, and the key that signed this head has ended: it proves nothing new.
+        EvidenceError::Checkpoint(
+            NoteError::KeyTooNew { .. }
+            | NoteError::KeyRetired { .. }
+            | NoteError::KeyCompromised { .. },
+        ) => (ReasonCode::Superseded, Value::Indeterminate),
         _ => (ReasonCode::EvidenceBroken, Value::Invalid),
     }
 }

@@ -5,6 +5,7 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::leaf::Subject;
+use carnet_domain::record::keys::KeyHistory;
 use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::Bundle;
 use carnet_domain::record::{
@@ -406,7 +407,7 @@ fn broken_cases() -> Vec<Case> {
     let now = soon(&[&a, &b]);
     let mut out = Vec::new();
     let mut bundle = a.bundle_of(1);
-    bundle.log_key = a.key("another").public();
+    bundle.keys = KeyHistory::at_genesis(&bundle.roots, a.key("another").public());
     let mut changed = input.clone();
     changed.issuer.as_mut().expect("an issuer").bundle = pinned_as(bundle);
     out.push(("signed by another key", changed, now));

@@ -108,8 +108,7 @@ fn the_layout_of_evidence_is_frozen() {
 }
 
 fn verified(country: &Country, evidence: &Evidence) -> String {
-    let key = country.key("log").public();
-    match evidence.verify(&key, &origin(country)) {
+    match evidence.verify(&country.registry().keys, &origin(country)) {
         Ok(proven) => format!("size {}", proven.size()),
         Err(error) => format!("{}: {error}", error.field()),
     }

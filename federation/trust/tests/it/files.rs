@@ -9,6 +9,7 @@ use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::SecretKey;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::leaf::Subject;
+use carnet_domain::record::keys::KeySignature;
 use carnet_domain::record::peer::{
     Bundle, RootSignature, RootsChange, Signed, Statement, root_signing_bytes,
 };
@@ -103,26 +104,33 @@ fn pack_of(country: &Country, peers: &[&Country]) -> Pack {
     }
 }
 
+fn signed_by(key: &SecretKey, message: &[u8]) -> KeySignature {
+    KeySignature {
+        key: key.public(),
+        signature: key.sign(message),
+    }
+}
+
 fn signed_pack(pack: &Pack, key: &SecretKey) -> Vec<u8> {
     let content = pack.to_bytes();
-    let signature = key.sign(&Pack::message(&content));
-    Pack::to_file(content, signature)
+    let signature = signed_by(key, &Pack::message(&content));
+    Pack::to_file(content, vec![signature])
 }
 
 /// What `own` says of the head of evidence of `of` that it passes on: that it is the one it knows, or extends it.
 pub(crate) fn taken(own: &Country, of: &Country, given: Option<&EvidenceInput>) -> SignedTaking {
     let evidence = given.and_then(|given| given.evidence.as_ref());
     let evidence = Evidence::from_bytes(evidence.expect("evidence")).expect("canonical");
-    let proven = evidence.verify(&of.key("log").public(), &origin(of));
+    let proven = evidence.verify(&of.registry().keys, &origin(of));
     let proven = proven.expect("it holds");
     let known = KnownHead {
         size: proven.size(),
         root: *proven.checkpoint().root(),
         time: proven.time(),
     };
-    let taking = Taking::of(own.prefix, 0, own.clock, &proven, &known).expect("the same head");
-    let signature = own.key("log").sign(&taking.message());
-    SignedTaking { taking, signature }
+    let taking = Taking::of(own.prefix, 0, (1, own.clock), &proven, &known).expect("the same head");
+    let signatures = vec![signed_by(&own.key("log"), &taking.message())];
+    SignedTaking { taking, signatures }
 }
 
 /// The file of a robot of `a` that was admitted by `b`, `b`'s pack, what both were made from, and when.
@@ -788,19 +796,19 @@ fn a_peers_head_counts_when_our_own_country_took_it_in() {
         let theirs = file(&|issuer| {
             let key = saved.a.key("log");
             let word = issuer.taken.as_mut().expect("our word");
-            word.signature = key.sign(&word.taking.message());
+            word.signatures = vec![signed_by(&key, &word.taking.message())];
         });
         let another = file(&|issuer| {
             let key = saved.b.key("log");
             let word = issuer.taken.as_mut().expect("our word");
             word.taking.root = nothing();
-            word.signature = key.sign(&word.taking.message());
+            word.signatures = vec![signed_by(&key, &word.taking.message())];
         });
         let later_life = file(&|issuer| {
             let key = saved.b.key("log");
             let word = issuer.taken.as_mut().expect("our word");
             word.taking.incarnation = 1;
-            word.signature = key.sign(&word.taking.message());
+            word.signatures = vec![signed_by(&key, &word.taking.message())];
         });
         for lie in [theirs, another, later_life] {
             starts(says(&pack, &lie), without);
@@ -851,12 +859,12 @@ fn only_the_head_that_is_known_is_said_to_be_taken_in() {
     for history in [&mut true_one, &mut other] {
         let slots = carnet_trust::evidence::SLOTS_FOR_AUTHORITIES;
         let evidence = evidence_to(&b, history, code, slots);
-        let log_key = history.key("log").public();
-        let proven = evidence.verify(&log_key, &origin(history));
+        let keys = history.registry().keys;
+        let proven = evidence.verify(&keys, &origin(history));
         let proven = proven.expect("it holds");
         let order = proven.against(known.size, &known.root, known.time);
         assert_eq!(order, HeadOrder::Extends);
-        let said = |known: &KnownHead| Taking::of(b.prefix, 0, b.clock, &proven, known);
+        let said = |known: &KnownHead| Taking::of(b.prefix, 0, (1, b.clock), &proven, known);
         assert_eq!(said(&known), None);
         let same = KnownHead {
             size: proven.size(),
@@ -1310,8 +1318,9 @@ fn lies() -> Vec<(&'static str, String, ReasonCode)> {
     }
 
     // 86 rotated its log key; the old one was stolen.
-    let mut rotated = a.bundle_of(2);
-    rotated.log_key = a.key("log-2").public();
+    let mut later = a.clone();
+    later.rotate_log("log", "log-2");
+    let rotated = later.bundle_of(2);
     let newer = Pin::of_bundle(&signed(&a, &rotated)).expect("signed by its roots");
     let newer = Pins::new(own.prefix, vec![pin(&own), newer], OWN_AGE_MAX).expect("pins");
     let lie = forged(&a, &a.key("log"), &like, now);

@@ -36,7 +36,7 @@ fn built(country: &Country, code: &str) -> Result<SubjectEvidence, String> {
 
 fn verified(country: &Country, evidence: &SubjectEvidence) -> String {
     let again = parse_subject(&evidence.to_bytes()).expect("canonical");
-    match again.verify(&country.registry().log_key, &origin(country)) {
+    match again.verify(&country.registry().keys, &origin(country)) {
         Err(error) => format!("{}: {error}", error.field()),
         Ok(proven) => match proven.record::<Enterprise>() {
             Ok(Some(record)) => format!("{} {:?}", record.id, record.status),

@@ -368,9 +368,9 @@ fn walk(
         let given = given_to(asker, shown.expect("one of them"), code);
         let bytes = given.evidence.as_ref().expect("evidence");
         let evidence = Evidence::from_bytes(bytes).expect("canonical");
-        let key = given.bundle.bundle().log_key;
+        let keys = &given.bundle.bundle().keys;
         let proven = evidence
-            .verify(&key, &given.bundle.origin())
+            .verify(keys, &given.bundle.origin())
             .expect("it holds");
         next = leads_to(&given.bundle, &proven);
         parties.push(given);
@@ -938,7 +938,7 @@ fn evidence_that_was_verified_is_not_read_again() {
     let given = input.issuer.as_ref().expect("its own");
     let bytes = given.evidence.as_ref().expect("evidence");
     let evidence = Evidence::from_bytes(bytes).expect("evidence");
-    let proven = evidence.verify(&given.bundle.bundle().log_key, &given.bundle.origin());
+    let proven = evidence.verify(&given.bundle.bundle().keys, &given.bundle.origin());
     let mut once = input.clone();
     let issuer = once.issuer.as_mut().expect("its own");
     issuer.proven = Some(proven.expect("it holds"));
@@ -949,7 +949,7 @@ fn evidence_that_was_verified_is_not_read_again() {
     assert_eq!(verdict, judge(purpose, &input, now));
     let issuer = once.issuer.as_mut().expect("its own");
     issuer.bundle = pinned_as(Bundle {
-        log_key: b.bundle_of(1).log_key,
+        keys: b.bundle_of(1).keys,
         ..a.bundle_of(1)
     });
     let found = line(&judge(purpose, &once, now));

@@ -15,6 +15,7 @@ use carnet_domain::log::checkpoint::{NoteLine, Origin};
 use carnet_domain::log::leaf::{Kind, Slots, Subject, SubjectType};
 use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::record::event::slot;
+use carnet_domain::record::keys::KeyHistory;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Bundle, Clause, LogDoubt, Peer, Signed, Statement, TimeChange};
 use carnet_domain::record::{
@@ -1066,7 +1067,7 @@ fn the_own_bundle_is_stated_by_the_own_roots() {
     let good = a.bundle_of(3);
     let lies = [
         Bundle {
-            log_key: a.key("another").public(),
+            keys: KeyHistory::at_genesis(&good.roots, a.key("another").public()),
             ..good.clone()
         },
         Bundle {

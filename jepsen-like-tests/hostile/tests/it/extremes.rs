@@ -147,7 +147,10 @@ fn extreme_numbers_in_entries_and_mail_stop_nobody() {
     let published = Body::Publish {
         size: sealed.size,
         root: sealed.root,
-        signature: carnet_domain::bytes::signature::Signature([0; 64]),
+        signatures: vec![carnet_domain::record::keys::KeySignature {
+            key: a.key("log").public(),
+            signature: carnet_domain::bytes::signature::Signature([0; 64]),
+        }],
     };
     attack(&a, &published);
     assert!(tried > 100, "{tried} entries");

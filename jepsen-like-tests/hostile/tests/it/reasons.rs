@@ -12,6 +12,7 @@ use carnet_domain::limits::{
 use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::machine::entry::{Body, ItemAnswer, Request};
 use carnet_domain::record::denied::{Bearer, Certificate};
+use carnet_domain::record::keys::KeySignature;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{LogDoubt, Peer, Signed, Statement, TimeChange};
 use carnet_domain::record::{
@@ -787,7 +788,10 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
             let body = Body::Publish {
                 size: 1,
                 root: d("root"),
-                signature: Signature([0; 64]),
+                signatures: vec![KeySignature {
+                    key: a.key("log").public(),
+                    signature: Signature([0; 64]),
+                }],
             };
             first(a.apply(body).items)
         }

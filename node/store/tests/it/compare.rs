@@ -9,6 +9,7 @@ use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::log::checkpoint::{Checkpoint, Origin};
 use carnet_domain::machine::entry::{Answer, Body, ItemAnswer};
 use carnet_domain::record::Firmware;
+use carnet_domain::record::keys::KeySignature;
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::rejection::Reason;
 use carnet_kit::{Country, text};
@@ -358,7 +359,10 @@ fn publish(country: &mut Country, size: u64, root: Digest) {
     country.apply(Body::Publish {
         size,
         root,
-        signature,
+        signatures: vec![KeySignature {
+            key: country.key("log").public(),
+            signature,
+        }],
     });
 }
 

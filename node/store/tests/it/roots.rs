@@ -2,6 +2,7 @@
 
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::log::checkpoint::{Checkpoint, Origin};
+use carnet_domain::record::keys::KeyHistory;
 use carnet_domain::record::reader::Reader;
 use carnet_domain::record::registry::Registry;
 use carnet_kit::Country;
@@ -259,11 +260,14 @@ fn another_log_key_is_not_the_one_of_the_genesis() {
             root: published.root,
         };
         let forger = Country::unborn("99").key("log");
-        registry.log_key = forger.public();
+        registry.keys = KeyHistory::at_genesis(&registry.roots, forger.public());
         registry.checkpoint = checkpoint.sign(&forger).into_text();
     });
     let files = files_of(&*source.snapshot().expect("a snapshot"));
-    for (known, words) in [(0, "genesis"), (country.entries.len() / 2, "log key")] {
+    for (known, words) in [
+        (0, "genesis"),
+        (country.entries.len() / 2, "history of keys"),
+    ] {
         let (_, state) = replica(&country, known);
         let why = receive(&state, &files).expect_err("refused").to_string();
         assert!(why.contains(words), "{why}");

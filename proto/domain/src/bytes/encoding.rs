@@ -76,6 +76,8 @@ pub mod tag {
     pub const SIEVE: &str = "carnet-sieve/1";
     /// That a registry took in a head of another's log, signed with its log key.
     pub const TAKEN: &str = "carnet-taken/1";
+    /// What a key of a jurisdiction signs to be added to its history.
+    pub const NEW_KEY: &str = "carnet-new-key/1";
 
     /// All prefix bytes, in order.
     pub const BYTES: [u8; 8] = [
@@ -102,6 +104,7 @@ pub mod tag {
         PACK,
         SIEVE,
         TAKEN,
+        NEW_KEY,
     ];
 }
 

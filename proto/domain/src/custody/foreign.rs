@@ -20,7 +20,7 @@ use crate::limits::{
     RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX, next_epoch,
 };
 use crate::log::authority::Envelope;
-use crate::log::checkpoint::{NoteLine, Origin, open};
+use crate::log::checkpoint::{NoteLine, Origin};
 use crate::log::leaf::{DisclosedSlots, Kind, Leaf, SlotError, Subject, leaf_bytes_hash};
 use crate::log::map::{MapAnswer, RobotStatus};
 use crate::log::merkle::{verify_consistency, verify_inclusion};
@@ -277,13 +277,13 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             prefix: batch.peer,
             incarnation: peer.bundle.incarnation,
         };
-        let checkpoint = match open(&batch.checkpoint, &peer.bundle.log_key, &origin) {
-            Ok(checkpoint) => checkpoint,
+        let (key, checkpoint) = match peer.bundle.keys.opened(&batch.checkpoint, &origin) {
+            Ok(opened) => opened,
             Err(_) => return Ok(all(Reason::EvidenceBroken, Detail::Checkpoint {})),
         };
         let (size, root) = (checkpoint.size(), *checkpoint.root());
         if size == peer.size_seen && root != peer.root_seen {
-            return self.fork(peer, batch, &origin, size, root);
+            return self.fork(peer, batch, (&origin, &key), size, root);
         }
         // What it said before the fork is known; which of two histories the rest is of, nobody knows.
         if peer.split {
@@ -340,7 +340,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             root_seen: root,
             time_seen,
             shown_at,
-            note_seen: kept_note(&batch.checkpoint, &origin, &peer.bundle.log_key),
+            note_seen: kept_note(&batch.checkpoint, &origin, &key),
             ..peer
         })?;
         self.try_at_level(&batch.peer)?;
@@ -388,7 +388,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         &mut self,
         peer: Peer,
         batch: &MailBatch,
-        origin: &Origin,
+        (origin, key): (&Origin, &PublicKey),
         size: u64,
         root: Digest,
     ) -> Result<Vec<ItemAnswer>, L::Fault> {
@@ -398,7 +398,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             seen: peer.root_seen,
             shown: root,
             seen_note: peer.note_seen.clone(),
-            shown_note: kept_note(&batch.checkpoint, origin, &peer.bundle.log_key),
+            shown_note: kept_note(&batch.checkpoint, origin, key),
         };
         if !peer.split {
             let what = fork.clone();

@@ -169,13 +169,21 @@ impl Checkpoint {
 
     /// Joins the checkpoint and a signature made elsewhere over [`Checkpoint::body`]; it is not verified here.
     pub fn assemble(&self, key: &PublicKey, signature: &Signature) -> SignedCheckpoint {
-        let hash = self.origin.key_hash(key);
-        let blob = STANDARD.encode([&hash[..], &signature.0].concat());
-        SignedCheckpoint(format!(
-            "{}\n{SIGNATURE_START}{} {blob}\n",
-            self.body(),
-            self.origin
-        ))
+        self.assemble_all([(key, signature)])
+    }
+
+    /// As [`Checkpoint::assemble`], with a line for each key, in the order given.
+    pub fn assemble_all<'a>(
+        &self,
+        signatures: impl IntoIterator<Item = (&'a PublicKey, &'a Signature)>,
+    ) -> SignedCheckpoint {
+        let lines = signatures.into_iter().map(|(key, signature)| {
+            let hash = self.origin.key_hash(key);
+            let blob = STANDARD.encode([&hash[..], &signature.0].concat());
+            format!("{SIGNATURE_START}{} {blob}\n", self.origin)
+        });
+        let lines: String = lines.collect();
+        SignedCheckpoint(format!("{}\n{lines}", self.body()))
     }
 }
 
@@ -250,6 +258,32 @@ pub enum NoteError {
     /// No line, or more than one, is of the key.
     #[error("the note has {0} lines of the log key, not one")]
     Unsigned(usize),
+    /// The log key that signed it was not in use yet.
+    #[error("the log key that signed it was not in use yet at size {size}")]
+    KeyTooNew {
+        /// Size of the head.
+        size: u64,
+    },
+    /// The log key that signed it had been retired.
+    #[error(
+        "the log key that signed it was retired with the head of size {last}, and this one, of size {size}, is none of its time"
+    )]
+    KeyRetired {
+        /// Size of the head.
+        size: u64,
+        /// Size of the last head of the key's time.
+        last: u64,
+    },
+    /// The log key that signed it was stolen.
+    #[error(
+        "the log key that signed it was compromised: of its heads that of size {last} alone is believed, and this one has size {size}"
+    )]
+    KeyCompromised {
+        /// Size of the head.
+        size: u64,
+        /// Size of the last head that its country stands by.
+        last: u64,
+    },
     /// The line of the key does not verify.
     #[error("the signature of the log key does not verify")]
     Signature,

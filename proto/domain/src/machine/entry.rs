@@ -11,13 +11,14 @@ use crate::bytes::level::Level;
 use crate::bytes::signature::{KeyId, Signature};
 use crate::bytes::time::TimeMs;
 use crate::limits::{
-    CHAIN_MAX, ITEM_COUNT_MAX, Index, LATER_LEAVES_MAX, Lines, List, MAIL_ITEM_BYTES_MAX,
-    MAIL_ITEMS_MAX, Maybe, NOTE_BYTES_MAX, PROOF_COUNT_MAX, RANGE_PROOF_COUNT_MAX, READINGS_MAX,
-    Sequence, UpTo,
+    CHAIN_MAX, ITEM_COUNT_MAX, Index, LATER_LEAVES_MAX, LOG_KEYS_ACTIVE_MAX, Lines, List,
+    MAIL_ITEM_BYTES_MAX, MAIL_ITEMS_MAX, Maybe, NOTE_BYTES_MAX, PROOF_COUNT_MAX,
+    RANGE_PROOF_COUNT_MAX, READINGS_MAX, Sequence, UpTo,
 };
 use crate::log::leaf::{Disclosure, EntrySeed, leaf_bytes_hash};
 use crate::log::map::{MapProof, MapValue};
 pub use crate::machine::reading::ClockReading;
+use crate::record::keys::KeySignature;
 use crate::record::peer::{LogDoubt, Signed};
 use crate::rules::rejection::Rejection;
 
@@ -317,8 +318,8 @@ pub enum Body {
         size: u64,
         /// Tree root.
         root: Digest,
-        /// The log key's signature over the checkpoint.
-        signature: Signature,
+        /// The signatures over the checkpoint of every log key in use at that size, in the order of the history.
+        signatures: Vec<KeySignature>,
     },
     /// Runs a published rule, whose outcome every replica computes.
     Rule {
@@ -352,7 +353,7 @@ crate::canonical_variants!(Body {
     4 => Actor { subject, request },
     5 => Foreign { batch },
     6 => Seal {},
-    7 => Publish { size: Index, root, signature },
+    7 => Publish { size: Index, root, signatures: List<LOG_KEYS_ACTIVE_MAX> },
     8 => Rule { number, cursor: Sequence },
     9 => RaiseLevel { to, seen: List<READINGS_MAX> },
     10 => Doubt { peer, sequence: Sequence, doubt },

@@ -11,8 +11,8 @@ use crate::bytes::encoding::Canonical;
 use crate::bytes::level::Level;
 use crate::bytes::time::TimeMs;
 use crate::limits::{
-    ADVANCE_MAX, AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, LOG_TIME_MAX,
-    PEERS_MAX, ROOT_CHANGES_MAX, ROOTS_REPLACED_MAX, SUPERVISORS_MAX,
+    ADVANCE_MAX, AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, KEY_ORDERS_MAX,
+    LOG_TIME_MAX, PEERS_MAX, ROOT_CHANGES_MAX, ROOTS_REPLACED_MAX, SUPERVISORS_MAX,
 };
 use crate::log::authority::Envelope;
 use crate::log::leaf::{Kind, Subject};
@@ -20,6 +20,7 @@ use crate::log::merkle::Frontier;
 use crate::machine::entry::{Answer, Body, Entry, ItemAnswer};
 use crate::planted::{Planted, Sound};
 use crate::record::event::{After, Event};
+use crate::record::keys::{GoodHead, KeyHistory, KeysOrder};
 use crate::record::ledger::Ledger;
 use crate::record::offices::{Change, Offices, Profile, is_office_of};
 use crate::record::peer::{
@@ -220,7 +221,8 @@ fn first_state(genesis: &Genesis) -> Registry {
         roots: genesis.roots.clone(),
         threshold: genesis.threshold,
         root_leaves: Vec::new(),
-        log_key: genesis.log_key,
+        keys: KeyHistory::at_genesis(&genesis.roots, genesis.log_key),
+        key_leaves: Vec::new(),
         log_time: genesis.time,
         // Until a quorum has compared its clocks for the first time, the roots' word holds for the hour that a quorum
         // may bridge. A leader compares before its first stamp, so this is used only where there is no cluster.
@@ -297,13 +299,22 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         }
         let event = match &statement {
             Statement::Roots { change } => {
-                let event = self.replace_roots(&statement, change, signed);
-                if event.is_ok() {
+                let replaced = self.replace_roots(&statement, change, signed);
+                replaced.map(|(event, keys)| {
                     self.registry.roots.clone_from(&change.roots);
                     self.registry.threshold = change.threshold;
                     self.registry.root_leaves.push(self.registry.tree.size());
-                }
-                event
+                    self.registry.keys = keys;
+                    event
+                })
+            }
+            Statement::Keys { order } => {
+                let ordered = self.order_keys(&statement, order);
+                ordered.map(|(event, keys)| {
+                    self.registry.key_leaves.push(self.registry.tree.size());
+                    self.registry.keys = keys;
+                    event
+                })
             }
             Statement::Offices { .. } | Statement::Genesis { .. } | Statement::Settle { .. } => {
                 return Ok(refused(Reason::AlreadyInitialised, Detail::NOTHING));
@@ -348,7 +359,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         statement: &Statement,
         change: &RootsChange,
         signed: &Signed,
-    ) -> Result<Event, Rejection> {
+    ) -> Result<(Event, KeyHistory), Rejection> {
         if change.cluster != self.registry.cluster {
             return refuse(Reason::WrongAudience, Detail::OtherCluster {});
         }
@@ -371,8 +382,43 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             let number = statement.number();
             return refuse(Reason::StatementUnsigned, Detail::Statement { number });
         }
+        let place = (registry.tree.size(), self.now);
+        let keys = registry.keys.with_roots(&change.roots, place)?;
         let after = After::Jurisdiction(registry.prefix);
-        Ok(Event::new(Kind::KeyEvent, statement, after))
+        Ok((Event::new(Kind::KeyEvent, statement, after), keys))
+    }
+
+    /// Keys below the roots, by their word: what an order does takes effect in its leaf, all of it or nothing.
+    fn order_keys(
+        &self,
+        statement: &Statement,
+        order: &KeysOrder,
+    ) -> Result<(Event, KeyHistory), Rejection> {
+        let registry = &self.registry;
+        if order.cluster != registry.cluster {
+            return refuse(Reason::WrongAudience, Detail::OtherCluster {});
+        }
+        let applied = registry.key_leaves.len() as u64;
+        if Some(order.number) != applied.checked_add(1) {
+            let number = order.number;
+            let detail = Detail::OfficeNumber { number, applied };
+            return refuse(Reason::StatementStale, detail);
+        }
+        if registry.key_leaves.len() >= KEY_ORDERS_MAX {
+            let (what, max) = (Counted::Keys, KEY_ORDERS_MAX as u64);
+            return refuse(Reason::RecordFull, Detail::Full { what, max });
+        }
+        if order.steps.is_empty() {
+            return refuse(Reason::Malformed, Detail::NOTHING);
+        }
+        let sealed = registry.sealed.as_ref().map(|sealed| GoodHead {
+            size: sealed.size,
+            root: sealed.root,
+        });
+        let place = (registry.tree.size(), self.now);
+        let keys = registry.keys.with_steps(order, place, |_| sealed)?;
+        let after = After::Jurisdiction(registry.prefix);
+        Ok((Event::new(Kind::KeyEvent, statement, after), keys))
     }
 
     /// Keys of offices by the word of the roots: no second admin is asked, and the registry can be run afterwards.
@@ -474,6 +520,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 },
             );
         }
+        if !bundle.keys.is_sound(&bundle.roots) {
+            return no(Reason::Malformed, Detail::KeysDiffer {});
+        }
         // Replacements lead from roots that are pinned: a new peer has none, and our own roots are those of our state.
         let known = self.ledger.peer(&primary)?;
         if known.is_none() && !changes.is_empty() {
@@ -570,6 +619,11 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             let (new, known) = (bundle.incarnation, known.bundle.incarnation);
             return no(Reason::StatementStale, Detail::LifeKnown { new, known });
         }
+        // Of one log, what was said of a key stands: a theft that was told is not taken back by a bundle.
+        let same_log = bundle.incarnation == known.bundle.incarnation;
+        if same_log && !known.bundle.keys.leads_to(&bundle.keys) {
+            return no(Reason::StatementStale, Detail::KeysDiffer {});
+        }
         // Another life of its log is another log: of the one before nothing goes on, and nothing of it contradicts this one.
         if known.bundle.incarnation != bundle.incarnation {
             known.cursor = 0;
@@ -621,7 +675,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let prefix = me.prefix;
         let ours = bundle.primary() == Some(prefix)
             && bundle.incarnation == me.incarnation
-            && bundle.log_key == me.log_key
+            && bundle.keys == me.keys
             && bundle.roots == me.roots
             && bundle.threshold == me.threshold
             && bundle.profile == me.offices.profile;

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::{Authorised, Run, refused, rule};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Blob;
-use crate::bytes::signature::Signature;
 use crate::log::checkpoint::{Checkpoint, Origin, open};
 use crate::log::leaf::{Expansion, Kind, Subject, leaf_seed};
 use crate::log::map::{self, MapFault, Page, PagePath, Pages};
@@ -13,6 +12,7 @@ use crate::log::stored::LeafRecord;
 use crate::machine::entry::{Body, ItemAnswer};
 use crate::planted::Planted;
 use crate::record::event::{After, Event};
+use crate::record::keys::KeySignature;
 use crate::record::ledger::Ledger;
 use crate::record::registry::{Registry, Sealed};
 use crate::record::{
@@ -114,7 +114,7 @@ pub fn contradiction(registry: &Registry, body: &Body) -> Option<Contradiction> 
     let Body::Publish {
         size,
         root,
-        signature,
+        signatures,
     } = body
     else {
         return None;
@@ -125,15 +125,21 @@ pub fn contradiction(registry: &Registry, body: &Body) -> Option<Contradiction> 
     if own == *root {
         return None;
     }
-    signed(registry, *size, root, signature).map(|_| Contradiction {
+    signed(registry, *size, root, signatures).map(|_| Contradiction {
         size: *size,
         own,
         named: *root,
     })
 }
 
-/// The checkpoint of a size, if this is the signature of the log's key under it.
-fn signed(registry: &Registry, size: u64, root: &Digest, signature: &Signature) -> Option<String> {
+/// The checkpoint of a size, if these are the signatures of the log's keys under it: while one follows another, of both, so that
+/// whoever knows one of them believes it.
+fn signed(
+    registry: &Registry,
+    size: u64,
+    root: &Digest,
+    signatures: &[KeySignature],
+) -> Option<String> {
     let origin = Origin {
         prefix: registry.prefix,
         incarnation: registry.incarnation,
@@ -143,11 +149,14 @@ fn signed(registry: &Registry, size: u64, root: &Digest, signature: &Signature) 
         size,
         root: *root,
     };
-    let text = checkpoint
-        .assemble(&registry.log_key, signature)
-        .into_text();
-    open(&text, &registry.log_key, &origin)
-        .is_ok()
+    let named: Vec<_> = signatures.iter().map(|signed| signed.key).collect();
+    if named.is_empty() || named != registry.keys.signers_of(size) {
+        return None;
+    }
+    let lines = signatures.iter().map(|one| (&one.key, &one.signature));
+    let text = checkpoint.assemble_all(lines).into_text();
+    let mut keys = named.iter();
+    keys.all(|key| open(&text, key, &origin).is_ok())
         .then_some(text)
 }
 
@@ -241,7 +250,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         &mut self,
         size: u64,
         root: &Digest,
-        signature: &Signature,
+        signatures: &[KeySignature],
     ) -> Result<ItemAnswer, L::Fault> {
         let sealed = self
             .registry
@@ -256,7 +265,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let Some(sealed) = sealed.filter(|_| newer) else {
             return Ok(refused(Reason::NotSealed, Detail::Size { size }));
         };
-        let Some(text) = signed(&self.registry, size, root, signature) else {
+        let Some(text) = signed(&self.registry, size, root, signatures) else {
             return Ok(refused(Reason::BadSignature, Detail::Size { size }));
         };
         self.registry.published = Some(sealed);

@@ -20,6 +20,7 @@ use crate::limits::{
 };
 pub use crate::record::crossing::AgreementRef;
 use crate::record::crossing::Purpose;
+use crate::record::keys::{KeyHistory, KeysOrder};
 use crate::record::offices::{Change, Profile};
 use crate::record::told::Minute;
 use crate::record::{Holder, Severity};
@@ -103,8 +104,8 @@ pub struct Bundle {
     pub roots: Vec<PublicKey>,
     /// How many of them sign.
     pub threshold: u8,
-    /// Log key.
-    pub log_key: PublicKey,
+    /// Every key that it has and had: by those of the log its heads are believed.
+    pub keys: KeyHistory,
     /// Whether it is a sandbox.
     pub profile: Profile,
     /// Root certificates, DER.
@@ -124,7 +125,7 @@ crate::canonical_struct!(Bundle @ 1 {
     keyring,
     roots: List<BUNDLE_LIST_MAX>,
     threshold,
-    log_key,
+    keys,
     profile,
     certificates: List<BUNDLE_LIST_MAX>,
     endpoints: List<BUNDLE_LIST_MAX>,
@@ -491,6 +492,11 @@ pub enum Statement {
         /// By which.
         change: RootsChange,
     },
+    /// The keys below the roots are added, used, retired, or said to be stolen.
+    Keys {
+        /// Which, and in which order.
+        order: KeysOrder,
+    },
 }
 crate::canonical_variants!(Statement @ 1 {
     1 => Genesis { genesis },
@@ -502,6 +508,7 @@ crate::canonical_variants!(Statement @ 1 {
     7 => Offices { order },
     8 => Settle { peer, fork: Index, counts, reason },
     9 => Roots { change },
+    10 => Keys { order },
 });
 
 /// A suspension of one version of an agreement.

@@ -6,10 +6,12 @@ use crate::bytes::level::Level;
 use crate::bytes::signature::PublicKey;
 use crate::bytes::time::{DurationMs, TimeMs};
 use crate::limits::{
-    BUNDLE_LIST_MAX, Index, Lines, List, ListOf, NOTE_BYTES_MAX, ROOT_CHANGES_MAX, Sequence,
+    BUNDLE_LIST_MAX, Index, KEY_ORDERS_MAX, Lines, List, ListOf, NOTE_BYTES_MAX, ROOT_CHANGES_MAX,
+    Sequence,
 };
 use crate::log::head::Head;
 use crate::log::merkle::Frontier;
+use crate::record::keys::KeyHistory;
 use crate::record::offices::Offices;
 use crate::record::told::Tellings;
 
@@ -49,8 +51,10 @@ pub struct Registry {
     pub threshold: u8,
     /// Our leaves in which the roots were replaced, ascending: from those of the genesis on, each by those before.
     pub root_leaves: Vec<u64>,
-    /// Log key.
-    pub log_key: PublicKey,
+    /// Every key that it has and had.
+    pub keys: KeyHistory,
+    /// Our leaves in which the roots ordered something of the keys below them, ascending; the next order has the next number.
+    pub key_leaves: Vec<u64>,
     /// Log time: never goes back, but by a statement of the roots.
     pub log_time: TimeMs,
     /// A stamp above it is refused and moves nothing.
@@ -96,7 +100,8 @@ crate::canonical_struct!(Registry @ 1 {
     roots: List<BUNDLE_LIST_MAX>,
     threshold,
     root_leaves: ListOf<Index, ROOT_CHANGES_MAX>,
-    log_key,
+    keys,
+    key_leaves: ListOf<Index, KEY_ORDERS_MAX>,
     log_time,
     ceiling,
     time_statements,

@@ -9,6 +9,7 @@ use carnet_domain::log::checkpoint::{Checkpoint, Origin};
 use carnet_domain::log::leaf::Leaf;
 use carnet_domain::machine::entry::{Body, Request, SessionOpening};
 use carnet_domain::machine::{Contradiction, contradiction, whole_envelope};
+use carnet_domain::record::keys::KeySignature;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::rules::command::{Action, Command};
 use carnet_kit::{Country, text};
@@ -386,10 +387,11 @@ fn a_size_is_published_when_it_was_sealed_and_signed() {
     let mut x = market();
     let registry = x.registry();
     let signature = x.key("log").sign(b"anything");
+    let key = x.key("log").public();
     let publish = |size, root| Body::Publish {
         size,
         root,
-        signature,
+        signatures: vec![KeySignature { key, signature }],
     };
     let answer = x.apply(publish(registry.tree.size(), registry.tree.root()));
     assert!(text(&answer.items[0]).starts_with("NotSealed"));
@@ -420,7 +422,10 @@ fn contradicted(x: &Country, key: &str, size: u64, root: Digest) -> Option<Contr
     let publish = Body::Publish {
         size,
         root,
-        signature,
+        signatures: vec![KeySignature {
+            key: x.key(key).public(),
+            signature,
+        }],
     };
     contradiction(&registry, &publish)
 }

@@ -21,6 +21,7 @@ mod fittings;
 mod foresee;
 mod holds;
 mod identities;
+mod keys;
 mod leaf;
 mod levels;
 mod limits;

@@ -210,11 +210,13 @@ fn two_replacements_that_a_peer_slept_through_are_followed() {
             &["root-1", "root-3", "root-4", "root-6"],
         ),
     ];
+    let mut after = Vec::new();
     for step in &steps {
         let body = Body::Root {
             signed: step.clone(),
         };
         assert_eq!(text(&x.apply(body).items[0]), "done");
+        after.push(x.clone());
     }
     let Ok(peer) = y.ledger.peer(&x.prefix);
     let pinned = peer.expect("a peer").bundle;
@@ -223,7 +225,7 @@ fn two_replacements_that_a_peer_slept_through_are_followed() {
     // saturates: a time of the kit
     let later = now.saturating_add(DurationMs::from_days(90));
     // The bundle between the two, which both sets signed, ran out unread.
-    let between = bundle_by(&x, 2, &NEW, &["root-1", "root-2"], TimeMs(now.0 - 1));
+    let between = bundle_by(&after[0], 2, &NEW, &["root-1", "root-2"], TimeMs(now.0 - 1));
     let newest = bundle_by(&x, 3, &LAST, &["root-4", "root-5"], later);
     let Ok(before) = y.ledger.peer(&x.prefix);
     let before_leaf = before.expect("a peer").bundle_leaf;

@@ -1,8 +1,9 @@
 //! Which entries end a batch, told from their bytes.
 
 use carnet_domain::bytes::encoding::{Blob, Canonical};
-use carnet_domain::bytes::signature::Signature;
+use carnet_domain::bytes::signature::{SecretKey, Signature};
 use carnet_domain::machine::entry::{Body, Entry, Request};
+use carnet_domain::record::keys::KeySignature;
 use carnet_kit::{Country, befriend, transfer};
 
 fn country() -> Country {
@@ -62,7 +63,10 @@ fn an_entry_that_ends_like_a_seal_is_none() {
         Body::Publish {
             size: 1,
             root: carnet_domain::bytes::digest::Digest::ZERO,
-            signature: Signature(signature),
+            signatures: vec![KeySignature {
+                key: SecretKey::from_seed(&[1; 32]).public(),
+                signature: Signature(signature),
+            }],
         },
         Body::OpenSession {
             subject: "somebody".into(),

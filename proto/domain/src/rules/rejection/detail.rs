@@ -189,6 +189,7 @@ details! {
     139 LacksRoots { of: Prefix } "the agreement lacks the roots of {of}";
     140 VersionKnown { new: u32, known: u32 } "version {new}, known is {known}";
     141 NeverInForce {} "the agreement is never in force";
+    154 KeysDiffer {} "its key history does not go on from the one known";
     142 OtherCluster {} "the statement names another cluster";
     143 TimeNumber { number: u64, applied: u64 } "time statement {number}, {applied} were applied";
     144 TimeFrom { from: TimeMs, log_time: TimeMs } "from {from}, log time is {log_time}";

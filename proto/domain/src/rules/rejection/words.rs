@@ -176,13 +176,15 @@ pub enum Counted {
     Revocations,
     /// Ends of life that one key declared or confirmed.
     Ends,
+    /// Keys of the jurisdiction itself, below its roots.
+    Keys,
 }
 crate::canonical_enum!(Counted {
     1 => Epochs, 2 => IdentityParts, 3 => Parts, 4 => AiModels, 5 => Holds, 6 => OwedRecalls, 7 => RemediedRecalls,
     8 => Peers, 9 => FormerParts, 40 => Offers, 41 => Nacks, 42 => Claims, 43 => Leaves, 44 => Supervisors, 45 => Proposals,
     46 => Declarations, 47 => RecallsOverModels, 48 => ModelsOfAmendment, 49 => Parked,
     50 => MailItems, 51 => MailBytes, 52 => OffersOfOne,
-    60 => RootChanges, 61 => Recalls, 62 => Revocations, 63 => Ends,
+    60 => RootChanges, 61 => Recalls, 62 => Revocations, 63 => Ends, 64 => Keys,
 });
 
 impl Counted {
@@ -214,6 +216,7 @@ impl Counted {
             Self::Recalls => "recalls opened",
             Self::Revocations => "revoked certificates",
             Self::Ends => "ends declared or confirmed by one key",
+            Self::Keys => "keys of the jurisdiction",
         }
     }
 }
@@ -289,7 +292,8 @@ mod tests {
             "epochs; identity parts; parts; AI models; holds; owed recalls; remedied recalls; peers; replaced identity parts; \
              offers; nacks; ends and claims; leaves; keys of admins, registrars and regulators; proposals; declarations by \
              strangers; recalls over models; models before and after the amendment; items that wait; items; bytes of mail; \
-             offers of one enterprise that wait for an answer; replacements of the roots; recalls opened; revoked certificates; ends declared or confirmed by one key",
+             offers of one enterprise that wait for an answer; replacements of the roots; recalls opened; revoked certificates; \
+             ends declared or confirmed by one key; keys of the jurisdiction",
         );
     }
 }
