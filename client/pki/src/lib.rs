@@ -8,20 +8,26 @@
 //! root/roots.crt                    every root certificate; this is what others pin
 //! ca/<plane>.key    <plane>.crt     the authority of each plane
 //! keys/log.seed     log.pub         signs checkpoints
+//! keys/log-<print>.seed  .pub       a log key that is to follow: every node has it before it is used
 //! keys/witness.seed witness.pub     signs cosignatures on foreign checkpoints
 //! keys/passport.seed passport.crt   signs identity records; the certificate is issued by the root
 //! nodes/<id>/<plane>.{crt,key}      certificate with its authority, and key, per plane
 //! clients/<role>-<unit>-<name>.{crt,key}           the TLS identity on the client plane
-//! clients/<role>-<unit>-<name>.admin.{crt,key}     the same on the admin plane, for admins only
-//! clients/<role>-<unit>-<name>.actor.{key,pub}     the key that signs commands: a seed, never used for TLS
+//! clients/<role>-<unit>-<name>.admin.{crt,key}     the same on the admin plane, for whoever may ask something there
+//! clients/<role>-<unit>-<name>.actor.{key,pub}     the key that signs commands: a seed, never used for TLS; while another follows it,
+//!                                   `.actor.next.key` is that one and `.actor.old.pub` the one before
+//! retired/log-<print>.seed  .pub     a log key that was followed by another
 //! retired/<…>-<number>.crt           what `renew` replaced: its key is gone or goes on, and it can be revoked by this file
 //! signed/<…>-<plane>-<print>.crt      a copy of what `sign` gave to somebody elsewhere
 //! ```
-//! A seed is 64 hexadecimal digits and a newline; `.key` files of TLS are PKCS #8 in PEM. Every file has mode 0600 and
+//! A seed is 64 hexadecimal digits and a newline; `.key` files of TLS are PKCS #8 in PEM, of Ed25519, and on the client plane of ECDSA
+//! P-256, its authority's too: below `ca/client.crt` browsers and BoringSSL's stacks find nothing that they do not speak. Every file has mode 0600 and
 //! nothing is ever overwritten. Every certificate is judged by `carnet-trust` before it is written. In production the
 //! `root` and `ca` folders belong offline; a development jurisdiction has one root in the same format.
 
+mod actor_key;
 mod files;
+mod log_key;
 mod make;
 mod renew;
 mod request;
@@ -38,7 +44,7 @@ use carnet_client::keys::{
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::signature::{PublicKey, SecretKey};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::rules::policy::Role;
+use carnet_domain::rules::policy::{Permission, Query, Role, may_query};
 use carnet_trust::chain::{self, ChainError};
 use carnet_trust::identity::{
     CaName, ClientName, ClusterId, Identity, Label, NodeId, NodeName, PassportName, Plane,
@@ -49,6 +55,8 @@ use rustls_pki_types::CertificateDer;
 use crate::files::NewFiles;
 use crate::make::{Authority, Span};
 
+pub use crate::actor_key::{ActorStep, follow_actor_key, next_actor_key, retired_actor_key};
+pub use crate::log_key::{LogKey, follow_log_key, next_log_key};
 pub use crate::renew::{Keys, Renewed, renew_client, renew_node};
 pub use crate::request::{
     SignedRequest, bundle_client, bundle_node, read_request, request_client, request_node, sign,
@@ -250,18 +258,16 @@ pub fn init(directory: &Path, plan: &PkiPlan, now: TimeMs) -> Result<PkiSummary,
     let mut files = NewFiles::default();
     let days = |days| Span::new(now, days);
 
-    let mut roots = Vec::new();
+    let (mut roots, mut fingerprints) = (Vec::new(), Vec::new());
     for number in 1..=plan.root_count {
-        let root = Authority::root(
-            plan.prefix,
-            number,
-            make::seed()?,
-            days(plan.validity.root_days),
-        )?;
-        files.add(format!("root/root-{number}.seed"), seed_text(root.seed()));
+        let seed = make::seed()?;
+        let span = days(plan.validity.root_days);
+        let root = Authority::root(plan.prefix, number, &seed, span)?;
+        files.add(format!("root/root-{number}.seed"), seed_text(&seed));
         files.add(format!("root/root-{number}.crt"), make::pem(&[root.der()]));
-        let public = SecretKey::from_seed(root.seed()).public();
+        let public = SecretKey::from_seed(&seed).public();
         files.add(format!("root/root-{number}.pub"), public_text(&public));
+        fingerprints.push(Fingerprint::of_key(&public));
         roots.push(root);
     }
     files.add(
@@ -276,8 +282,8 @@ pub fn init(directory: &Path, plan: &PkiPlan, now: TimeMs) -> Result<PkiSummary,
     let mut authorities = Vec::new();
     for plane in Plane::ALL {
         let span = days(plan.validity.authority_days);
-        let authority = Authority::plane(plan.prefix, *plane, root, make::seed()?, span)?;
-        files.add(format!("ca/{plane}.key"), make::pkcs8_pem(authority.seed()));
+        let authority = Authority::plane(plan.prefix, *plane, root, span)?;
+        files.add(format!("ca/{plane}.key"), authority.key().pem());
         files.add(format!("ca/{plane}.crt"), make::pem(&[authority.der()]));
         authorities.push(authority);
     }
@@ -303,10 +309,6 @@ pub fn init(directory: &Path, plan: &PkiPlan, now: TimeMs) -> Result<PkiSummary,
         ));
     }
     let file_count = files.write_new_directory(directory)?;
-    let fingerprints = roots
-        .iter()
-        .map(|root| Fingerprint::of_key(&SecretKey::from_seed(root.seed()).public()))
-        .collect();
     Ok(PkiSummary {
         prefix: plan.prefix,
         cluster,
@@ -401,11 +403,14 @@ fn stem_on(client: &ClientName, plane: Plane) -> String {
     }
 }
 
-/// The planes a client gets certificates for.
+/// The planes a client gets certificates for: the admin plane is for whoever may ask something there. An auditor looks with eyes of its
+/// own, and a monitor needs no certificate that changes anything.
 pub fn client_planes(role: Role) -> &'static [Plane] {
-    match role {
-        Role::Admin => &[Plane::Client, Plane::Admin],
-        _ => &[Plane::Client],
+    let asked_there = [Query::ClusterStatus, Query::ReadAudit, Query::ClusterChange];
+    let mut may = asked_there.into_iter().map(|query| may_query(role, query));
+    match may.any(|permission| permission != Permission::No) {
+        true => &[Plane::Client, Plane::Admin],
+        false => &[Plane::Client],
     }
 }
 
@@ -461,10 +466,10 @@ impl Issuer {
         plane: Plane,
         leaf: &make::Leaf,
     ) -> Result<(), PkiError> {
-        let seed = make::seed()?;
-        let pem = self.leaf_pem(plane, leaf, &seed)?;
+        let key = make::TlsKey::draw(plane)?;
+        let pem = self.leaf_pem(plane, leaf, &key)?;
         files.add(format!("{stem}.crt"), pem);
-        files.add(format!("{stem}.key"), make::pkcs8_pem(&seed));
+        files.add(format!("{stem}.key"), key.pem());
         Ok(())
     }
 
@@ -473,10 +478,11 @@ impl Issuer {
         &self,
         plane: Plane,
         leaf: &make::Leaf,
-        seed: &[u8; 32],
+        key: &make::TlsKey,
     ) -> Result<String, PkiError> {
         let authority = self.authority(plane)?;
-        let der = make::leaf(leaf, authority, seed)?;
+        authority.outlasts(leaf.span)?;
+        let der = make::leaf(leaf, authority, key)?;
         let chain = [der, authority.der().clone()];
         self.judge(&chain, plane, &leaf.identity)
             .map_err(PkiError::Refused)?;

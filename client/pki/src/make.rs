@@ -7,11 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use carnet_client::keys::{KeyFileError, read_chain};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_trust::facts::TlsKey as PublicTlsKey;
 use carnet_trust::identity::{CaName, ClusterId, Identity, PassportName, Plane, passport_eku_arcs};
+use carnet_trust::validity::Validity;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SanType, SerialNumber,
-    SignatureAlgorithm,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PublicKeyData, SanType,
+    SerialNumber, SignatureAlgorithm,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -71,12 +73,65 @@ impl Span {
     }
 }
 
+/// A private key of TLS: Ed25519, and on the client plane ECDSA P-256, which browsers and BoringSSL speak.
+pub(super) struct TlsKey(Zeroizing<KeyPair>);
+
+impl TlsKey {
+    /// A new one for a plane.
+    pub(super) fn draw(plane: Plane) -> Result<Self, PkiError> {
+        match plane {
+            Plane::Client => {
+                let drawn = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256);
+                Ok(Self(Zeroizing::new(drawn.map_err(|_| PkiError::Random)?)))
+            }
+            Plane::Raft | Plane::Admin | Plane::Federation => {
+                let seed = seed()?;
+                Self::of_seed(&seed, "a key")
+            }
+        }
+    }
+
+    fn of_seed(seed: &[u8; 32], name: &str) -> Result<Self, PkiError> {
+        key_pair(seed, name).map(Self)
+    }
+
+    /// From a file, as [`TlsKey::pem`] writes it.
+    pub(super) fn read(path: &Path) -> Result<Self, PkiError> {
+        let bytes = Zeroizing::new(std::fs::read(path).map_err(fault("read", path))?);
+        let mut der = PrivatePkcs8KeyDer::from_pem_slice(&bytes)
+            .map_err(|_| KeyFileError::content(path, "not a private key in PEM"))?;
+        let known = [&PKCS_ED25519, &PKCS_ECDSA_P256_SHA256];
+        let mut read = known
+            .iter()
+            .filter_map(|known| KeyPair::from_pkcs8_der_and_sign_algo(&der, known).ok());
+        let pair = read.next().map(Zeroizing::new);
+        drop(read);
+        der.zeroize();
+        let wrong = || KeyFileError::content(path, "neither an Ed25519 nor a P-256 key in PKCS #8");
+        Ok(Self(pair.ok_or_else(wrong)?))
+    }
+
+    /// Its public half.
+    #[cfg(test)]
+    pub(super) fn public(&self) -> PublicTlsKey {
+        let bytes = self.0.public_key_raw();
+        match bytes.len() {
+            32 => PublicTlsKey::Ed25519(bytes.try_into().expect("32 bytes")),
+            _ => PublicTlsKey::P256(bytes.try_into().expect("65 bytes")),
+        }
+    }
+
+    /// As PKCS #8 in PEM.
+    pub(super) fn pem(&self) -> Zeroizing<String> {
+        armour("PRIVATE KEY", self.0.serialized_der())
+    }
+}
+
 /// A certificate authority and its key.
 pub(super) struct Authority {
     name: CaName,
     number: usize,
-    seed: Seed,
-    key: Zeroizing<KeyPair>,
+    key: TlsKey,
     der: CertificateDer<'static>,
 }
 
@@ -85,25 +140,24 @@ impl Authority {
     pub(super) fn root(
         prefix: Prefix,
         number: usize,
-        seed: Seed,
+        seed: &[u8; 32],
         span: Span,
     ) -> Result<Self, PkiError> {
         let name = CaName {
             prefix,
             plane: None,
         };
-        let key = key_pair(&seed, &name.to_string())?;
+        let key = TlsKey::of_seed(seed, &name.to_string())?;
         let mut params = params(&Identity::Ca(name), &[], span)?;
         params.distinguished_name = authority_subject(name, number);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params
-            .self_signed(&*key)
+            .self_signed(&*key.0)
             .map_err(refused(&name.to_string()))?;
         Ok(Self {
             name,
             number,
-            seed,
             key,
             der: certificate.der().clone(),
         })
@@ -114,14 +168,13 @@ impl Authority {
         prefix: Prefix,
         plane: Plane,
         root: &Self,
-        seed: Seed,
         span: Span,
     ) -> Result<Self, PkiError> {
         let name = CaName {
             prefix,
             plane: Some(plane),
         };
-        let key = key_pair(&seed, &name.to_string())?;
+        let key = TlsKey::draw(plane)?;
         let mut params = params(&Identity::Ca(name), &[], span)?;
         params.distinguished_name = authority_subject(name, 1);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -134,11 +187,10 @@ impl Authority {
         params
             .extended_key_usages
             .push(ExtendedKeyUsagePurpose::ClientAuth);
-        let der = root.sign(&params, &*key)?;
+        let der = root.sign(&params, &*key.0)?;
         Ok(Self {
             name,
             number: 1,
-            seed,
             key,
             der,
         })
@@ -146,24 +198,37 @@ impl Authority {
 
     /// An authority of a plane that [`Authority::plane`] made, from its files.
     pub(super) fn load(name: CaName, key: &Path, certificate: &Path) -> Result<Self, PkiError> {
-        let seed = read_pkcs8(key)?;
+        let key = TlsKey::read(key)?;
         let der = read_chain(certificate)?.swap_remove(0);
-        let pair = key_pair(&seed, &name.to_string())?;
         Ok(Self {
             name,
             number: 1,
-            seed,
-            key: pair,
+            key,
             der,
         })
+    }
+
+    /// Refuses what would be good for longer than this authority: nobody looks for its end any more then, and it has none.
+    pub(super) fn outlasts(&self, span: Span) -> Result<(), PkiError> {
+        let read = Validity::read(&self.der).map_err(|fault| PkiError::Make {
+            name: self.name.to_string(),
+            fault,
+        })?;
+        match span.until <= read.not_after {
+            true => Ok(()),
+            false => Err(PkiError::Plan(format!(
+                "a certificate must not outlast the one above it: the {} ends on {}, asked for is {}",
+                self.name, read.not_after, span.until
+            ))),
+        }
     }
 
     pub(super) fn name(&self) -> CaName {
         self.name
     }
 
-    pub(super) fn seed(&self) -> &[u8; 32] {
-        &self.seed
+    pub(super) fn key(&self) -> &TlsKey {
+        &self.key
     }
 
     pub(super) fn der(&self) -> &CertificateDer<'static> {
@@ -179,23 +244,10 @@ impl Authority {
         own.distinguished_name = authority_subject(self.name, self.number);
         own.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let certificate = params
-            .signed_by(key, &Issuer::from_params(&own, &*self.key))
+            .signed_by(key, &Issuer::from_params(&own, &*self.key.0))
             .map_err(refused(&self.name.to_string()))?;
         Ok(certificate.der().clone())
     }
-}
-
-/// The seed in a private key of TLS, as [`pkcs8_pem`] writes it.
-pub(super) fn read_pkcs8(path: &Path) -> Result<Seed, PkiError> {
-    let bytes = Zeroizing::new(std::fs::read(path).map_err(fault("read", path))?);
-    let mut pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(&bytes)
-        .map_err(|_| KeyFileError::content(path, "not a private key in PEM"))?;
-    let found = pkcs8.secret_pkcs8_der().strip_prefix(&PKCS8_HEAD);
-    let found = found.and_then(|found| <[u8; 32]>::try_from(found).ok());
-    pkcs8.zeroize();
-    let seed = found.map(Zeroizing::new);
-    let wrong = || KeyFileError::content(path, "not an Ed25519 key in PKCS #8");
-    Ok(seed.ok_or_else(wrong)?)
 }
 
 /// A node or client to be certified.
@@ -210,30 +262,28 @@ pub(super) struct Leaf {
 pub(super) fn leaf(
     leaf: &Leaf,
     authority: &Authority,
-    seed: &[u8; 32],
+    key: &TlsKey,
 ) -> Result<CertificateDer<'static>, PkiError> {
-    let key = key_pair(seed, &leaf.identity.to_string())?;
-    authority.sign(&leaf_params(leaf)?, &*key)
+    authority.sign(&leaf_params(leaf)?, &*key.0)
 }
 
 /// The certificate of whoever has a key, of which only the public half is here.
 pub(super) fn leaf_of(
     leaf: &Leaf,
     authority: &Authority,
-    key: [u8; 32],
+    key: PublicTlsKey,
 ) -> Result<CertificateDer<'static>, PkiError> {
     authority.sign(&leaf_params(leaf)?, &Public(key))
 }
 
 /// A request for a certificate (PKCS #10), in PEM.
-pub(super) fn request(leaf: &Leaf, seed: &[u8; 32]) -> Result<String, PkiError> {
+pub(super) fn request(leaf: &Leaf, key: &TlsKey) -> Result<String, PkiError> {
     let name = leaf.identity.to_string();
     let mut params = leaf_params(leaf)?;
     // The authority's to say.
     params.serial_number = None;
     params.use_authority_key_identifier_extension = false;
-    let key = key_pair(seed, &name)?;
-    let made = params.serialize_request(&*key).map_err(refused(&name))?;
+    let made = params.serialize_request(&*key.0).map_err(refused(&name))?;
     Ok(armour("CERTIFICATE REQUEST", made.der()).to_string())
 }
 
@@ -251,16 +301,22 @@ fn leaf_params(leaf: &Leaf) -> Result<CertificateParams, PkiError> {
     Ok(params)
 }
 
-/// The public half of an Ed25519 key.
-struct Public([u8; 32]);
+/// The public half of a key.
+struct Public(PublicTlsKey);
 
 impl PublicKeyData for Public {
     fn der_bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            PublicTlsKey::Ed25519(key) => key,
+            PublicTlsKey::P256(point) => point,
+        }
     }
 
     fn algorithm(&self) -> &'static SignatureAlgorithm {
-        &PKCS_ED25519
+        match self.0 {
+            PublicTlsKey::Ed25519(_) => &PKCS_ED25519,
+            PublicTlsKey::P256(_) => &PKCS_ECDSA_P256_SHA256,
+        }
     }
 }
 
@@ -284,11 +340,6 @@ pub(super) fn pem(certificates: &[&CertificateDer<'_>]) -> String {
         .iter()
         .map(|der| armour("CERTIFICATE", der).to_string())
         .collect()
-}
-
-/// An Ed25519 seed as PKCS #8 in PEM.
-pub(super) fn pkcs8_pem(seed: &[u8; 32]) -> Zeroizing<String> {
-    armour("PRIVATE KEY", &pkcs8(seed))
 }
 
 fn pkcs8(seed: &[u8; 32]) -> Zeroizing<Vec<u8>> {

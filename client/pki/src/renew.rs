@@ -12,6 +12,7 @@ use carnet_trust::identity::{ClientName, NodeId, Plane};
 
 use crate::files::NewFiles;
 use crate::make::{self, Span};
+use crate::request::{is_of_client, is_of_node};
 use crate::{Host, Issuer, PkiError, client_planes, judge_days, stem_on};
 
 /// With which keys.
@@ -47,6 +48,9 @@ pub fn renew_node(
     keys: Keys,
     (days, now): (u64, TimeMs),
 ) -> Result<Vec<Renewed>, PkiError> {
+    for plane in Plane::ALL {
+        is_of_node(directory, &format!("nodes/{node}/{plane}"), node)?;
+    }
     let stems = Plane::ALL
         .iter()
         .map(|plane| (format!("nodes/{node}/{plane}"), *plane));
@@ -63,6 +67,9 @@ pub fn renew_client(
     keys: Keys,
     (days, now): (u64, TimeMs),
 ) -> Result<Vec<Renewed>, PkiError> {
+    for plane in client_planes(client.role()) {
+        is_of_client(directory, &stem_on(client, *plane), client)?;
+    }
     let planes = client_planes(client.role()).iter();
     let stems = planes.map(|plane| (stem_on(client, *plane), *plane));
     renew(directory, stems, None, keys, (days, now))
@@ -91,17 +98,17 @@ fn renew(
             plane,
             span: Span::new(now, days),
         };
-        let seed = match keys {
-            Keys::Same => make::read_pkcs8(&directory.join(&key))?,
-            Keys::New => make::seed()?,
+        let drawn = match keys {
+            Keys::Same => make::TlsKey::read(&directory.join(&key))?,
+            Keys::New => make::TlsKey::draw(plane)?,
         };
-        let pem = issuer.leaf_pem(plane, &leaf, &seed)?;
+        let pem = issuer.leaf_pem(plane, &leaf, &drawn)?;
         let retired = format!("retired/{}-{}.crt", stem.replace('/', "-"), number(&facts));
         let before: Vec<_> = old.iter().collect();
         // First: what is replaced is never lost.
         files.add(retired.clone(), make::pem(&before));
         if keys == Keys::New {
-            files.add(key, make::pkcs8_pem(&seed));
+            files.add(key, drawn.pem());
         }
         files.add(certificate.clone(), pem);
         done.push(Renewed {

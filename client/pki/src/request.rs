@@ -3,14 +3,15 @@
 //! And what one host needs of a PKI directory, where its keys were made there after all.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use carnet_client::keys::{KeyFileError, public_text, seed_text};
+use carnet_client::keys::{KeyFileError, public_text, read_chain, seed_text};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::signature::{PublicKey, SecretKey};
 use carnet_domain::bytes::time::TimeMs;
-use carnet_trust::facts::Request;
+use carnet_trust::facts::{Facts, Request};
 use carnet_trust::identity::{ClientName, ClusterId, Identity, NodeId, NodeName, Plane};
 use rustls_pki_types::CertificateSigningRequestDer;
 use rustls_pki_types::pem::PemObject;
@@ -70,6 +71,9 @@ pub fn request_client(
     Ok((requests, actor))
 }
 
+/// A request longer than this, in bytes, is none.
+const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+
 fn ask(
     files: &mut NewFiles,
     asked: impl Iterator<Item = (String, Identity, Vec<Host>, Plane)>,
@@ -83,10 +87,10 @@ fn ask(
             // No request says it: the authority does.
             span: Span::new(TimeMs::EPOCH, 1),
         };
-        let seed = make::seed()?;
+        let key = make::TlsKey::draw(plane)?;
         let request = format!("{stem}.csr");
-        files.add(&request, make::request(&leaf, &seed)?);
-        files.add(format!("{stem}.key"), make::pkcs8_pem(&seed));
+        files.add(&request, make::request(&leaf, &key)?);
+        files.add(format!("{stem}.key"), key.pem());
         requests.push(PathBuf::from(request));
     }
     Ok(requests)
@@ -117,28 +121,35 @@ pub struct SignedRequest {
 /// # Errors
 /// It cannot be read, or its key did not sign it.
 pub fn read_request(path: &Path) -> Result<Request, PkiError> {
-    let text = fs::read(path).map_err(fault("read", path))?;
+    let mut text = Vec::new();
+    let file = fs::File::open(path).map_err(fault("read", path))?;
+    let read = file.take(REQUEST_BYTES_MAX + 1).read_to_end(&mut text);
+    read.map_err(fault("read", path))?;
+    if text.len() as u64 > REQUEST_BYTES_MAX {
+        let why = format!("longer than the {REQUEST_BYTES_MAX} bytes of a request");
+        return Err(KeyFileError::content(path, why).into());
+    }
     let content = |fault: String| PkiError::from(KeyFileError::content(path, fault));
     let der = CertificateSigningRequestDer::from_pem_slice(&text)
         .map_err(|error| content(format!("not a request in PEM: {error}")))?;
     Request::of(&der).map_err(|error| content(error.to_string()))
 }
 
-/// Signs a request with the authorities of a directory made by [`crate::init`], and writes the certificate beside it. A copy stays in
-/// the directory's folder `signed`: whoever signed must be able to name it when its bearer has lost it.
+/// Signs a request, as it was read and shown, with the authorities of a directory made by [`crate::init`], and writes the certificate
+/// beside its file, which is not read again: whoever asked may write there. A copy stays in the directory's folder `signed`: whoever signed
+/// must be able to name it when its bearer has lost it.
 ///
 /// # Errors
 /// It asks for what is not this jurisdiction's, this cluster's or that role's, its certificate exists, or the file system fails.
 pub fn sign(
     directory: &Path,
-    path: &Path,
+    (path, request): (&Path, &Request),
     days: u64,
     now: TimeMs,
 ) -> Result<SignedRequest, PkiError> {
     judge_days(days)?;
-    let request = read_request(path)?;
     let issuer = Issuer::open(directory, now)?;
-    judge(&request, &issuer)
+    judge(request, &issuer)
         .map_err(|fault| PkiError::Plan(format!("{}: {fault}", path.display())))?;
     let leaf = make::Leaf {
         identity: request.identity.clone(),
@@ -151,6 +162,7 @@ pub fn sign(
         span: Span::new(now, days),
     };
     let authority = issuer.authority(request.plane)?;
+    authority.outlasts(leaf.span)?;
     let der = make::leaf_of(&leaf, authority, request.key)?;
     let chain = [der, authority.der().clone()];
     issuer
@@ -183,8 +195,8 @@ pub fn sign(
     files.add(name, text);
     files.write_into(beside)?;
     Ok(SignedRequest {
-        identity: request.identity,
-        hosts: request.hosts,
+        identity: request.identity.clone(),
+        hosts: request.hosts.clone(),
         plane: request.plane,
         until: leaf.span.until(),
         file,
@@ -205,6 +217,10 @@ fn judge(request: &Request, issuer: &Issuer) -> Result<(), String> {
             "{identity} is of another cluster than {}",
             issuer.cluster
         )),
+        // Which life of the cluster it is in, its restore says, with certificates of its own.
+        Identity::Node(name) if name.incarnation.is_some() => {
+            Err(format!("{identity} is of another life of the cluster"))
+        }
         Identity::Node(_) => Ok(()),
         Identity::Client(name) if !client_planes(name.role()).contains(&plane) => Err(format!(
             "a {} has no certificate of the {plane} plane",
@@ -224,6 +240,9 @@ fn judge(request: &Request, issuer: &Issuer) -> Result<(), String> {
 /// # Errors
 /// Something of it is missing, the directory has something in it, or the file system fails.
 pub fn bundle_node(directory: &Path, node: NodeId, to: &Path) -> Result<Vec<PathBuf>, PkiError> {
+    for plane in Plane::ALL {
+        is_of_node(directory, &format!("nodes/{node}/{plane}"), node)?;
+    }
     let planes = Plane::ALL.iter();
     let own = planes
         .flat_map(|plane| ["crt", "key"].map(|ending| format!("nodes/{node}/{plane}.{ending}")));
@@ -234,7 +253,10 @@ pub fn bundle_node(directory: &Path, node: NodeId, to: &Path) -> Result<Vec<Path
         "keys/passport.seed",
         "keys/passport.crt",
     ];
-    let shared = shared.into_iter().map(str::to_owned);
+    // A log key that is to follow is with every node before it is used.
+    let following = crate::log_key::following(directory)?;
+    let following = following.iter().map(|name| format!("keys/{name}.seed"));
+    let shared = shared.into_iter().map(str::to_owned).chain(following);
     copy(directory, shared.chain(own), to)
 }
 
@@ -247,6 +269,9 @@ pub fn bundle_client(
     client: &ClientName,
     to: &Path,
 ) -> Result<Vec<PathBuf>, PkiError> {
+    for plane in client_planes(client.role()) {
+        is_of_client(directory, &stem_on(client, *plane), client)?;
+    }
     let stem = client_stem(client);
     let actor = ["key", "pub"].map(|ending| format!("clients/{stem}.actor.{ending}"));
     let planes = client_planes(client.role()).iter();
@@ -255,6 +280,52 @@ pub fn bundle_client(
     });
     let roots = std::iter::once("root/roots.crt".to_owned());
     copy(directory, roots.chain(own).chain(actor), to)
+}
+
+/// Refuses files of somebody else: `customs/a-b/c` and `customs/a/b-c` have the same names of files.
+pub(crate) fn is_of_client(
+    directory: &Path,
+    stem: &str,
+    client: &ClientName,
+) -> Result<(), PkiError> {
+    is_of(
+        directory,
+        stem,
+        &client.to_string(),
+        |found| matches!(found, Identity::Client(name) if name == client),
+    )
+}
+
+/// As [`is_of_client`], of a node.
+pub(crate) fn is_of_node(directory: &Path, stem: &str, node: NodeId) -> Result<(), PkiError> {
+    is_of(
+        directory,
+        stem,
+        &format!("node {node}"),
+        |found| matches!(found, Identity::Node(name) if name.node == node),
+    )
+}
+
+fn is_of(
+    directory: &Path,
+    stem: &str,
+    whose: &str,
+    is_its: impl FnOnce(&Identity) -> bool,
+) -> Result<(), PkiError> {
+    let path = directory.join(format!("{stem}.crt"));
+    let chain = read_chain(&path)?;
+    let first = chain
+        .first()
+        .ok_or_else(|| KeyFileError::content(&path, "no certificate"))?;
+    let facts = Facts::of(first).map_err(|error| KeyFileError::content(&path, error))?;
+    match is_its(&facts.identity) {
+        true => Ok(()),
+        false => Err(PkiError::Plan(format!(
+            "{}: it is of {}, and {whose} was asked for",
+            path.display(),
+            facts.identity
+        ))),
+    }
 }
 
 fn copy(

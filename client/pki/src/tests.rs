@@ -60,6 +60,11 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
+fn signed(directory: &Path, path: &Path) -> Result<SignedRequest, PkiError> {
+    let request = read_request(path)?;
+    sign(directory, (path, &request), 90, NOW)
+}
+
 /// What a replacement of the roots names: nothing else makes a public half, and a seed in its place is refused.
 #[test]
 fn a_root_to_be_has_both_halves_and_overwrites_none() {
@@ -548,7 +553,7 @@ fn a_request_is_signed_for_its_key_and_the_key_stays_where_it_is() {
         let to = desk.join(request);
         std::fs::create_dir_all(to.parent().expect("a folder")).expect("made");
         std::fs::copy(host.join(request), &to).expect("copied");
-        let made = sign(&directory, &to, 90, NOW).expect("signed");
+        let made = signed(&directory, &to).expect("signed");
         assert_eq!(made.hosts, ["n2.example", "10.0.0.2"]);
         let chain = read_chain(&made.file).expect("a chain");
         let roots = read_roots(&directory.join("root/roots.crt")).expect("roots");
@@ -558,10 +563,10 @@ fn a_request_is_signed_for_its_key_and_the_key_stays_where_it_is() {
             .expect_cluster(summary.cluster, 0)
             .expect("of this cluster");
         // It is of the key that was drawn on the host.
-        let key = crate::make::read_pkcs8(&host.join(request).with_extension("key"));
-        let public = SecretKey::from_seed(&key.expect("a key")).public();
-        assert_eq!(read_request(&to).expect("read").key, *public.as_bytes());
-        let again = sign(&directory, &to, 90, NOW);
+        let key = crate::make::TlsKey::read(&host.join(request).with_extension("key"));
+        let public = key.expect("a key").public();
+        assert_eq!(read_request(&to).expect("read").key, public);
+        let again = signed(&directory, &to);
         assert!(matches!(again, Err(PkiError::Exists(_))), "once");
         // Whoever signed keeps one, and can name it when its bearer has lost it.
         let given = std::fs::read(&made.file).expect("read");
@@ -581,7 +586,7 @@ fn what_is_not_this_authoritys_to_give_is_not_signed() {
     let (_outer, directory) = place();
     let summary = init(&directory, &plan(), NOW).expect("made");
     let (_other, host) = place();
-    let said = |path: PathBuf| match sign(&directory, &path, 90, NOW) {
+    let said = |path: PathBuf| match signed(&directory, &path) {
         Ok(made) => panic!("{made:?}"),
         Err(error) => error.to_string(),
     };
@@ -609,7 +614,7 @@ fn what_is_not_this_authoritys_to_give_is_not_signed() {
     let mut forged = text;
     forged.replace_range(middle..=middle, other);
     std::fs::write(&path, forged).expect("written");
-    assert!(sign(&directory, &path, 90, NOW).is_err());
+    assert!(signed(&directory, &path).is_err());
 }
 
 #[test]
@@ -640,4 +645,196 @@ fn a_bundle_holds_what_one_host_needs_and_no_key_of_another() {
     assert_eq!(files_below(&to).len(), copied.len());
     assert_eq!(copied.len(), 7, "{copied:?}");
     assert!(bundle_node(&directory, id(9), &to).is_err());
+}
+
+/// Once, a request that was written over between the look at it and its signature got what it asked for then.
+#[test]
+fn what_was_read_is_signed_whatever_lies_there_by_then() {
+    let ((_one, directory), (_other, host)) = (place(), place());
+    init(&directory, &plan(), NOW).expect("made");
+    let name = |text: &str| ClientName::from_words(prefix(), Role::Dealer, "0003", text);
+    let (meant, other) = (name("ada").expect("a name"), name("eve").expect("a name"));
+    let (asked, _) = request_client(&host, &meant).expect("drawn");
+    let (others, _) = request_client(&host, &other).expect("drawn");
+    let path = host.join(&asked[0]);
+    let request = read_request(&path).expect("read");
+    std::fs::copy(host.join(&others[0]), &path).expect("written over");
+    let made = sign(&directory, (&path, &request), 90, NOW).expect("signed");
+    assert_eq!(made.identity, Identity::Client(meant));
+    // Nor is a file of any length read as one.
+    std::fs::write(&path, vec![b'x'; 70_000]).expect("written");
+    let why = read_request(&path).err().expect("too long").to_string();
+    assert!(why.contains("longer than"), "{why}");
+}
+
+/// A node that was thrown out before a restore is none of the cluster after it.
+#[test]
+fn a_request_of_another_life_is_not_signed() {
+    let ((_one, directory), (_other, host)) = (place(), place());
+    let summary = init(&directory, &plan(), NOW).expect("made");
+    let name = NodeName {
+        prefix: prefix(),
+        plane: Plane::Raft,
+        node: id(3),
+        cluster: summary.cluster,
+        incarnation: Some(1),
+    };
+    let leaf = make::Leaf {
+        identity: Identity::Node(name),
+        hosts: Vec::new(),
+        plane: Plane::Raft,
+        span: Span::new(NOW, 1),
+    };
+    let key = make::TlsKey::draw(Plane::Raft).expect("a key");
+    std::fs::create_dir_all(&host).expect("a folder");
+    let path = host.join("later.csr");
+    std::fs::write(&path, make::request(&leaf, &key).expect("asked")).expect("written");
+    let why = signed(&directory, &path)
+        .err()
+        .expect("refused")
+        .to_string();
+    assert!(why.contains("another life"), "{why}");
+}
+
+#[test]
+fn no_certificate_outlasts_its_authority() {
+    let (_place, directory) = place();
+    init(&directory, &plan(), NOW).expect("made");
+    let name = ClientName::from_words(prefix(), Role::Dealer, "0003", "ada").expect("a name");
+    let why = issue_client(&directory, &name, 30_000, NOW);
+    let why = why.err().expect("refused").to_string();
+    assert!(why.contains("must not outlast"), "{why}");
+    issue_client(&directory, &name, 30, NOW).expect("issued");
+    let far = renew_client(&directory, &name, Keys::New, (30_000, NOW));
+    assert!(far.is_err());
+}
+
+/// `customs/a-b/c` and `customs/a/b-c` have the same names of files: neither is given the other's.
+#[test]
+fn nobody_is_given_the_files_of_somebody_whose_name_is_written_alike() {
+    let ((_one, directory), (_other, to)) = (place(), place());
+    init(&directory, &plan(), NOW).expect("made");
+    let name = |unit: &str, name: &str| {
+        ClientName::from_words(prefix(), Role::Customs, unit, name).expect("a name")
+    };
+    let (one, other) = (name("a-b", "c"), name("a", "b-c"));
+    assert_eq!(client_stem(&one), client_stem(&other));
+    issue_client(&directory, &one, 30, NOW).expect("issued");
+    let refused = [
+        bundle_client(&directory, &other, &to).err(),
+        renew_client(&directory, &other, Keys::New, (30, NOW)).err(),
+        next_actor_key(&directory, &other).err(),
+    ];
+    for why in refused {
+        let why = why.expect("refused").to_string();
+        assert!(why.contains("was asked for"), "{why}");
+    }
+    bundle_client(&directory, &one, &to).expect("its own");
+}
+
+/// A row of the table of queries that no certificate reaches would be nobody's: the auditor looks with eyes of its own.
+#[test]
+fn whoever_may_ask_on_the_admin_plane_gets_a_certificate_of_it() {
+    let there = |role: Role| client_planes(role).contains(&Plane::Admin);
+    let who: Vec<&str> = Role::ALL
+        .iter()
+        .filter(|role| there(**role))
+        .map(|role| role.word())
+        .collect();
+    assert_eq!(who, ["registrar", "auditor", "admin"]);
+}
+
+/// Every step leaves files by which the next call goes on.
+#[test]
+fn a_log_key_follows_another_and_each_step_can_be_given_again() {
+    let (_place, directory) = place();
+    let summary = init(&directory, &plan(), NOW).expect("made");
+    let next = next_log_key(&directory).expect("made");
+    let again = next_log_key(&directory).expect("there");
+    assert!(next.made && !again.made);
+    assert_eq!((&next.seed, next.public), (&again.seed, again.public));
+    // A node's bundle has both.
+    let (_to, to) = place();
+    let copied = bundle_node(&directory, id(1), &to).expect("copied");
+    assert!(copied.contains(&next.seed), "{copied:?}");
+    let seed = |name: &str| read_seed(&directory.join(name)).expect("a seed").public();
+    let moved = follow_log_key(&directory, &next.public).expect("moved");
+    assert_eq!(moved.len(), 1);
+    assert_eq!(seed("keys/log.seed"), next.public);
+    let public = read_public_key(&directory.join("keys/log.pub")).expect("a key");
+    assert_eq!(public, next.public);
+    assert_eq!(
+        read_seed(&directory.join(&moved[0]))
+            .expect("kept")
+            .public(),
+        summary.log_key
+    );
+    assert!(!directory.join(&next.seed).exists());
+    // What an interrupted call left: the old half beside the new seed.
+    std::fs::copy(
+        moved_public(&directory, &moved[0]),
+        directory.join("keys/log.pub"),
+    )
+    .expect("as it was");
+    assert_eq!(
+        follow_log_key(&directory, &next.public).expect("done"),
+        Vec::<PathBuf>::new()
+    );
+    let public = read_public_key(&directory.join("keys/log.pub")).expect("a key");
+    assert_eq!(public, next.public);
+    // A key that is not there takes nobody's place.
+    assert!(follow_log_key(&directory, &summary.log_key).is_err());
+}
+
+fn moved_public(directory: &Path, seed: &Path) -> PathBuf {
+    directory.join(seed).with_extension("pub")
+}
+
+#[test]
+fn an_actor_key_follows_another_and_what_is_left_to_do_is_found_again() {
+    let (_place, directory) = place();
+    init(&directory, &plan(), NOW).expect("made");
+    let name = ClientName::from_words(prefix(), Role::Dealer, "0003", "ada").expect("a name");
+    let first = issue_client(&directory, &name, 30, NOW).expect("issued");
+    let step = || next_actor_key(&directory, &name).expect("a step");
+    let drawn = |step: ActorStep| match step {
+        ActorStep::Enrol { now, next } => (now.public(), next.public()),
+        ActorStep::Retire { .. } => panic!("nothing is to be retired"),
+    };
+    let (now, next) = drawn(step());
+    assert_eq!((now, next), drawn(step()), "one is drawn");
+    assert_eq!(now, first);
+    assert_eq!(follow_actor_key(&directory, &name).expect("moved"), first);
+    let place = directory.join("clients/dealer-0003-ada.actor.key");
+    assert_eq!(read_seed(&place).expect("a seed").public(), next);
+    for _ in 0..2 {
+        match step() {
+            ActorStep::Retire { old } => assert_eq!(old, first),
+            ActorStep::Enrol { .. } => panic!("the old one is to be retired first"),
+        }
+    }
+    retired_actor_key(&directory, &name).expect("noted");
+    let (now, another) = drawn(step());
+    assert_eq!(now, next);
+    assert_ne!(another, next);
+}
+
+/// Browsers and BoringSSL find nothing on the client plane that they do not speak; other planes are as they were.
+#[test]
+fn keys_of_the_client_plane_are_of_p256_and_others_of_ed25519() {
+    let (_place, directory) = place();
+    init(&directory, &plan(), NOW).expect("made");
+    let is_p256 = |file: &str| {
+        let key = make::TlsKey::read(&directory.join(file)).expect("a key");
+        matches!(key.public(), carnet_trust::facts::TlsKey::P256(_))
+    };
+    for plane in Plane::ALL {
+        let client = *plane == Plane::Client;
+        assert_eq!(is_p256(&format!("ca/{plane}.key")), client, "{plane}");
+        assert_eq!(is_p256(&format!("nodes/1/{plane}.key")), client, "{plane}");
+    }
+    assert!(is_p256("clients/manufacturer-0001-anna.key"));
+    // Renewed with the key that it has, it goes on with it.
+    renew_node(&directory, id(1), None, Keys::Same, (30, NOW)).expect("renewed");
+    assert!(is_p256("nodes/1/client.key"));
 }

@@ -1,0 +1,109 @@
+//! The key with which a person or desk signs commands, followed by another.
+//!
+//! ```text
+//! clients/<stem>.actor.next.{key,pub}   made, and not in use yet
+//! clients/<stem>.actor.old.pub          replaced, and to be retired by the registry
+//! retired/<stem>-actor-<print>.{key,pub}
+//! ```
+//! Every step leaves files by which the next call finds how far the one before it came.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use carnet_client::keys::{public_text, read_public_key, read_seed, seed_text};
+use carnet_domain::bytes::signature::{PublicKey, SecretKey};
+use carnet_trust::identity::ClientName;
+
+use crate::files::{NewFiles, fault};
+use crate::log_key::{print, text_of};
+use crate::request::is_of_client;
+use crate::{PkiError, client_stem, make};
+
+/// How far a client's key is on its way to be followed by another.
+pub enum ActorStep {
+    /// Another is made: it is to be enrolled, and then put in the place of the one in use.
+    Enrol {
+        /// The one in use.
+        now: SecretKey,
+        /// The one that follows.
+        next: SecretKey,
+    },
+    /// Another has taken its place: it is to be retired.
+    Retire {
+        /// The one before.
+        old: PublicKey,
+    },
+}
+
+/// Makes the key that is to follow, unless one was made before, or tells that all that is left is to retire the one before.
+///
+/// # Errors
+/// The client has no key there, or the file system fails.
+pub fn next_actor_key(directory: &Path, client: &ClientName) -> Result<ActorStep, PkiError> {
+    let stem = format!("clients/{}.actor", client_stem(client));
+    is_of_client(
+        directory,
+        &format!("clients/{}", client_stem(client)),
+        client,
+    )?;
+    let old = directory.join(format!("{stem}.old.pub"));
+    if old.exists() {
+        let old = read_public_key(&old)?;
+        return Ok(ActorStep::Retire { old });
+    }
+    let now = read_seed(&directory.join(format!("{stem}.key")))?;
+    let next = directory.join(format!("{stem}.next.key"));
+    if !next.exists() {
+        let seed = make::seed()?;
+        let mut files = NewFiles::default();
+        files.add(format!("{stem}.next.key"), seed_text(&seed));
+        files.write_into(directory)?;
+    }
+    let next = read_seed(&next)?;
+    Ok(ActorStep::Enrol { now, next })
+}
+
+/// Puts the key that follows in the place of the one in use, which goes to `retired` and is to be retired by the registry.
+///
+/// # Errors
+/// There is none that follows, or the file system fails.
+pub fn follow_actor_key(directory: &Path, client: &ClientName) -> Result<PublicKey, PkiError> {
+    let name = client_stem(client);
+    let stem = format!("clients/{name}.actor");
+    let (place, next) = (
+        directory.join(format!("{stem}.key")),
+        directory.join(format!("{stem}.next.key")),
+    );
+    let (old, new) = (read_seed(&place)?.public(), read_seed(&next)?.public());
+    if old != new {
+        let retired = format!("retired/{name}-actor-{}", print(&old));
+        let mut files = NewFiles::default();
+        // In this order: what is replaced is never lost, and what is to be retired is known before it is out of use.
+        files.add(format!("{retired}.key"), text_of(&place)?);
+        files.add(format!("{retired}.pub"), public_text(&old));
+        files.add(format!("{stem}.old.pub"), public_text(&old));
+        files.add(format!("{stem}.pub"), public_text(&new));
+        files.add(format!("{stem}.key"), text_of(&next)?);
+        files.replace_in(directory)?;
+    }
+    remove(&next)?;
+    Ok(old)
+}
+
+/// Notes that the registry has retired the key before.
+///
+/// # Errors
+/// The file system fails.
+pub fn retired_actor_key(directory: &Path, client: &ClientName) -> Result<(), PkiError> {
+    let stem = format!("clients/{}.actor", client_stem(client));
+    remove(&directory.join(format!("{stem}.next.key")))?;
+    remove(&directory.join(format!("{stem}.old.pub")))
+}
+
+fn remove(path: &Path) -> Result<(), PkiError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(fault("remove", path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
