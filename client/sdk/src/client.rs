@@ -265,18 +265,19 @@ impl Client {
         let prefix = carnet_wire::convert::prefix("prefix", &response.prefix)
             .map_err(|error| ClientError::Protocol(error.to_string()))?;
         self.saw_log_time(TimeMs(response.log_time_ms));
+        let key = signer.public();
         // One nonce over all attempts: a repetition opens the same session, so not knowing the outcome does no harm.
         let opening = SessionOpening {
             prefix,
             incarnation: response.incarnation,
-            key: signer.public().key_id(),
+            key: key.key_id(),
             subject: response.subject,
             nonce: rand::rng().random(),
             not_after: self.now().saturating_add(lifetime()),
         };
         let opening = opening.to_bytes();
         let signature = signer
-            .sign(&SessionOpening::signing_bytes(&opening))
+            .sign_as(&key, &SessionOpening::signing_bytes(&opening))
             .await?;
         let request = pb::OpenSessionRequest {
             opening: opening.into(),

@@ -70,15 +70,18 @@ impl Unverified<'_> {
             return Err(no_key());
         };
         let (prefix, incarnation) = client.audience().await?;
+        let key = signer.public();
         let question = Question {
             prefix,
             incarnation,
-            key: signer.public().key_id(),
+            key: key.key_id(),
             not_after: client.now().saturating_add(lifetime()),
             items: items.to_vec(),
         };
         let question = question.to_bytes();
-        let signature = signer.sign(&Question::signing_bytes(&question)).await?;
+        let signature = signer
+            .sign_as(&key, &Question::signing_bytes(&question))
+            .await?;
         let request = pb::ForeseeRequest {
             question: question.into(),
             signature: Bytes::copy_from_slice(&signature.0),

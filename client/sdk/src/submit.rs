@@ -188,10 +188,11 @@ impl Client {
             return Err(no_key());
         };
         let (session, sequence) = self.number().await?;
+        let key = signer.public();
         let header = SignedHeader {
             prefix: session.prefix,
             incarnation: session.incarnation,
-            key: signer.public().key_id(),
+            key: key.key_id(),
             session: session.id,
             sequence,
             not_after: self.now().saturating_add(lifetime()),
@@ -200,7 +201,7 @@ impl Client {
             part_items,
             item_root: item_root(items.iter().map(|item| item.0.as_slice())),
         };
-        let signature = signer.sign(&header.signing_bytes()).await?;
+        let signature = signer.sign_as(&key, &header.signing_bytes()).await?;
         Ok(Signed {
             session,
             header: header.to_bytes().into(),
