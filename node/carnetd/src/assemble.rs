@@ -416,7 +416,7 @@ pub async fn assemble_in<N: Network>(
         join.contains(&identity.node),
         state,
         raft.clone(),
-        means,
+        (means, Arc::clone(&keyring)),
     ));
     node.audit.start(env!("CARGO_PKG_VERSION")).await;
     let gateway = Gateway::start(gateway::Parts {
@@ -546,10 +546,18 @@ pub async fn assemble_in<N: Network>(
     let comparing = stop.subscribe();
     tasks.spawn(async move { comparer.run(comparing).await });
     info!(%prefix, node = node.config.node.id, cluster = %hex::encode(cluster), "ready to serve");
+    let all = [
+        &planes.raft,
+        &planes.client,
+        &planes.admin,
+        &planes.federation,
+    ];
+    node.shows(all.into_iter().cloned().collect());
     let reload = Reload::new(
         node.config.clone(),
         planes.roots,
         vec![planes.raft, planes.client, planes.admin, planes.federation],
+        Arc::clone(&node.keyring),
     );
     Ok(Running {
         node,

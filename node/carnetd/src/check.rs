@@ -142,6 +142,12 @@ impl Report {
                 Err(error) => self.find(Exit::Keys, chain(&error)),
             }
         }
+        // Those that are to follow the log key: one that cannot be read stops a start too.
+        for path in pki.other_log_seeds().unwrap_or_default() {
+            if let Err(error) = read_key(&path) {
+                self.find(Exit::Keys, chain(&error));
+            }
+        }
         for plane in Plane::ALL {
             if let Err(error) = read_secret(&pki.key(*plane)) {
                 self.find(Exit::Keys, chain(&error));
@@ -194,7 +200,7 @@ impl Report {
             }
         }
         let now = clock.wall();
-        for held in certificates::held(&pki) {
+        for held in certificates::held(&pki, &[]) {
             let (what, path) = (held.what, held.path.display());
             match held.not_after {
                 Some(end) if end < now => {

@@ -22,6 +22,7 @@
 //! Not here, because it could split the log if two nodes disagreed: everything `apply` depends on (feature level, sealing
 //! interval of an idle log, time step limits, policies). That is state of the log, set by commands.
 
+mod explain;
 mod judge;
 mod paths;
 mod socket;

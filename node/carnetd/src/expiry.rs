@@ -9,7 +9,7 @@ use std::time::Duration;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use tracing::{error, warn};
 
-use crate::certificates::{self, Held};
+use crate::certificates::Held;
 use crate::node::Node;
 
 /// Days before the end at which a word is said, each time a louder one.
@@ -58,9 +58,9 @@ impl Said {
 pub async fn watch(node: Arc<Node>) {
     let mut said = Said::default();
     loop {
-        let pki = node.config.pki();
+        let looking = Arc::clone(&node);
         // The runtime is stopping.
-        let Ok(held) = node.work.run(move || certificates::held(&pki)).await else {
+        let Ok(held) = node.work.run(move || looking.certificates()).await else {
             return;
         };
         for (one, days) in said.news(&held, node.clock.wall()) {
@@ -91,6 +91,7 @@ mod tests {
             what: what.to_owned(),
             path: what.into(),
             not_after: Some(NOW.saturating_add(DurationMs::from_days(days))),
+            not_taken: false,
         }
     }
 

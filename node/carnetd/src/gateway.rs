@@ -481,7 +481,7 @@ impl Judged {
     /// Whether it was verified under this bundle of the peer.
     fn is_of(&self, peer: &Peer, prefix: Prefix) -> bool {
         let head = self.proven.head();
-        head.is_of(&peer.bundle.log_key, &origin_of(peer, prefix))
+        head.is_of(&peer.bundle.keys, &origin_of(peer, prefix))
     }
 }
 
@@ -499,7 +499,7 @@ fn judge(peer: &Peer, prefix: Prefix, code: &Code, bytes: &[u8]) -> Result<Judge
         return Err("it is about another code".into());
     }
     let proven = evidence
-        .verify(&peer.bundle.log_key, &origin_of(peer, prefix))
+        .verify(&peer.bundle.keys, &origin_of(peer, prefix))
         .map_err(|error| error.to_string())?;
     Ok(Judged { evidence, proven })
 }
@@ -605,7 +605,7 @@ mod tests {
         let built = build(&country.ledger, &published, &code, SLOTS_FOR_AUTHORITIES);
         let mut evidence = built.expect("evidence");
         evidence.frame.joined = join(&country.ledger, &published, size).expect("joined");
-        let proven = evidence.verify(&registry.log_key, &origin);
+        let proven = evidence.verify(&registry.keys, &origin);
         (evidence, proven.expect("it holds"))
     }
 
@@ -639,7 +639,7 @@ mod tests {
                 root: peer.root_seen,
                 time: peer.time_seen,
             };
-            Taking::of(a.prefix, 0, a.clock, proven, &head)
+            Taking::of(a.prefix, 0, (1, a.clock), proven, &head)
         };
         assert_eq!(taking(&before, &proven), None);
         // One that is joined to nothing known is not taken in.

@@ -172,7 +172,10 @@ impl House {
             true,
             state,
             raft,
-            Means::of_this_machine(Arc::clone(&clock) as Arc<dyn Clock>),
+            (
+                Means::of_this_machine(Arc::clone(&clock) as Arc<dyn Clock>),
+                Arc::new(Keys(country.clone())),
+            ),
         ));
         node.open_when_taken_in().await;
         let certificates = forge::Country::new(&prefix);

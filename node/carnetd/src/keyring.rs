@@ -1,16 +1,20 @@
 //! The signing keys of the jurisdiction, as far as a node holds them.
 //!
 //! Signing is asynchronous from the start, so that a hardware module or a threshold of nodes can stand behind the same
-//! trait. What may be signed is not judged here: its rules stand in `signer`. No key is ever printed, copied
-//! out or compared.
+//! trait. What may be signed is not judged here: its rules stand in `signer`. No key is ever printed or copied out.
+//!
+//! Of the log there may be several keys: `log.seed`, and each that is to follow it as `log-<words of its public half>.seed`. Which of
+//! them signs a head is the registry's history to say; the files are read anew while the node runs.
 
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use carnet_domain::bytes::signature::{PublicKey, SecretKey, Signature};
+use carnet_domain::record::keys::KeySignature;
 use futures::future::BoxFuture;
 use zeroize::Zeroizing;
 
@@ -52,8 +56,13 @@ impl fmt::Display for KeyRole {
 
 /// Signs with keys it does not give away.
 pub trait Keyring: Send + Sync + 'static {
-    /// The public half of the key of a role.
+    /// The public half of the key of a role; of the log's, that which came first.
     fn public(&self, role: KeyRole) -> PublicKey;
+
+    /// Every log key that it can sign with.
+    fn log_keys(&self) -> Vec<PublicKey> {
+        vec![self.public(KeyRole::Log)]
+    }
 
     /// Signs bytes exactly as given; the caller has put their domain in front.
     ///
@@ -64,6 +73,54 @@ pub trait Keyring: Send + Sync + 'static {
         role: KeyRole,
         bytes: &'a [u8],
     ) -> BoxFuture<'a, Result<Signature, SignError>>;
+
+    /// As [`Keyring::sign`], with one of the log keys.
+    ///
+    /// # Errors
+    /// It is none of them, or cannot be used now; nothing was signed.
+    fn sign_log<'a>(
+        &'a self,
+        key: &'a PublicKey,
+        bytes: &'a [u8],
+    ) -> BoxFuture<'a, Result<Signature, SignError>> {
+        if self.public(KeyRole::Log) == *key {
+            return self.sign(KeyRole::Log, bytes);
+        }
+        Box::pin(std::future::ready(Err(not_held(key))))
+    }
+
+    /// Reads its keys anew. Whether there are others than before.
+    ///
+    /// # Errors
+    /// A key cannot be used; those that were in use stay.
+    fn reload(&self) -> Result<bool, KeyringError> {
+        Ok(false)
+    }
+}
+
+/// Signs bytes with each log key that is in use, in the order of the history.
+///
+/// # Errors
+/// One of them is not held here, or cannot be used now.
+pub async fn sign_with_all(
+    keyring: &dyn Keyring,
+    keys: &[PublicKey],
+    bytes: &[u8],
+) -> Result<Vec<KeySignature>, SignError> {
+    let mut signatures = Vec::with_capacity(keys.len());
+    for key in keys {
+        let signature = keyring.sign_log(key, bytes).await?;
+        let key = *key;
+        signatures.push(KeySignature { key, signature });
+    }
+    Ok(signatures)
+}
+
+fn not_held(key: &PublicKey) -> SignError {
+    SignError {
+        role: KeyRole::Log,
+        reason: format!("this node does not hold the log key {key}"),
+    }
 }
 
 /// The key of a role cannot be used now.
@@ -80,9 +137,40 @@ pub struct SignError {
 ///
 /// Every node holds the whole key; the trust bundle says so and verdicts show it.
 pub struct FileKeyring {
-    log: SecretKey,
+    pki: PkiPaths,
+    log: RwLock<Arc<LogKeys>>,
     passport: SecretKey,
     witness: SecretKey,
+}
+
+/// The log keys: that of `log.seed`, and those that are to follow it or came before.
+struct LogKeys {
+    first: SecretKey,
+    others: Vec<SecretKey>,
+}
+
+impl LogKeys {
+    fn read(pki: &PkiPaths) -> Result<Self, KeyringError> {
+        let first = read_key(&pki.seed(KeyRole::Log.word()))?;
+        let others = pki.other_log_seeds().map_err(|source| KeyringError::Read {
+            path: pki.keys(),
+            source,
+        })?;
+        let others = others.iter().map(|path| read_key(path));
+        let others: Vec<SecretKey> = others.collect::<Result<_, _>>()?;
+        Ok(Self { first, others })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &SecretKey> {
+        [&self.first].into_iter().chain(&self.others)
+    }
+
+    fn publics(&self) -> Vec<PublicKey> {
+        let mut keys: Vec<_> = self.all().map(SecretKey::public).collect();
+        let mut seen = std::collections::BTreeSet::new();
+        keys.retain(|key| seen.insert(*key));
+        keys
+    }
 }
 
 /// Why a key file cannot be used.
@@ -130,36 +218,55 @@ impl FileKeyring {
     /// A file is missing, open to others, not a key, or the key of another role too.
     pub fn open(pki: &PkiPaths) -> Result<Self, KeyringError> {
         let read = |role: KeyRole| read_key(&pki.seed(role.word()));
+        let log = LogKeys::read(pki)?;
         let keyring = Self {
-            log: read(KeyRole::Log)?,
             passport: read(KeyRole::Passport)?,
             witness: read(KeyRole::Witness)?,
+            log: RwLock::new(Arc::new(log)),
+            pki: pki.clone(),
         };
-        for (at, role) in KeyRole::ALL.into_iter().enumerate() {
-            for first in &KeyRole::ALL[..at] {
-                if keyring.public(*first) == keyring.public(role) {
-                    return Err(KeyringError::Shared {
-                        path: pki.seed(role.word()),
-                        first: *first,
-                    });
-                }
-            }
-        }
+        keyring.judge(&keyring.log())?;
         Ok(keyring)
     }
 
-    fn key(&self, role: KeyRole) -> &SecretKey {
-        match role {
-            KeyRole::Log => &self.log,
-            KeyRole::Passport => &self.passport,
-            KeyRole::Witness => &self.witness,
+    fn log(&self) -> Arc<LogKeys> {
+        let log = self.log.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&log)
+    }
+
+    /// One key never has two roles.
+    fn judge(&self, log: &LogKeys) -> Result<(), KeyringError> {
+        let shared = |role: KeyRole, first: KeyRole| {
+            let path = self.pki.seed(role.word());
+            Err(KeyringError::Shared { path, first })
+        };
+        let (passport, witness) = (self.passport.public(), self.witness.public());
+        for log in log.publics() {
+            if log == passport {
+                return shared(KeyRole::Passport, KeyRole::Log);
+            }
+            if log == witness {
+                return shared(KeyRole::Witness, KeyRole::Log);
+            }
         }
+        if passport == witness {
+            return shared(KeyRole::Witness, KeyRole::Passport);
+        }
+        Ok(())
     }
 }
 
 impl Keyring for FileKeyring {
     fn public(&self, role: KeyRole) -> PublicKey {
-        self.key(role).public()
+        match role {
+            KeyRole::Log => self.log().first.public(),
+            KeyRole::Passport => self.passport.public(),
+            KeyRole::Witness => self.witness.public(),
+        }
+    }
+
+    fn log_keys(&self) -> Vec<PublicKey> {
+        self.log().publics()
     }
 
     fn sign<'a>(
@@ -167,8 +274,31 @@ impl Keyring for FileKeyring {
         role: KeyRole,
         bytes: &'a [u8],
     ) -> BoxFuture<'a, Result<Signature, SignError>> {
-        let signature = self.key(role).sign(bytes);
+        let signature = match role {
+            KeyRole::Log => self.log().first.sign(bytes),
+            KeyRole::Passport => self.passport.sign(bytes),
+            KeyRole::Witness => self.witness.sign(bytes),
+        };
         Box::pin(std::future::ready(Ok(signature)))
+    }
+
+    fn sign_log<'a>(
+        &'a self,
+        key: &'a PublicKey,
+        bytes: &'a [u8],
+    ) -> BoxFuture<'a, Result<Signature, SignError>> {
+        let held = self.log();
+        let held = held.all().find(|held| held.public() == *key);
+        let signature = held.map(|held| held.sign(bytes));
+        Box::pin(std::future::ready(signature.ok_or_else(|| not_held(key))))
+    }
+
+    fn reload(&self) -> Result<bool, KeyringError> {
+        let log = LogKeys::read(&self.pki)?;
+        self.judge(&log)?;
+        let others = log.publics() != self.log_keys();
+        *self.log.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(log);
+        Ok(others)
     }
 }
 

@@ -32,12 +32,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[command(name = "carnetd", version, after_help = EXIT_CODES)]
 struct CommandLine {
     /// The configuration of this node, in TOML.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "CARNETD_CONFIG",
-        required_unless_present = "example_config"
-    )]
+    #[arg(long, value_name = "FILE", env = "CARNETD_CONFIG")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -63,6 +58,9 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// The configuration: a complete one to begin with, whether one can be started with, what it means.
+    #[command(subcommand)]
+    Config(Settings),
     /// Makes the data directory of a node that is new, under an id that was never used, and prints its store id.
     ///
     /// Once for each node, before its first start. The directory must be empty. A node whose disk was lost, wiped or
@@ -84,6 +82,21 @@ enum Verb {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Settings {
+    /// Prints a complete configuration with comments, to begin with.
+    Example,
+    /// Judges everything that can be judged before a start: settings, keys and their modes, certificates, ports, data directory, disk,
+    /// clock. As --check.
+    Check {
+        /// Also try the Raft addresses that `init --join` was given, each for two seconds.
+        #[arg(long)]
+        network: bool,
+    },
+    /// Prints every setting in force below what it means, and whether it is the default.
+    Explain,
+}
+
 fn joined(text: &str) -> Result<(u64, Option<String>), String> {
     let (id, address) = match text.split_once('=') {
         Some((id, address)) => (id, Some(address.to_owned())),
@@ -103,8 +116,9 @@ fn joined(text: &str) -> Result<(u64, Option<String>), String> {
 
 const EXIT_CODES: &str = "\
 A new node, once, and then at every start:
-  carnetd --example-config > FILE
-  carnetd --config FILE --check
+  carnetd config example > FILE
+  carnetd --config FILE config check
+  carnetd --config FILE config explain
   carnetd --config FILE init --join 1,2,3
   carnetd --config FILE
 
@@ -134,7 +148,7 @@ fn main() -> ExitCode {
 }
 
 fn start(line: &CommandLine) -> Result<(), (Exit, String)> {
-    if line.example_config {
+    if line.example_config || matches!(line.verb, Some(Verb::Config(Settings::Example))) {
         return print(EXAMPLE);
     }
     let Some(path) = &line.config else {
@@ -147,9 +161,15 @@ fn start(line: &CommandLine) -> Result<(), (Exit, String)> {
     if line.check {
         return check(path, line.network);
     }
+    if let Some(Verb::Config(Settings::Check { network })) = line.verb {
+        return check(path, network);
+    }
     let config = Config::load(path).map_err(|error| (Exit::Usage, chain(&error)))?;
     if line.dump_config {
         return print(&config.dump());
+    }
+    if let Some(Verb::Config(_)) = line.verb {
+        return print(&config.explain());
     }
     let keyring = FileKeyring::open(&config.pki()).map_err(|error| (Exit::Keys, chain(&error)))?;
     judge_files(&config)?;

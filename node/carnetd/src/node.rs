@@ -19,15 +19,18 @@ use carnet_store::registry::{Progress, Published, RegistryState};
 use carnet_wire::status::ApiError;
 
 use crate::audit::{self, Audit, Kind, Note};
+use crate::certificates::{self, Held};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::edge::EdgeCounters;
+use crate::keyring::Keyring;
 use crate::outcomes::Outcomes;
 use crate::publication::Publication;
 use crate::service::Caller;
 use crate::service::caller::Permitted;
 use crate::share::{Readers, RequestIds};
 use crate::timekeeper::{self, Timekeeper};
+use crate::tls::PlaneTls;
 use crate::world::{Chance, Means};
 
 /// What a node says that no quorum has taken in since it was started.
@@ -66,6 +69,8 @@ pub struct Node {
     pub outcomes: Outcomes,
     /// Who read and did what on it.
     pub audit: Arc<Audit>,
+    /// The signing keys that it holds.
+    pub keyring: Arc<dyn Keyring>,
     /// What names its requests.
     pub requests: RequestIds,
     /// Callers that wait for a checkpoint: the leader seals at once while there are any.
@@ -76,6 +81,8 @@ pub struct Node {
     doubted: AtomicBool,
     /// What came to the ports that are open.
     ports: Mutex<Vec<Arc<EdgeCounters>>>,
+    /// Its identity on each plane.
+    planes: Mutex<Vec<PlaneTls>>,
 }
 
 /// An answer and where it stands.
@@ -96,7 +103,7 @@ impl Node {
         founds: bool,
         state: Arc<RegistryState<NodeEngine>>,
         raft: Handle,
-        means: Means,
+        (means, keyring): (Means, Arc<dyn Keyring>),
     ) -> Self {
         let Means {
             clock,
@@ -108,6 +115,7 @@ impl Node {
         let audit = Audit::open(&config.node.data_dir, Arc::clone(&clock), work);
         Self {
             audit: Arc::new(audit),
+            keyring,
             requests: RequestIds::new(process),
             readers: Readers::of_this_machine(Arc::clone(&clock), work),
             config,
@@ -126,7 +134,22 @@ impl Node {
             open: AtomicBool::new(false),
             doubted: AtomicBool::new(false),
             ports: Mutex::default(),
+            planes: Mutex::default(),
         }
+    }
+
+    /// Notes with which identity it shows itself on its planes.
+    pub fn shows(&self, planes: Vec<PlaneTls>) {
+        *self.planes.lock().unwrap_or_else(PoisonError::into_inner) = planes;
+    }
+
+    /// The certificates that it holds: on its planes those that are in use.
+    pub fn certificates(&self) -> Vec<Held> {
+        let planes = self.planes.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = planes.iter().map(|tls| (tls.plane(), tls.shown()));
+        let shown: Vec<_> = shown.collect();
+        drop(planes);
+        certificates::held(&self.config.pki(), &shown)
     }
 
     /// Notes whether this node's state is in doubt: another replica has another one, and no majority is known.

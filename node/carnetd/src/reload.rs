@@ -2,7 +2,8 @@
 //! the files have changed.
 //!
 //! Connections stay: a new certificate is shown from the next handshake on. What cannot be used is named in the log, and what
-//! was in use stays. Signing keys are read at the start alone: which of them counts is decided by the registry.
+//! was in use stays. The log keys are read anew too: a node has the one that follows before the registry uses it, and which of them
+//! signs is the registry's history to say. The passport and the witness key are read at the start alone.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,9 +13,10 @@ use std::time::Duration;
 
 use carnet_trust::identity::Plane;
 use tokio::sync::Notify;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::config::Config;
+use crate::keyring::{KeyRole, Keyring};
 use crate::node::Node;
 use crate::run_error::RunError;
 use crate::tls::{DENIED_FILE, KeyFiles, PlaneTls, TrustedRoots, read_denied, read_roots};
@@ -28,24 +30,51 @@ pub struct Reload {
     config: Config,
     roots: Arc<TrustedRoots>,
     planes: Vec<PlaneTls>,
+    keyring: Arc<dyn Keyring>,
 }
 
 /// One file as it lay there: another file, or another content, has another look.
+/// It is another one too where it was made readable: whoever could not read it before looks again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Look(PathBuf, Option<(u64, i64, i64, u64)>);
 
+impl Look {
+    fn at(path: PathBuf) -> Self {
+        let found = fs::metadata(&path).ok();
+        let found = found.map(|it| (it.ino(), it.ctime(), it.ctime_nsec(), it.size()));
+        Self(path, found)
+    }
+}
+
 impl Reload {
     /// The planes of a node and whom they believe.
-    pub fn new(config: Config, roots: Arc<TrustedRoots>, planes: Vec<PlaneTls>) -> Self {
+    pub fn new(
+        config: Config,
+        roots: Arc<TrustedRoots>,
+        planes: Vec<PlaneTls>,
+        keyring: Arc<dyn Keyring>,
+    ) -> Self {
         Self {
             config,
             roots,
             planes,
+            keyring,
         }
     }
 
     /// Reads everything anew. What was taken up, and what was refused and why.
     pub fn take_up(&self) -> (Vec<String>, Vec<String>) {
+        let (mut taken, mut refused) = self.take_up_but_the_list();
+        let what = format!("list of revoked certificates ({DENIED_FILE})");
+        match self.take_denied() {
+            Ok(true) => taken.push(what),
+            Ok(false) => {}
+            Err(error) => refused.push(format!("{what}: {}", chain(&error))),
+        }
+        (taken, refused)
+    }
+
+    fn take_up_but_the_list(&self) -> (Vec<String>, Vec<String>) {
         let (mut taken, mut refused) = (Vec::new(), Vec::new());
         let mut note = |what: String, outcome: Result<bool, RunError>| match outcome {
             Ok(true) => taken.push(what),
@@ -60,8 +89,8 @@ impl Reload {
             note(what, outcome.map_err(RunError::from));
         }
         note(
-            format!("list of revoked certificates ({DENIED_FILE})"),
-            self.take_denied(),
+            "log keys".to_owned(),
+            self.keyring.reload().map_err(RunError::from),
         );
         (taken, refused)
     }
@@ -78,6 +107,12 @@ impl Reload {
 
     fn take_denied(&self) -> Result<bool, RunError> {
         let file = read_denied(&self.config.node.data_dir)?;
+        let gone = self.roots.denied().file.difference(&file).count();
+        if gone > 0 {
+            warn!(
+                "{gone} certificates that {DENIED_FILE} named are refused no more, unless the registry's list names them"
+            );
+        }
         Ok(self.roots.refuse_file(file))
     }
 
@@ -93,18 +128,23 @@ impl Reload {
         let pki = self.config.pki();
         let planes = Plane::ALL.iter();
         let of_planes = planes.flat_map(|plane| [pki.certificate(*plane), pki.key(*plane)]);
-        let others = [pki.roots(), self.config.node.data_dir.join(DENIED_FILE)];
-        let look = |path: PathBuf| {
-            let found = fs::metadata(&path).ok();
-            let found = found.map(|it| (it.ino(), it.mtime(), it.mtime_nsec(), it.size()));
-            Look(path, found)
-        };
-        others.into_iter().chain(of_planes).map(look).collect()
+        let others = [
+            pki.roots(),
+            pki.seed(KeyRole::Log.word()),
+            // A folder looks otherwise when a file in it comes or goes.
+            pki.keys(),
+            self.config.node.data_dir.join(DENIED_FILE),
+        ];
+        others.into_iter().chain(of_planes).map(Look::at).collect()
     }
 }
 
 /// Takes up what has changed, for as long as the node runs. Files are read once they lie as they lay a moment before: a
-/// certificate and its key are two files, and neither is of use without the other.
+/// certificate and its key are two files, and neither is of use without the other. What was refused is tried again at every look: it
+/// may become good without being touched, as a certificate does that begins in an hour.
+///
+/// Asked by hand, all is read at once but the list of revoked certificates: half of one that is being copied gives back what the other
+/// half refuses, and nothing in it says that it is half.
 pub async fn watch(reload: Arc<Reload>, node: Arc<Node>, asked: Arc<Notify>) {
     let look = || {
         let reload = Arc::clone(&reload);
@@ -114,6 +154,7 @@ pub async fn watch(reload: Arc<Reload>, node: Arc<Node>, asked: Arc<Notify>) {
         return;
     };
     let mut before = taken.clone();
+    let mut tried: Vec<String> = Vec::new();
     loop {
         let by_hand = tokio::select! {
             () = asked.notified() => true,
@@ -123,19 +164,30 @@ pub async fn watch(reload: Arc<Reload>, node: Arc<Node>, asked: Arc<Notify>) {
         let Ok(now) = look().await else {
             return;
         };
-        let settled = now == before && now != taken;
+        let lies_still = now == before;
         before.clone_from(&now);
-        if !by_hand && !settled {
+        let due = lies_still && (now != taken || !tried.is_empty());
+        if !by_hand && !due {
             continue;
         }
-        taken = now;
+        // What does not lie still is looked at once more, also after it was read by hand.
+        if lies_still {
+            taken = now;
+        }
         let reading = Arc::clone(&reload);
-        let Ok((up, refused)) = node.work.run(move || reading.take_up()).await else {
+        let read = move || match lies_still {
+            true => reading.take_up(),
+            false => reading.take_up_but_the_list(),
+        };
+        let Ok((up, refused)) = node.work.run(read).await else {
             return;
         };
         for what in &refused {
-            error!("not taken up, what was in use stays: {what}");
+            if by_hand || !tried.contains(what) {
+                error!("not taken up, what was in use stays: {what}");
+            }
         }
+        tried = refused;
         if up.is_empty() && by_hand {
             info!("asked to read certificates anew: nothing new to be taken up");
         }
@@ -153,6 +205,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::forge::{Country, NOW, Sketch, node_uri};
+    use crate::keyring::FileKeyring;
 
     struct Stands;
 
@@ -209,8 +262,13 @@ mod tests {
                     .expect("an identity")
             });
             let planes = planes.collect();
+            fs::create_dir_all(pki.keys()).expect("made");
+            for (number, role) in KeyRole::ALL.into_iter().enumerate() {
+                lay_seed(&pki.seed(role.word()), number as u8);
+            }
+            let keyring: Arc<dyn Keyring> = Arc::new(FileKeyring::open(&pki).expect("keys"));
             Self {
-                reload: Reload::new(config.clone(), roots, planes),
+                reload: Reload::new(config.clone(), roots, planes, keyring),
                 country,
                 folder,
                 config,
@@ -224,12 +282,39 @@ mod tests {
         }
     }
 
+    fn lay_seed(path: &std::path::Path, number: u8) {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::write(path, hex::encode([number; 32])).expect("written");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("a mode");
+    }
+
     fn lay(config: &Config, country: &Country, plane: Plane, until: (i32, u8, u8)) {
+        use std::os::unix::fs::PermissionsExt as _;
         let leaf = Sketch::leaf(&node_uri(country.prefix, plane, 1), plane);
         let (held, _) = country.issue(plane, &Sketch { until, ..leaf });
         let pem = held.pem.clone() + &country.authority(plane).pem;
         fs::write(config.pki().certificate(plane), pem).expect("written");
-        fs::write(config.pki().key(plane), held.key.serialize_pem()).expect("written");
+        let key = config.pki().key(plane);
+        fs::write(&key, held.key.serialize_pem()).expect("written");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("a mode");
+    }
+
+    /// Once, it was taken up, and the next restart of the node refused it.
+    #[test]
+    fn a_key_that_others_may_read_is_taken_up_no_more_than_at_a_start() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let scene = Scene::new();
+        lay(&scene.config, &scene.country, Plane::Raft, (2028, 1, 1));
+        let key = scene.config.pki().key(Plane::Raft);
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("a mode");
+        let laid = scene.reload.look();
+        let (taken, refused) = scene.reload.take_up();
+        assert_eq!(taken, Vec::<String>::new());
+        assert!(refused[0].contains("mode 0644"), "{refused:?}");
+        // Nothing but its mode is another, and that is seen.
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("a mode");
+        assert_ne!(scene.reload.look(), laid);
+        assert_eq!(scene.reload.take_up().0, ["certificate of the raft plane"]);
     }
 
     #[test]
@@ -267,6 +352,24 @@ mod tests {
         assert!(federation.contains("expired"), "{federation}");
         assert_eq!(scene.until(Plane::Federation), before);
         assert_eq!(scene.until(Plane::Client), before);
+    }
+
+    #[test]
+    fn a_log_key_that_is_to_follow_is_taken_up_beside_the_one_in_use() {
+        let scene = Scene::new();
+        let pki = scene.config.pki();
+        let laid = scene.reload.look();
+        lay_seed(&pki.keys().join("log-0a0b.seed"), 9);
+        assert_ne!(scene.reload.look(), laid, "seen without being asked");
+        assert_eq!(scene.reload.take_up().0, ["log keys"]);
+        let held = scene.reload.keyring.log_keys();
+        assert_eq!(held.len(), 2, "{held:?}");
+        // One that is another role's key is refused, and those in use stay.
+        lay_seed(&pki.keys().join("log-0a0c.seed"), 1);
+        let (taken, refused) = scene.reload.take_up();
+        assert_eq!(taken, Vec::<String>::new());
+        assert!(refused[0].starts_with("log keys: "), "{refused:?}");
+        assert_eq!(scene.reload.keyring.log_keys(), held);
     }
 
     #[test]

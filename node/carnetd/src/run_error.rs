@@ -6,6 +6,7 @@ use carnet_consensus::{Fatal, StartError};
 use carnet_store::fault::StorageFault;
 
 use crate::exit::Exit;
+use crate::keyring::KeyringError;
 use crate::tls::TlsError;
 
 /// A node that did not start, or stopped by itself.
@@ -17,6 +18,9 @@ pub enum RunError {
     /// Certificates or TLS keys cannot be used.
     #[error("certificates")]
     Tls(#[from] TlsError),
+    /// Signing keys cannot be used.
+    #[error("signing keys")]
+    Keyring(#[from] KeyringError),
     /// The disk, or what is on it.
     #[error("storage")]
     Storage(#[from] StorageFault),
@@ -70,7 +74,7 @@ impl RunError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Config(_) => Exit::Usage,
-            Self::Tls(_) => Exit::Keys,
+            Self::Tls(_) | Self::Keyring(_) => Exit::Keys,
             Self::Storage(fault) => of_storage(fault),
             Self::Fault(fault) | Self::Start(StartError::Storage(fault)) => of_storage(fault),
             Self::Start(StartError::Refused(_)) => Exit::Refused,

@@ -30,7 +30,7 @@ use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;
 
 use crate::config::Config;
-use crate::keyring::{KeyRole, Keyring};
+use crate::keyring::{Keyring, sign_with_all};
 #[cfg(feature = "planted")]
 use crate::planted::Planted;
 
@@ -200,15 +200,20 @@ impl Signer {
         }
         .body();
         // A hardware module that hangs must not look like a log in which nothing is to be signed.
-        let signing = self.keyring.sign(KeyRole::Log, body.as_bytes());
-        let signature = tokio::time::timeout(self.patience, signing)
+        let keys = registry.keys.signers_of(sealed.size);
+        if keys.is_empty() {
+            let why = format!("no log key was in use at size {}", sealed.size);
+            return Err(SignRefused::Rule(why));
+        }
+        let signing = sign_with_all(self.keyring.as_ref(), &keys, body.as_bytes());
+        let signatures = tokio::time::timeout(self.patience, signing)
             .await
             .map_err(|_| SignRefused::Silent(self.patience))??;
         crash_point!(self.planted, CrashBeforePublish);
         Ok(Body::Publish {
             size: sealed.size,
             root: sealed.root,
-            signature,
+            signatures,
         })
     }
 

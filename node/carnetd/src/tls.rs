@@ -39,10 +39,12 @@ use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ServerConfig, SignatureScheme};
 use tokio::sync::watch;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use crate::clock::Clock;
+use crate::keyring::read_secret;
 use crate::share::Holder;
+use crate::told::chain as chain_of;
 
 pub(crate) use self::accept::Arrivals;
 pub use self::accept::{EdgeLimits, EdgeStream, Incoming, Listen, Patience, accept};
@@ -369,7 +371,12 @@ impl PlaneTls {
         self.life
     }
 
-    /// The last instant of the certificate in use, for the expiry gauge.
+    /// The certificate in use, with its authority.
+    pub fn shown(&self) -> Vec<CertificateDer<'static>> {
+        read(&self.key.0).cert.clone()
+    }
+
+    /// The last instant of the certificate in use.
     ///
     /// # Errors
     /// When the certificate would by now be refused.
@@ -699,15 +706,14 @@ impl KeyFiles {
                 "there is no certificate in it".to_owned(),
             ));
         }
-        let cannot = || {
+        // As at the start: what a restart would refuse is not taken up while it runs.
+        let text = read_secret(&self.key).map_err(|error| fault(&self.key, chain_of(&error)))?;
+        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
             fault(
                 &self.key,
                 "cannot be read as a private key in PEM".to_owned(),
             )
-        };
-        let text = std::fs::read(&self.key).map_err(|_| cannot())?;
-        let text = Zeroizing::new(text);
-        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|_| cannot())?;
+        })?;
         Ok((chain, key))
     }
 }

@@ -18,6 +18,7 @@ use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::leaf::{Leaf, Subject, leaf_bytes_hash};
 use carnet_domain::log::passport::{self, IdentityRecord};
 use carnet_domain::record::event::slot;
+use carnet_domain::record::keys::{KeyRole as HistoryRole, KeySignature};
 use carnet_domain::record::peer::{Bundle, KeyringKind, Peer, Signed, Statement};
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::transfer::Transfer;
@@ -48,7 +49,7 @@ use rustls_pki_types::pem::PemObject;
 use tracing::debug;
 
 use crate::gateway::Gateway;
-use crate::keyring::{KeyRole, Keyring};
+use crate::keyring::{KeyRole, Keyring, sign_with_all};
 use crate::node::Node;
 use crate::reader::newest;
 use crate::run_error::RunError;
@@ -106,6 +107,18 @@ impl Verifier {
             passport_chain,
             packs: Arc::default(),
         })
+    }
+
+    /// Signatures over a message of every log key in use: whoever knows one of them believes it.
+    async fn log_signatures(
+        &self,
+        registry: &Registry,
+        message: &[u8],
+    ) -> Result<Vec<KeySignature>, ApiError> {
+        let keys = registry.keys.active(HistoryRole::Log);
+        let keys: Vec<_> = keys.map(|entry| entry.key).collect();
+        let signatures = sign_with_all(self.keyring.as_ref(), &keys, message).await;
+        signatures.map_err(fault(NOT_SIGNED))
     }
 
     /// The identity record of a robot registered here, signed with the passport key (COSE_Sign1).
@@ -302,7 +315,7 @@ impl Verifier {
             keyring: KeyringKind::File,
             roots: registry.roots.clone(),
             threshold: registry.threshold,
-            log_key: registry.log_key,
+            keys: registry.keys.clone(),
             profile: registry.offices.profile,
             certificates: Vec::new(),
             endpoints: Vec::new(),
@@ -317,7 +330,7 @@ impl Verifier {
                 let mut evidence = evidence_of(&records, &published, &code)?;
                 evidence.frame.joined = this.joined_to_pack(&records, &published)?;
                 let origin = head_of(&published).origin;
-                let proven = evidence.verify(&bundle.log_key, &origin).ok();
+                let proven = evidence.verify(&bundle.keys, &origin).ok();
                 Ok((evidence, proven))
             });
             Ok(Party::new(bundle, evidence.transpose()?, None))
@@ -533,13 +546,17 @@ impl Verifier {
             return Ok(());
         }
         let (me, incarnation, at) = (registry.prefix, registry.incarnation, registry.log_time);
+        let published = registry
+            .published
+            .as_ref()
+            .map_or(0, |published| published.size);
         let taking = |proven: &ProvenEvidence, of: &Peer| {
             let known = KnownHead {
                 size: of.size_seen,
                 root: of.root_seen,
                 time: of.time_seen,
             };
-            Taking::of(me, incarnation, at, proven, &known)
+            Taking::of(me, incarnation, (published, at), proven, &known)
         };
         let (taking, filed) = match (taking(proven, &peer), under_known) {
             (Some(taking), _) => (taking, None),
@@ -549,9 +566,8 @@ impl Verifier {
             },
             (None, None) => return Ok(()),
         };
-        let signature = self.keyring.sign(KeyRole::Log, &taking.message()).await;
-        let signature = signature.map_err(fault(NOT_SIGNED))?;
-        party.taken = Some(SignedTaking { taking, signature });
+        let signatures = self.log_signatures(registry, &taking.message()).await?;
+        party.taken = Some(SignedTaking { taking, signatures });
         party.filed = filed;
         Ok(())
     }

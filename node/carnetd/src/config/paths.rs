@@ -1,5 +1,6 @@
 //! Where `carnet pki init` puts what a node needs.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use carnet_trust::identity::Plane;
@@ -10,6 +11,7 @@ use carnet_trust::identity::Plane;
 /// nodes/<id>/{raft,client,federation,admin}.crt  what the node shows on each plane, PEM, with its authority
 /// nodes/<id>/{raft,client,federation,admin}.key  PKCS #8 in PEM, mode 0600
 /// keys/{log,witness,passport}.seed               signing keys, 64 hexadecimal digits, mode 0600
+/// keys/log-….seed                                log keys that are to follow that of log.seed, or came before it
 /// keys/passport.crt                              the certificate of the passport key, PEM
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,28 @@ impl PkiPaths {
     /// The seed of a signing key, by the word of its role.
     pub fn seed(&self, word: &str) -> PathBuf {
         self.folder.join(format!("keys/{word}.seed"))
+    }
+
+    /// The folder of the signing keys.
+    pub fn keys(&self) -> PathBuf {
+        self.folder.join("keys")
+    }
+
+    /// The seeds of log keys that are to follow that of `log.seed`, or came before it: `log-….seed`, by name.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn other_log_seeds(&self) -> io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(self.keys())? {
+            let name = entry?.file_name();
+            let is_seed = |name: &str| name.starts_with("log-") && name.ends_with(".seed");
+            if name.to_str().is_some_and(is_seed) {
+                found.push(self.keys().join(name));
+            }
+        }
+        found.sort();
+        Ok(found)
     }
 
     /// The certificate of the passport key.

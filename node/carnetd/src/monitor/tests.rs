@@ -57,6 +57,7 @@ async fn looked() -> (House, Monitor, Seen) {
 fn well(seen: &Seen) -> ClusterStatus {
     let mut status = seen.status.clone();
     status.certificates = vec![Held {
+        not_taken: false,
         what: "raft".into(),
         path: "raft.crt".into(),
         not_after: Some(TimeMs::from_ms(2_000)),

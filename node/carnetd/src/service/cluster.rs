@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use super::caller::Caller;
 use super::{fault, refusal, storage};
 use crate::audit::{Chain, Page, Stands};
-use crate::certificates::{self, Held};
+use crate::certificates::Held;
 use crate::compare::{Compare, Comparer};
 use crate::gateway::{Gateway, Relation};
 use crate::node::Node;
@@ -267,8 +267,8 @@ impl ClusterService {
         };
         let proposals = registry.as_ref();
         let proposals = proposals.map(|registry| open_proposals(registry, &denied));
-        let pki = self.node.config.pki();
-        let certificates = self.node.work.run(move || certificates::held(&pki)).await;
+        let node = Arc::clone(&self.node);
+        let certificates = self.node.work.run(move || node.certificates()).await;
         let certificates = certificates.map_err(fault("the certificates were not read"))?;
         let unavailable = self.node.refusal().map(|refusal| refusal.to_string());
         Ok(ClusterStatus {

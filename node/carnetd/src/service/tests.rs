@@ -726,8 +726,8 @@ async fn proven(
 ) -> Result<(String, LogHead), ApiError> {
     let registry = service.node.state.registry().ok().flatten();
     let registry = registry.expect("founded");
-    let (key, origin) = (
-        registry.log_key,
+    let (keys, origin) = (
+        registry.keys,
         Origin {
             prefix: registry.prefix,
             incarnation: registry.incarnation,
@@ -738,12 +738,12 @@ async fn proven(
         .await?
         .to_bytes();
     if let Ok(evidence) = evidence::parse(&shown) {
-        let found = evidence.verify(&key, &origin).expect("it holds");
+        let found = evidence.verify(&keys, &origin).expect("it holds");
         let robot = found.robot().and_then(|robot| robot.status());
         return Ok((format!("{robot:?}"), found.head().clone()));
     }
     let evidence = evidence::parse_subject(&shown).expect("evidence of either form");
-    let found = evidence.verify(&key, &origin).expect("it holds");
+    let found = evidence.verify(&keys, &origin).expect("it holds");
     let of_kind = match found.subject().kind {
         SubjectType::Enterprise => found
             .record::<Enterprise>()

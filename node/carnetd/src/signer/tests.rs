@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use tempfile::TempDir;
 
 use super::*;
-use crate::keyring::SignError;
+use crate::keyring::{KeyRole, SignError};
 
 /// Signs everything with one key.
 struct OneKey(SecretKey);

@@ -14,8 +14,7 @@ use tracing::warn;
 
 use super::maker::Made;
 use super::packing::{self, Given, Robots};
-use super::{NOT_SIGNED, OWN_PATIENCE, Verifier, replaced_roots, signed_bundle};
-use crate::keyring::KeyRole;
+use super::{OWN_PATIENCE, Verifier, replaced_roots, signed_bundle};
 use crate::told::{fault, no_genesis, storage};
 
 /// What stands around the content in a file, the lengths of its lists, and its signature.
@@ -60,15 +59,14 @@ impl Verifier {
         // It reads much, and every port is served by the threads that it would hold.
         let content = self.node.work.run(move || this.content_bytes(head));
         let (at, content) = content.await.map_err(fault("the pack was not made"))??;
-        let signature = self
-            .keyring
-            .sign(KeyRole::Log, &Pack::message(&content))
-            .await
-            .map_err(fault(NOT_SIGNED))?;
+        let registry = &covering.registry;
+        let signatures = self
+            .log_signatures(registry, &Pack::message(&content))
+            .await?;
         Ok(Made {
             size: covering.size,
             at,
-            bytes: Pack::to_file(content, signature),
+            bytes: Pack::to_file(content, signatures),
         })
     }
 

@@ -273,6 +273,12 @@ fn status_message(node: &Node, status: ClusterStatus) -> pb::GetStatusResponse {
         version: env!("CARGO_PKG_VERSION").into(),
         audit: audit.into_iter().map(audit_status).collect(),
         proposals: proposals.into_iter().map(open_proposal).collect(),
+        log_keys: node
+            .keyring
+            .log_keys()
+            .iter()
+            .map(|key| key.as_bytes().to_vec().into())
+            .collect(),
         level: registry.map_or(0, |registry| u32::from(registry.level.number())),
     }
 }
@@ -300,6 +306,7 @@ fn certificate(held: Held) -> pb::CertificateStatus {
         what: held.what,
         path: held.path.display().to_string(),
         not_after_ms: held.not_after.map(TimeMs::as_ms),
+        not_taken: held.not_taken,
     }
 }
 
