@@ -9,6 +9,7 @@ use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::record::keys::{KeyHistory, KeyRole, KeyStep};
 use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::{
     Bundle as TrustBundle, KeyringKind, Signed, Statement, roots_after, signed_by_roots,
@@ -18,11 +19,14 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::exit::{Failed, chain};
+use crate::key_text::log_keys_in;
 use crate::offices::{office_signers, profile_of};
 use crate::output::say;
 use crate::parse::{self, When};
 use crate::settings::Settings;
-use crate::signed::{Roots, cluster_of, read, roots_in_directory, signatures, write};
+use crate::signed::{
+    Roots, cluster_of, read, read_statement, roots_in_directory, signatures, write,
+};
 use crate::submit::merge;
 use crate::{Outcome, view};
 
@@ -68,9 +72,14 @@ pub(crate) struct Export {
     /// repeated, in the order of the replacements.
     #[arg(long, value_name = "FILE")]
     roots_of: Vec<PathBuf>,
-    /// The public log key; default is that of our bundle that the context pins, else keys/log.pub of --pki.
-    #[arg(long, value_name = "FILE")]
-    log_key: Option<PathBuf>,
+    /// The public half of a log key in use; default is that of our bundle that the context pins, else each keys/log*.pub of --pki. While
+    /// one follows another there are two: may be repeated.
+    #[arg(long = "log-key", value_name = "FILE")]
+    log_keys: Vec<PathBuf>,
+    /// An order of the roots about keys since our bundle that the context pins: the file of `key rotate log`, with the signatures of its
+    /// roots. May be repeated, in their order.
+    #[arg(long = "keys-of", value_name = "FILE")]
+    keys_of: Vec<PathBuf>,
     /// production or sandbox; default is that of our bundle that the context pins, else as the admins in --pki make it.
     #[arg(long, value_parser = profile)]
     profile: Option<Profile>,
@@ -136,7 +145,7 @@ pub(crate) async fn run(verb: Bundle, settings: &Settings) -> Result<Outcome, Fa
                 keyring: KeyringKind::File,
                 roots: stated.roots,
                 threshold: stated.threshold,
-                log_key: stated.log_key,
+                keys: stated.keys,
                 profile: stated.profile,
                 certificates: certificates.iter().map(|der| Blob(der.to_vec())).collect(),
                 endpoints,
@@ -195,7 +204,10 @@ struct Stated {
     threshold: u8,
     incarnation: u64,
     profile: Profile,
-    log_key: PublicKey,
+    /// The log keys in use.
+    log_keys: Vec<PublicKey>,
+    /// The whole history, as far as it is known.
+    keys: KeyHistory,
     /// The sequence of the last one stated.
     last: Option<u64>,
     /// Where the last one has us asked.
@@ -232,7 +244,8 @@ impl Stated {
             threshold: registry.threshold,
             incarnation: registry.incarnation,
             profile: registry.offices.profile,
-            log_key: registry.log_key,
+            log_keys: log_keys(&registry.keys),
+            keys: registry.keys,
             last: registry.bundle.map(|own| own.sequence),
             endpoints: Vec::new(),
         })
@@ -257,10 +270,18 @@ impl Stated {
             (true, Some(_)) => before,
             (true, None) => roots_by_keys(before.0, seeds),
         };
-        let log_key = match (&export.log_key, &pinned) {
-            (Some(file), _) => keys::read_public_key(file)?,
-            (None, Some(own)) => own.log_key,
-            (None, None) => keys::read_public_key(&directory.join("keys/log.pub"))?,
+        let in_use = match (export.log_keys.as_slice(), &pinned) {
+            ([], Some(own)) => ordered(log_keys(&own.keys), &export.keys_of, (&roots, threshold))?,
+            ([], None) => log_keys_in(directory)?,
+            (files, _) => {
+                let read = |file: &PathBuf| keys::read_public_key(file);
+                files.iter().map(read).collect::<Result<_, _>>()?
+            }
+        };
+        let history = match (&pinned, in_use.first()) {
+            (Some(own), _) => own.keys.clone(),
+            (None, Some(first)) => KeyHistory::at_genesis(&roots, *first),
+            (None, None) => return Err(Failed::usage("no log key is at hand (--log-key)")),
         };
         let profile = match (export.profile, &pinned, primary) {
             (Some(profile), ..) => profile,
@@ -281,7 +302,8 @@ impl Stated {
             threshold,
             incarnation: export.incarnation.or(known).unwrap_or_default(),
             profile,
-            log_key,
+            log_keys: in_use,
+            keys: history,
             last,
             endpoints,
         })
@@ -313,10 +335,10 @@ impl Stated {
             self.threshold == told.threshold,
         );
         compare(
-            "log key",
-            view::key_print(&self.log_key),
-            view::key_print(&told.log_key),
-            self.log_key == told.log_key,
+            "log keys",
+            prints(&self.log_keys),
+            prints(&told.log_keys),
+            sorted(&self.log_keys) == sorted(&told.log_keys),
         );
         compare(
             "incarnation",
@@ -337,12 +359,26 @@ impl Stated {
             ));
             failed.next = "Nothing was signed. Either that node lies, or what is at hand is old or not whole: ask another node \
                            (--endpoints), and people who know. Then say what is true: --roots-of with the file of `carnet root \
-                           rotate` or a bundle of ours that was compared, --log-key, --incarnation, --profile. --offline asks nobody."
+                           rotate` or a bundle of ours that was compared, --keys-of with that of `carnet key rotate log`, --log-key, --incarnation, \
+                           --profile. --offline asks nobody."
                 .into();
             return Err(failed);
         }
+        // What is known of a key here, roots signed before: a node cannot take it back.
+        let known = self.last.is_some() && self.incarnation == told.incarnation;
+        if known && !self.keys.leads_to(&told.keys) {
+            return Err(Failed {
+                next: "Nothing was signed. Either that node lies, or the bundle at hand is of another registry: ask another node \
+                       (--endpoints), and people who know."
+                    .into(),
+                ..Failed::usage(
+                    "the key history that a node tells does not go on from the one in our bundle at hand",
+                )
+            });
+        }
         Ok(Self {
             roots: told.roots.clone(),
+            keys: told.keys.clone(),
             ..self
         })
     }
@@ -426,6 +462,43 @@ impl Stated {
             ..Failed::usage(text)
         })
     }
+}
+
+/// The log keys in use.
+fn log_keys(keys: &KeyHistory) -> Vec<PublicKey> {
+    keys.active(KeyRole::Log).map(|entry| entry.key).collect()
+}
+
+/// The log keys in use after orders that the roots signed.
+fn ordered(
+    mut now: Vec<PublicKey>,
+    files: &[PathBuf],
+    (roots, threshold): (&[PublicKey], u8),
+) -> Result<Vec<PublicKey>, Failed> {
+    for file in files {
+        let (signed, statement) = read_statement(file)?;
+        let wrong = |text: &str| Failed::usage(format!("{}: {text}", file.display()));
+        let Statement::Keys { order } = statement else {
+            return Err(wrong("no order about keys"));
+        };
+        if !signed_by_roots(roots, threshold, &signed.bytes.0, &signed.signatures) {
+            return Err(wrong("the roots have not signed it"));
+        }
+        for step in &order.steps {
+            match step {
+                KeyStep::Add { .. } => {}
+                KeyStep::Activate { key } => {
+                    if !now.contains(key) {
+                        now.push(*key);
+                    }
+                }
+                KeyStep::Retire { key } | KeyStep::Compromise { key, .. } => {
+                    now.retain(|known| known != key);
+                }
+            }
+        }
+    }
+    Ok(now)
 }
 
 /// Our own bundle that the context pins; of several, the newest.
@@ -580,7 +653,14 @@ mod tests {
             threshold: 2,
             incarnation: 0,
             profile: Profile::Production,
-            log_key: key(9).public(),
+            log_keys: vec![key(9).public()],
+            keys: KeyHistory::at_genesis(
+                &roots
+                    .iter()
+                    .map(|seed| key(*seed).public())
+                    .collect::<Vec<_>>(),
+                key(9).public(),
+            ),
             last,
             endpoints: Vec::new(),
         }
@@ -606,9 +686,9 @@ mod tests {
                 },
             ),
             (
-                "log key",
+                "log keys",
                 Stated {
-                    log_key: key(8).public(),
+                    log_keys: vec![key(8).public()],
                     ..stated(&[1, 2], None)
                 },
             ),

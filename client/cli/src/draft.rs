@@ -67,6 +67,16 @@ impl Of {
         Ok(shown(said, &signed, file).into())
     }
 
+    /// Reads a draft of this kind.
+    ///
+    /// # Errors
+    /// It cannot be read, or is of another kind.
+    pub(crate) fn read(&self, file: &Path) -> Result<Statement, Failed> {
+        let (_, statement) = read_statement(file)?;
+        self.said(&statement, file)?;
+        Ok(statement)
+    }
+
     /// Signs, shows or submits a draft.
     pub(crate) async fn run(&self, verb: Drafted, settings: &Settings) -> Result<Outcome, Failed> {
         let (Drafted::Sign { file, .. } | Drafted::Show { file } | Drafted::Submit { file }) =
@@ -98,6 +108,7 @@ fn for_own_cluster(statement: &Statement, settings: &Settings) -> Result<(), Fai
     match statement {
         Statement::Roots { change } => of_own_cluster(settings, &change.cluster),
         Statement::Offices { order } => of_own_cluster(settings, &order.cluster),
+        Statement::Keys { order } => of_own_cluster(settings, &order.cluster),
         Statement::AdvanceTime { change } | Statement::RepairTime { change } => {
             of_own_cluster(settings, &change.cluster)
         }

@@ -1,5 +1,7 @@
 //! `carnet key`: keys that sign commands, and whose they are.
 
+mod actor_key;
+mod log_key;
 mod order;
 
 use std::path::PathBuf;
@@ -57,6 +59,11 @@ pub(crate) enum Key {
     /// Shows whether the registry is a sandbox, the active keys of admins, registrars and regulators, and what one admin
     /// proposed of them and a second has not confirmed.
     Offices,
+    /// Shows every key that the registry has and had for its roots and its log: since when, until when, and why.
+    History,
+    /// Lets a key follow another while everything runs.
+    #[command(subcommand)]
+    Rotate(Rotate),
     /// An order of the roots about keys of offices, where a lost key leaves too few admins for two words.
     #[command(subcommand)]
     Order(Order),
@@ -129,6 +136,16 @@ impl Whose {
     }
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rotate {
+    /// The log key: heads are signed with both while one follows the other, so that whoever knows either believes them.
+    #[command(subcommand, after_help = log_key::WAY)]
+    Log(log_key::RotateLog),
+    /// The key with which a person or desk signs commands: a new one is made, enrolled, put in the place of the old one, and that is
+    /// retired.
+    Actor(Box<actor_key::Actor>),
+}
+
 pub(crate) async fn run(verb: Key, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
         Key::Add {
@@ -185,6 +202,9 @@ pub(crate) async fn run(verb: Key, settings: &Settings) -> Result<Outcome, Faile
             Ok(view::at(shown, found.position).into())
         }
         Key::Order(verb) => order::run(verb, settings).await,
+        Key::History => log_key::history(settings).await,
+        Key::Rotate(Rotate::Log(verb)) => log_key::run(verb, settings).await,
+        Key::Rotate(Rotate::Actor(actor)) => actor_key::run(*actor, settings).await,
         Key::Withdraw {
             public,
             reason,

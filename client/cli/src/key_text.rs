@@ -1,6 +1,6 @@
 //! Public keys and signatures as they are written on the command line: digits, or a file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use carnet_client::keys;
 use carnet_domain::bytes::code::Prefix;
@@ -68,4 +68,28 @@ pub(crate) fn read_key(text: &str) -> Result<PublicKey, Failed> {
         Some(bytes) => PublicKey::enroll(bytes).map_err(Failed::usage),
         None => Ok(keys::read_public_key(Path::new(text))?),
     }
+}
+
+/// The log keys in a PKI directory: that of `keys/log.pub`, and each that is to follow it.
+///
+/// # Errors
+/// One of them cannot be read.
+pub(crate) fn log_keys_in(directory: &Path) -> Result<Vec<PublicKey>, Failed> {
+    let folder = directory.join("keys");
+    let mut found = vec![keys::read_public_key(&folder.join("log.pub"))?];
+    let mut names: Vec<PathBuf> = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+        Err(_) => Vec::new(),
+    };
+    names.sort();
+    for path in names {
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| name.starts_with("log-") && name.ends_with(".pub")) {
+            let key = keys::read_public_key(&path)?;
+            if !found.contains(&key) {
+                found.push(key);
+            }
+        }
+    }
+    Ok(found)
 }

@@ -1,20 +1,21 @@
 //! `carnet log`: the transparency log.
 
-use carnet_client::{Pin, advance, keys};
+use carnet_client::{Pin, advance};
 use carnet_domain::log::checkpoint::{Origin, peek};
+use carnet_domain::record::keys::KeyHistory;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::exit::Failed;
-use crate::key_text::read_key;
+use crate::key_text::{log_keys_in, read_key};
 use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Log {
     /// Fetches the newest published checkpoint, and believes it only if it is signed and extends the one seen before.
     Checkpoint {
-        /// The log key: 64 hexadecimal digits or a .pub file; default is keys/log.pub of --pki.
+        /// The log key: 64 hexadecimal digits or a .pub file; default is each keys/log*.pub of --pki.
         #[arg(long)]
         log_key: Option<String>,
         /// Wait until the log is larger than this.
@@ -33,14 +34,15 @@ pub(crate) async fn run(verb: Log, settings: &Settings) -> Result<Outcome, Faile
         text,
     } = verb;
     let client = settings.client()?;
-    let log_key = match log_key {
-        Some(text) => read_key(&text)?,
-        None => keys::read_public_key(&settings.pki_dir()?.join("keys/log.pub"))?,
+    let log_keys = match log_key {
+        Some(text) => vec![read_key(&text)?],
+        None => log_keys_in(settings.pki_dir()?)?,
     };
+    let log_keys = KeyHistory::of_log_keys(log_keys);
     let origin = origin(&client).await?;
     let file = settings.pin_file(&origin);
     let local = |error: std::io::Error| Failed::local(format!("{}: {error}", file.display()));
-    let pin = Pin::load(&file, &origin, &log_key).map_err(local)?;
+    let pin = Pin::load(&file, &origin, &log_keys).map_err(local)?;
     let before = pin.as_ref().map_or(0, |pin| pin.size);
     let (note, consistency) = client.unverified().checkpoint(before, wait_above).await?;
     if note.is_empty() {
@@ -51,7 +53,7 @@ pub(crate) async fn run(verb: Log, settings: &Settings) -> Result<Outcome, Faile
             .into(),
         );
     }
-    let now = advance(pin.as_ref(), &origin, &log_key, &note, &consistency)
+    let now = advance(pin.as_ref(), &origin, &log_keys, &note, &consistency)
         .map_err(carnet_client::ClientError::from)?;
     now.save(&file).map_err(local)?;
     if text {

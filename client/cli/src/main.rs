@@ -12,6 +12,7 @@ mod completions;
 mod context;
 mod demo;
 mod draft;
+mod ends;
 mod enterprise;
 mod evidence;
 mod exit;

@@ -320,6 +320,7 @@ mod tests {
     use carnet_domain::bytes::signature::SecretKey;
     use carnet_domain::bytes::time::DurationMs;
     use carnet_domain::bytes::time::TimeMs;
+    use carnet_domain::record::keys::KeyHistory;
     use carnet_domain::record::offices::Profile;
     use carnet_domain::record::peer::KeyringKind;
     use carnet_domain::record::peer::RootSignature;
@@ -339,15 +340,16 @@ mod tests {
     /// A pin of several roots, of which so many sign: the last of them, and others.
     fn pins_of(sequence: u64, name: &str, (roots, threshold): (&[u8], u8), others: &[u8]) -> Pins {
         let key = |seed: u8| SecretKey::from_seed(&[seed; 32]);
+        let public: Vec<_> = roots.iter().map(|root| key(*root).public()).collect();
         let bundle = Bundle {
             name: name.into(),
             prefixes: vec![own()],
             sequence,
             incarnation: 0,
             keyring: KeyringKind::File,
-            roots: roots.iter().map(|root| key(*root).public()).collect(),
+            keys: KeyHistory::at_genesis(&public, key(7).public()),
+            roots: public,
             threshold,
-            log_key: key(7).public(),
             profile: Profile::Sandbox,
             certificates: Vec::new(),
             endpoints: Vec::new(),

@@ -1,6 +1,6 @@
 //! `carnet pki`: keys and certificates of a jurisdiction.
 
-mod certificates;
+pub(crate) mod certificates;
 
 use std::path::PathBuf;
 
@@ -109,6 +109,22 @@ pub(crate) enum Pki {
     Unrevoke(Unrevoke),
 }
 
+/// Which file goes where once a PKI directory is made, in the order in which it is done.
+const CEREMONY: &[&str] = &[
+    "Two people do this, on a machine without a network; both write down root_fingerprints, which everybody else compares with.",
+    "root/root-N.seed: each onto a medium of its own, in an envelope with its fingerprint, kept offline in another building, with a copy; \
+     then it is removed here. It signs bundles, peers, agreements, keys and other roots, and nothing of daily work.",
+    "root/roots.crt: to everybody; root/root-N.pub and .crt stay here.",
+    "ca: its keys sign certificates of nodes and people. This directory, without root seeds, stays on the machine that does that; no node \
+     has them.",
+    "nodes/ID and keys: carnet pki bundle node/ID makes what one host needs, and nothing else; or the node asks with keys that never \
+     travel (carnet pki request, carnet pki sign).",
+    "clients: to each person what carnet pki bundle ROLE/UNIT/NAME makes; the .actor.key signs in their name, and is theirs alone.",
+    "cluster: the identity of this cluster; requests of its nodes name it.",
+    "Then found it: carnetd init on each node, and carnet cluster init, which the roots sign: with the seeds at hand once more, or before they \
+     are removed.",
+];
+
 pub(crate) async fn run(verb: Pki, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
         Pki::Init {
@@ -140,6 +156,7 @@ pub(crate) async fn run(verb: Pki, settings: &Settings) -> Result<Outcome, Faile
                 "passport_key": made.passport_key.to_string(),
                 "clients": actors.collect::<Vec<_>>(),
                 "files": made.file_count,
+                "ceremony": CEREMONY,
             });
             Ok(value.into())
         }

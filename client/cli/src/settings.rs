@@ -28,6 +28,7 @@ use carnet_domain::bytes::digest::sha256;
 use carnet_trust::pins::Pins;
 use serde::{Deserialize, Serialize};
 
+use crate::ends::warn_of_own;
 use crate::exit::{Failed, chain};
 use crate::output::Format;
 
@@ -506,7 +507,10 @@ impl Settings {
 
     fn identity(&self, cert: &Path, key: &Path) -> Result<Identity, Failed> {
         let prefix = self.registry()?;
-        Ok(Identity::from_files(self.ca()?, cert, key, Some(prefix))?)
+        let roots = self.ca()?;
+        let identity = Identity::from_files(&roots, cert, key, Some(prefix))?;
+        warn_of_own(cert, &roots);
+        Ok(identity)
     }
 
     /// The registry meant: the one said, or the one whose roots are believed.

@@ -18,7 +18,7 @@ use crate::settings::Settings;
 use crate::{Outcome, view};
 
 /// Options of every write.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub(crate) struct Write {
     /// Show what would be sent, ask a node what the rules would answer to it now, and send nothing that could be executed.
     #[arg(long)]

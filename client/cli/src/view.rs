@@ -16,6 +16,7 @@ use carnet_domain::log::leaf::leaf_bytes_hash;
 use carnet_domain::log::stored::OpenedLeaf;
 use carnet_domain::record::denied::{Waiting, Wanted};
 use carnet_domain::record::event::{Standing, slot};
+use carnet_domain::record::keys::{GoodHead, KeyEntry, KeyHistory};
 use carnet_domain::record::offices::{Change, Offices};
 use carnet_domain::record::peer::{Agreement, Bundle, Peer};
 use carnet_domain::record::transfer::Transfer;
@@ -560,12 +561,45 @@ pub(crate) fn bundle(value: &Bundle) -> Value {
         "keyring": hyphened(value.keyring.name()),
         "roots": value.roots.iter().map(key_print).collect::<Vec<_>>(),
         "threshold": value.threshold,
-        "log_key": value.log_key.to_string(),
+        "log_key": value.keys.log_key().map(|key| key.to_string()),
+        "keys": keys(&value.keys),
         "profile": hyphened(value.profile.name()),
         "certificates": value.certificates.len(),
         "endpoints": value.endpoints,
         "valid_to": time(value.valid_to),
     })
+}
+
+/// A key history, the oldest first.
+pub(crate) fn keys(value: &KeyHistory) -> Value {
+    let row = |entry: &KeyEntry| {
+        let end = entry.end.map(|end| {
+            json!({
+                "cause": hyphened(end.cause.name()),
+                "leaf": end.leaf.to_string(),
+                "last_good": end.last_good.map(|head| good_head(&head)),
+            })
+        });
+        let state = match (entry.activated, &end) {
+            (_, Some(end)) => end["cause"].clone(),
+            (Some(_), None) => "active".into(),
+            (None, None) => "waits".into(),
+        };
+        json!({
+            "role": entry.role.word(),
+            "key": entry.key.to_string(),
+            "state": state,
+            "added": entry.added.to_string(),
+            "activated": entry.activated.map(|leaf| leaf.to_string()),
+            "end": end,
+        })
+    };
+    value.all().iter().map(row).collect()
+}
+
+/// SIZE,ROOT, as it is said in a call.
+pub(crate) fn good_head(value: &GoodHead) -> String {
+    format!("{},{}", value.size, value.root)
 }
 
 pub(crate) fn agreement(value: &Agreement) -> Value {

@@ -24,6 +24,9 @@ const PEER_STOPPED_MS: u64 = 60_000;
 /// From so many days before it ends, a certificate is named; it takes people to make another.
 const CERTIFICATE_DAYS: u64 = 30;
 
+/// From so many, it is a matter for this week.
+const CERTIFICATE_DAYS_SOON: u64 = 14;
+
 /// From so many, it is a matter for today.
 const CERTIFICATE_DAYS_FEW: u64 = 7;
 
@@ -375,6 +378,13 @@ impl Health {
         let node = status.node;
         for one in &status.certificates {
             let (what, path) = (&one.what, &one.path);
+            if one.not_taken && !what.contains("-authority") {
+                let text = format!(
+                    "node {node}: its {what} certificate in use is not the one that lies there, which was not taken up: {path}; its log \
+                     says why (runbook renew-certificates)"
+                );
+                self.warn("CERTIFICATE_NOT_TAKEN", text);
+            }
             let Some(days) = view::days_left(one, status.clock_ms) else {
                 let text = format!("node {node}: its {what} certificate cannot be read: {path}");
                 self.warn("CERTIFICATE_UNREADABLE", text);
@@ -392,6 +402,12 @@ impl Health {
                     "CERTIFICATE_ENDS",
                     format!(
                         "node {node}: its {what} certificate ends in {days} days, renew it now: {path} (runbook renew-certificates)"
+                    ),
+                ),
+                days if days < CERTIFICATE_DAYS_SOON => (
+                    "CERTIFICATE_ENDS",
+                    format!(
+                        "node {node}: its {what} certificate ends in {days} days, renew it this week: {path} (runbook renew-certificates)"
                     ),
                 ),
                 days if days < CERTIFICATE_DAYS => (
@@ -939,6 +955,7 @@ mod tests {
                     what: "raft".into(),
                     path: "pki/nodes/1/raft.crt".into(),
                     not_after_ms: left_ms.map(|ms| (100 * DAY).checked_add_signed(ms).unwrap_or(0)),
+                    not_taken: false,
                 }];
             })
         };
@@ -955,6 +972,19 @@ mod tests {
             text(6 * day)
         );
         assert!(!text(8 * day).contains("now"), "{}", text(8 * day));
+        assert!(text(13 * day).contains("this week"), "{}", text(13 * day));
+        assert!(!text(14 * day).contains("week"), "{}", text(14 * day));
+        // A renewal that was not taken up: the one in use ends all the same.
+        let waits = three(|leader| {
+            leader.clock_ms = 100 * DAY;
+            leader.certificates = vec![CertificateStatus {
+                what: "raft".into(),
+                path: "pki/nodes/1/raft.crt".into(),
+                not_after_ms: Some(200 * DAY),
+                not_taken: true,
+            }];
+        });
+        check(&waits, "warning CERTIFICATE_NOT_TAKEN", 0);
         assert_eq!(
             shown(&with(Some(6 * day)), false).value["nodes"][0]["certificate_days"],
             "6"

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use carnet_client::{keys, wall_time};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::Digest;
-use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::limits::CERTIFICATE_SERIAL_BYTES_MAX;
 use carnet_domain::record::denied::{
     Bearer, Certificate, DenyList, Mark, Refused, Revocation, Wanted,
@@ -18,6 +18,7 @@ use carnet_trust::identity::{ClientName, ClusterId, Identity, NodeId};
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::ends::{days_left, warning};
 use crate::exit::{self, Failed};
 use crate::output::say;
 use crate::parse::{self, When};
@@ -36,8 +37,6 @@ pub(crate) fn client_name(prefix: Prefix, text: &str) -> Result<ClientName, Fail
         .map_err(|error| Failed::usage(format!("{text:?}: {error}")))
 }
 
-/// Days before its end from which a certificate is worth a word: the last of them is urgent.
-const WARNED_DAYS: [u64; 3] = [30, 14, 7];
 /// The deepest folder that is looked into.
 const KEPT_DEPTH_MAX: usize = 4;
 
@@ -224,21 +223,6 @@ fn row(one: &Found, now: TimeMs) -> Value {
     row
 }
 
-/// Whole days until the end; 0 once it is over.
-fn days_left(until: TimeMs, now: TimeMs) -> u64 {
-    until.since(now).as_ms() / DurationMs::from_days(1).as_ms()
-}
-
-/// What is to be said of a certificate near its end.
-fn warning(until: TimeMs, now: TimeMs) -> Option<String> {
-    let left = days_left(until, now);
-    if until < now {
-        return Some("expired".to_owned());
-    }
-    let below = WARNED_DAYS.iter().filter(|days| left < **days).min();
-    below.map(|days| format!("less than {days} days left"))
-}
-
 /// Who asks.
 #[derive(Debug, Args)]
 pub(crate) struct Request {
@@ -326,7 +310,7 @@ pub(crate) struct Sign {
 }
 
 pub(crate) fn sign(sign: &Sign, settings: &Settings) -> Result<Outcome, Failed> {
-    let mut rows = Vec::new();
+    let (mut rows, mut requests) = (Vec::new(), Vec::new());
     for path in &sign.requests {
         let asked = carnet_pki::read_request(path)?;
         if let Some(meant) = &sign.meant {
@@ -340,14 +324,16 @@ pub(crate) fn sign(sign: &Sign, settings: &Settings) -> Result<Outcome, Failed> 
             "hosts": asked.hosts.join(","),
             "signed": sign.meant.is_some(),
         }));
+        // What was shown is what is signed, whatever lies there meanwhile.
+        requests.push((path, asked));
     }
     // Every one of them is what is meant: only then is any signed.
-    for (path, row) in sign.requests.iter().zip(&mut rows) {
+    for ((path, asked), row) in requests.iter().zip(&mut rows) {
         if sign.meant.is_none() {
             row["next"] = "Nothing was signed. If that is whom you know to ask: --for WHO.".into();
             continue;
         }
-        let made = carnet_pki::sign(settings.pki_dir()?, path, sign.days, wall_time())?;
+        let made = carnet_pki::sign(settings.pki_dir()?, (path, asked), sign.days, wall_time())?;
         row["file"] = made.file.display().to_string().into();
         row["until"] = view::time(made.until);
     }
@@ -471,6 +457,9 @@ pub(crate) struct Revoke {
 pub(crate) struct Unrevoke {
     /// A mark as `carnet pki list --server` shows it, a file of the PKI directory, or whose: ROLE/UNIT/NAME, node/ID.
     what: String,
+    /// Give back every certificate that this names, and not one alone.
+    #[arg(long)]
+    all: bool,
     /// Why.
     #[arg(long)]
     reason: String,
@@ -737,6 +726,9 @@ pub(crate) async fn unrevoke(unrevoke: Unrevoke, settings: &Settings) -> Result<
         failed.code = exit::NOT_FOUND;
         return Err(failed);
     }
+    if meant.len() > 1 && !unrevoke.all {
+        return Err(several(&meant, &unrevoke.what));
+    }
     let commands = meant.into_iter().map(|certificate| {
         let command = Command::UnrevokeCertificate {
             certificate: certificate.clone(),
@@ -745,6 +737,21 @@ pub(crate) async fn unrevoke(unrevoke: Unrevoke, settings: &Settings) -> Result<
         (shown(certificate), command)
     });
     each(settings, unrevoke.write, commands.collect(), Vec::new()).await
+}
+
+/// Of several that a word names one may have been stolen: which are given back is said by their marks.
+fn several(meant: &[&Certificate], what: &str) -> Failed {
+    let marks: Vec<String> = meant.iter().map(|one| one.mark.to_string()).collect();
+    Failed {
+        next: format!(
+            "Nothing was sent. Name the one that is meant: {}; or all of them: --all.",
+            marks.join(", ")
+        ),
+        ..Failed::usage(format!(
+            "{what:?} names {} certificates that are refused",
+            marks.len()
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -803,6 +810,26 @@ mod tests {
         );
     }
 
+    /// Once, whoever gave back a certificate that had been revoked by mistake gave back the stolen one as well.
+    #[test]
+    fn of_several_none_is_given_back_unsaid() {
+        let of = |seed: u8| Certificate {
+            mark: Mark::Key {
+                key: Digest([seed; 32]),
+            },
+            bearer: Bearer::Client {
+                name: "carnet://86/dealer/0003/ada".into(),
+            },
+        };
+        let (one, other) = (of(1), of(2));
+        let failed = several(&[&one, &other], "dealer/0003/ada");
+        assert!(failed.text.contains("names 2"), "{}", failed.text);
+        for certificate in [&one, &other] {
+            let mark = certificate.mark.to_string();
+            assert!(failed.next.contains(&mark), "{}", failed.next);
+        }
+    }
+
     #[test]
     fn a_bearer_is_named_as_the_lists_show_it() {
         assert_eq!(
@@ -810,29 +837,6 @@ mod tests {
             "dealer/0003/ada"
         );
         assert_eq!(in_few_words("dealer/0003/ada"), "dealer/0003/ada");
-    }
-
-    #[test]
-    fn a_certificate_is_warned_of_at_thirty_fourteen_and_seven_days() {
-        let now = TimeMs(1_000_000_000_000);
-        let said = |days| {
-            let until = now.saturating_add(DurationMs::from_days(days));
-            warning(until, now).unwrap_or_default()
-        };
-        let table = [
-            (365, ""),
-            (30, ""),
-            (29, "less than 30 days left"),
-            (14, "less than 30 days left"),
-            (13, "less than 14 days left"),
-            (7, "less than 14 days left"),
-            (6, "less than 7 days left"),
-            (0, "less than 7 days left"),
-        ];
-        for (days, expected) in table {
-            assert_eq!(said(days), expected, "{days} days");
-        }
-        assert_eq!(warning(TimeMs(1), now).as_deref(), Some("expired"));
     }
 
     #[test]
