@@ -6,7 +6,7 @@
 #   build    C++ compiler, make, ccache and libclang, for RocksDB, its bindings and the allocator
 #   test     cargo-nextest, rustfmt and clippy
 #   cluster  iproute2, nftables, and tools that make ext4 and cut its power (e2fsprogs, mount, xfsprogs), for the tests
-#            with real processes and real faults
+#            with real processes and real faults; grpcio and @grpc/grpc-js, in the cache folder, where Python and Node are
 #   monitoring
 #            promtool (in prometheus), which tests the alert rules
 #   bench    etcd-server, the system the benchmarks are run beside
@@ -15,6 +15,8 @@
 # that need them report themselves as skipped. Other scripts source this file, which only defines `carnet_setup`.
 
 CARNET_NEXTEST_VERSION="0.9.143"
+CARNET_GRPCIO_VERSION="1.85.3"
+CARNET_GRPC_JS_VERSION="1.14.7"
 
 carnet_setup() {
   local group failed=0
@@ -78,7 +80,33 @@ _carnet_group_cluster() {
   _carnet_has_tool mkfs.ext4 || missing+=(e2fsprogs)
   _carnet_has_tool mount && _carnet_has_tool umount || missing+=(mount)
   _carnet_has_tool xfs_io || missing+=(xfsprogs)
-  _carnet_install "${missing[@]}"
+  _carnet_install "${missing[@]}" || return 1
+  _carnet_stacks
+}
+
+# Other people's gRPC, which the client plane has to speak to. Their runtimes are whatever the machine has.
+_carnet_stacks() {
+  local folder="${CARNET_CACHE:-${HOME:-/tmp}/.cache/carnet}/stacks" failed=0
+  mkdir -p "$folder" || return 1
+  if command -v python3 >/dev/null 2>&1; then
+    if ! "$folder/python/bin/python" -c 'import grpc' >/dev/null 2>&1; then
+      _carnet_say "fetching grpcio $CARNET_GRPCIO_VERSION for Python"
+      python3 -m venv "$folder/python" >/dev/null \
+        && "$folder/python/bin/python" -m pip install --quiet "grpcio==$CARNET_GRPCIO_VERSION" >&2 || failed=1
+    fi
+  else
+    _carnet_say "no python3: grpcio is not tried"
+  fi
+  if command -v npm >/dev/null 2>&1; then
+    if [ ! -d "$folder/node/node_modules/@grpc/grpc-js" ]; then
+      _carnet_say "fetching @grpc/grpc-js $CARNET_GRPC_JS_VERSION for Node"
+      mkdir -p "$folder/node" \
+        && (cd "$folder/node" && npm install --silent --no-audit --no-fund "@grpc/grpc-js@$CARNET_GRPC_JS_VERSION") >&2 || failed=1
+    fi
+  else
+    _carnet_say "no npm: @grpc/grpc-js is not tried"
+  fi
+  return "$failed"
 }
 
 _carnet_group_monitoring() {

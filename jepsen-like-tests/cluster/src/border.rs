@@ -6,7 +6,7 @@
 mod accord;
 
 pub(crate) use accord::AGREEMENT;
-pub use accord::carnet;
+pub use accord::{carnet, carnet_as};
 
 use std::sync::Arc;
 

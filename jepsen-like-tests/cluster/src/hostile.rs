@@ -17,6 +17,7 @@ use carnet_domain::bytes::signature::{PublicKey, SecretKey};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::authority::{SignedHeader, item_root};
 use carnet_domain::machine::entry::{Answer, Request, SessionOpening};
+use carnet_domain::record::keys::KeyHistory;
 use carnet_domain::record::peer::{
     Agreement, Bundle, KeyringKind, RootSignature, Signed, Statement, root_signing_bytes,
 };
@@ -354,7 +355,7 @@ impl HostilePeer {
             keyring: KeyringKind::File,
             roots: vec![theirs.public()],
             threshold: 1,
-            log_key,
+            keys: KeyHistory::at_genesis(&[theirs.public()], log_key),
             profile: carnet_domain::record::offices::Profile::Sandbox,
             certificates: certificates.map(|root| Blob(root.der().to_vec())).collect(),
             endpoints: vec![self.address.to_string()],

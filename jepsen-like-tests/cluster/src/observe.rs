@@ -8,6 +8,7 @@ use carnet_client::admin::{Admin, GetStatusResponse};
 use carnet_client::{Client, ClientError, advance};
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::log::checkpoint::{Origin, open};
+use carnet_domain::record::keys::KeyHistory;
 use tokio::task::JoinSet;
 
 use crate::check::{Breaks, Head, Look, Proofs, is_explained};
@@ -152,8 +153,9 @@ impl Observers {
             .checkpoint(0, 0)
             .await
             .map_err(Broken::at("the last head"))?;
-        let pin = advance(None, &self.origin, &self.key, &text, &[])
-            .map_err(Broken::at("the last head"))?;
+        let keys = KeyHistory::of_log_keys([self.key]);
+        let pin =
+            advance(None, &self.origin, &keys, &text, &[]).map_err(Broken::at("the last head"))?;
         let at = self.seen.now();
         let last = Head {
             size: pin.size,

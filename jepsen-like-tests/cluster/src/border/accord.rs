@@ -60,13 +60,21 @@ fn export(of: &Jurisdiction, file: &str) -> Result<String, Broken> {
 /// # Errors
 /// It failed, and what it said.
 pub fn carnet(of: &Jurisdiction, arguments: &[&str]) -> Result<Value, Broken> {
+    carnet_as(of, ADMIN, arguments)
+}
+
+/// As [`carnet`], as somebody else than the admin.
+///
+/// # Errors
+/// The command failed, or printed no JSON.
+pub fn carnet_as(of: &Jurisdiction, who: &str, arguments: &[&str]) -> Result<Value, Broken> {
     let nodes = of.running();
     let admin: Vec<String> = nodes.iter().map(|id| of.admin_address(*id)).collect();
     let client: Vec<String> = nodes.iter().map(|id| of.client_address(*id)).collect();
     let mut command = Command::new(&of.programs().carnet);
     command
         .args(["--output", "json", "--prefix", of.prefix().as_str()])
-        .args(["--as", &stem(ADMIN), "--admin-endpoints", &admin.join(",")])
+        .args(["--as", &stem(who), "--admin-endpoints", &admin.join(",")])
         .args(["--endpoints", &client.join(",")]);
     // Nothing of the person who runs the tests: neither their contexts nor their sessions.
     let contexts = contexts(of.folder())?;

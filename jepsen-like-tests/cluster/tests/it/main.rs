@@ -21,5 +21,7 @@ mod poisoned;
 mod power;
 mod process;
 mod raft_plane;
+mod rotation;
+mod stacks;
 mod starting;
 mod storm;
