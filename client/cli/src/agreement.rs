@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use carnet_client::wall_time;
 use carnet_domain::bytes::code::{ModelId, Prefix};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
-use carnet_domain::bytes::time::DurationMs;
-use carnet_domain::record::peer::{Agreement as Agreed, Clause, Signed, Statement};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::record::peer::{
+    Agreement as Agreed, Clause, Peer as TrustPeer, Signed, Statement,
+};
 use carnet_domain::record::{AgreementRef, Severity};
 use carnet_domain::rules::command::Purpose;
 use clap::{Args, Subcommand};
@@ -38,6 +40,33 @@ pub(crate) enum Agreement {
         /// The draft, with the signatures of both sides.
         file: PathBuf,
     },
+    /// Lists the agreements that stand in our registry, each as it stands: in force, suspended, replaced, over.
+    List {
+        /// With one country alone, by its primary prefix.
+        #[arg(long)]
+        peer: Option<Prefix>,
+    },
+    /// Shows an agreement of our registry, with its clauses and how it stands.
+    Get {
+        /// The agreement and its version, as name:version.
+        #[arg(value_parser = parse::agreement)]
+        agreement: AgreementRef,
+        /// With which country.
+        #[arg(long)]
+        peer: Prefix,
+    },
+    /// Ends the suspension of a version of an agreement before its time.
+    Resume {
+        /// The agreement and its version, as name:version.
+        #[arg(value_parser = parse::agreement)]
+        agreement: AgreementRef,
+        /// With which country.
+        #[arg(long)]
+        peer: Prefix,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
     /// Suspends a version of an agreement: no new offers and permits. Immediate.
     Suspend {
         /// The agreement and its version, as name:version.
@@ -46,9 +75,9 @@ pub(crate) enum Agreement {
         /// With which country.
         #[arg(long)]
         peer: Prefix,
-        /// Counts up with every suspension of this version.
-        #[arg(long, default_value = "1")]
-        number: u32,
+        /// Counts up with every suspension of this version; default is one more than the last.
+        #[arg(long)]
+        number: Option<u32>,
         /// Until when; a time that has passed ends the suspension.
         #[arg(long, default_value = "+365d", allow_hyphen_values = true)]
         until: When,
@@ -135,6 +164,61 @@ pub(crate) async fn run(verb: Agreement, settings: &Settings) -> Result<Outcome,
             );
             state(settings, &Statement::Agree { agreement: signed }, value).await
         }
+        Agreement::List { peer } => {
+            let client = settings.client()?;
+            let mut rows = Vec::new();
+            let mut token = String::new();
+            loop {
+                let page = client.unverified().peers(0, &token).await?;
+                let of = |one: &&TrustPeer| peer.is_none() || one.bundle.primary() == peer;
+                rows.extend(page.values.iter().filter(of).flat_map(standing));
+                token = page.next;
+                if token.is_empty() {
+                    return Ok(Value::Array(rows).into());
+                }
+            }
+        }
+        Agreement::Get { agreement, peer } => {
+            let known = settings.client()?.unverified().peer(peer).await?.value;
+            let mut all = known.agreements.iter();
+            let Some(found) = all.find(|one| one.reference() == agreement) else {
+                let text = format!("no agreement {agreement} with {peer} stands here");
+                return Err(Failed {
+                    next: "carnet agreement list shows those that do.".into(),
+                    ..Failed::usage(text)
+                });
+            };
+            let stands = json!({
+                "peer": peer.to_string(),
+                "stands": known.standing_of(found, wall_time()),
+            });
+            Ok(merge(stands, view::agreement(found)).into())
+        }
+        Agreement::Resume {
+            agreement,
+            peer,
+            reason,
+        } => {
+            let known = settings.client()?.unverified().peer(peer).await?.value;
+            if known.suspended_until(&agreement, wall_time()).is_none() {
+                let text = format!("{agreement} with {peer} is not suspended");
+                return Err(Failed {
+                    next: "Nothing was sent: carnet agreement list shows how each stands.".into(),
+                    ..Failed::usage(text)
+                });
+            }
+            let value = json!({"agreement": agreement.to_string(), "stands": "resumed"});
+            let number = next_number(&known, &agreement);
+            let statement = Statement::Suspend {
+                peer,
+                agreement,
+                number,
+                // A time that has passed ends it.
+                until: TimeMs(0),
+                reason,
+            };
+            state(settings, &statement, value).await
+        }
         Agreement::Suspend {
             agreement,
             peer,
@@ -142,6 +226,13 @@ pub(crate) async fn run(verb: Agreement, settings: &Settings) -> Result<Outcome,
             until,
             reason,
         } => {
+            let number = match number {
+                Some(number) => number,
+                None => {
+                    let known = settings.client()?.unverified().peer(peer).await?.value;
+                    next_number(&known, &agreement)
+                }
+            };
             let value = json!({"agreement": agreement.to_string(), "reason": reason});
             state(
                 settings,
@@ -258,6 +349,30 @@ fn read_agreement(path: &Path) -> Result<(Signed, Agreed), Failed> {
 fn shown(agreement: &Agreed, signed: &Signed, file: &Path) -> Value {
     let more = json!({"signatures": signatures(signed), "file": file.display().to_string()});
     merge(view::agreement(agreement), more)
+}
+
+/// How each agreement with a peer stands.
+fn standing(peer: &TrustPeer) -> Vec<Value> {
+    let now = wall_time();
+    let row = |one: &Agreed| {
+        json!({
+            "peer": peer.bundle.primary().map(|prefix| prefix.to_string()),
+            "agreement": one.reference().to_string(),
+            "stands": peer.standing_of(one, now),
+            "from": view::time(one.effective_from),
+            "to": view::time(one.effective_to),
+            "clauses": one.clauses.len(),
+        })
+    };
+    peer.agreements.iter().map(row).collect()
+}
+
+/// The number of the next suspension of a version.
+fn next_number(peer: &TrustPeer, agreement: &AgreementRef) -> u32 {
+    let mut known = peer.suspended.iter();
+    let last = known.find(|one| one.agreement == *agreement);
+    // saturates: nobody suspends so often, and the registry refuses the same number again
+    last.map_or(0, |last| last.number).saturating_add(1)
 }
 
 #[cfg(test)]

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use carnet_client::admin::Admin;
+use carnet_client::admin::{Admin, AuditAnchor};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::log::audit::{AuditBreak, AuditHead, AuditRecord, AuditWalk};
+use carnet_trust::identity::NodeId;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::Outcome;
+use crate::cluster::health;
 use crate::exit::{self, Failed};
 use crate::settings::Settings;
 
@@ -66,7 +68,9 @@ pub(crate) enum Audit {
         /// The directory; files of the same name are replaced.
         directory: PathBuf,
     },
-    /// Follows every chain: whether a record was changed, taken out or put in. Exit code 4 if so.
+    /// Follows every chain: whether a record was changed, taken out or put in, its end cut off or all of it written anew since its place
+    /// was entered in the registry's log. Exit code 4 if so. Give the admin endpoints of all nodes: each says what its own copy of the
+    /// log has of every node, and the newest counts.
     ///
     /// Without files the nodes are asked, and this machine remembers where each chain stood: one that was written anew, or lost its
     /// end, since the last time is found; of one that begins behind the place that was kept (exit code 5) nobody can tell whether it let
@@ -152,10 +156,10 @@ pub(crate) async fn run(verb: Audit, settings: &Settings) -> Result<Outcome, Fai
             };
             query(&settings.admin()?, &chains, last, &wanted).await
         }
-        Audit::Export { directory } => export(&settings.admin()?, &directory).await,
+        Audit::Export { directory } => export(settings, &directory).await,
         Audit::Verify { files, accept } if files.is_empty() => {
             let folder = settings.state_dir().join("audit");
-            verify(&settings.admin()?, &folder, accept).await
+            verify(settings, &folder, accept).await
         }
         Audit::Verify { files, .. } => verify_files(&files),
     }
@@ -262,21 +266,48 @@ fn row(endpoint: &str, chain: Chain, record: &AuditRecord, text: &Value) -> Valu
     })
 }
 
-async fn export(admin: &Admin, directory: &Path) -> Result<Outcome, Failed> {
+/// The node at an endpoint, by what it proves: what is kept of one is never kept under the name of another.
+async fn proven(settings: &Settings, endpoint: &str) -> Result<(Admin, u64), Failed> {
+    let said = settings.admin()?.status(endpoint, false).await?.node;
+    let node = NodeId::new(said).ok_or_else(|| {
+        Failed::unreadable(format!(
+            "{endpoint} says that it is node {said}, which is none"
+        ))
+    })?;
+    let admin = settings.admin_of(endpoint, node)?;
+    // Asked anew by a connection on which no other node answers.
+    let asked = admin.status(endpoint, false).await.map_err(|error| {
+        let failed = Failed::from(error);
+        Failed {
+            text: format!(
+                "{endpoint} says that it is node {said}, and does not prove it: {}",
+                failed.text
+            ),
+            ..failed
+        }
+    })?;
+    if asked.node != said {
+        let text = format!(
+            "{endpoint} says that it is node {said}, and that it is node {}",
+            asked.node
+        );
+        return Err(Failed::unreadable(text));
+    }
+    Ok((admin, said))
+}
+
+async fn export(settings: &Settings, directory: &Path) -> Result<Outcome, Failed> {
+    let admin = settings.admin()?;
+    let registry = settings.registry()?;
     let local =
         |path: &Path, error: std::io::Error| Failed::local(format!("{}: {error}", path.display()));
     std::fs::create_dir_all(directory).map_err(|error| local(directory, error))?;
     let mut rows = Vec::new();
     let mut code = 0;
     for endpoint in admin.endpoints() {
-        let status = admin.status(endpoint, false).await?;
+        let (admin, node) = proven(settings, endpoint).await?;
         for chain in Chain::ALL {
-            let name = format!(
-                "{}-node-{}-{}.log",
-                status.prefix,
-                status.node,
-                chain.word()
-            );
+            let name = format!("{registry}-node-{node}-{}.log", chain.word());
             let path = directory.join(name);
             let mut text = String::new();
             let each = |line: &str, _: AuditRecord| {
@@ -284,7 +315,7 @@ async fn export(admin: &Admin, directory: &Path) -> Result<Outcome, Failed> {
                 text.push('\n');
             };
             let walk = AuditWalk::anywhere();
-            let followed = follow(admin, endpoint, chain, 0, walk, each).await?;
+            let followed = follow(&admin, endpoint, chain, 0, walk, each).await?;
             std::fs::write(&path, text).map_err(|error| local(&path, error))?;
             if followed.broken.is_some() {
                 code = exit::INVALID;
@@ -300,18 +331,28 @@ async fn export(admin: &Admin, directory: &Path) -> Result<Outcome, Failed> {
     })
 }
 
-async fn verify(admin: &Admin, folder: &Path, accept: bool) -> Result<Outcome, Failed> {
+async fn verify(settings: &Settings, folder: &Path, accept: bool) -> Result<Outcome, Failed> {
     let (mut rows, mut code) = (Vec::new(), 0);
-    for endpoint in admin.endpoints() {
-        let status = admin.status(endpoint, false).await?;
+    let all = settings.admin()?;
+    let registry = settings.registry()?;
+    let asked = health::ask(&all, false).await;
+    for endpoint in all.endpoints() {
+        let (admin, node) = proven(settings, endpoint).await?;
+        let said = asked.iter().filter_map(health::Asked::status);
+        let entered = said.flat_map(|one| &one.audit_anchors);
+        let entered = entered.filter(|anchor| anchor.node == node);
+        let entered = entered.max_by_key(|anchor| anchor.leaf);
         for chain in Chain::ALL {
-            let cluster = hex::encode(&status.cluster);
-            let path = folder.join(format!("{cluster}-{}-{}", status.node, chain.word()));
+            let in_log = entered.and_then(|anchor| place_of(anchor, chain));
+            let path = folder.join(format!("{registry}-{node}-{}", chain.word()));
             // Its records are not synced: after a power cut the last of them are gone, and nobody did it.
             let remembers = chain != Chain::Denied;
             let kept = if remembers { kept(&path)? } else { None };
-            let walk = kept.map_or_else(AuditWalk::anywhere, AuditWalk::through);
-            let followed = follow(admin, endpoint, chain, 0, walk, |_, _| ()).await?;
+            let mut walk = AuditWalk::anywhere();
+            for place in kept.into_iter().chain(in_log) {
+                walk = walk.and_through(place);
+            }
+            let followed = follow(&admin, endpoint, chain, 0, walk, |_, _| ()).await?;
             match (&followed.broken, followed.last) {
                 (None, Some(head)) if remembers => keep(&path, head)?,
                 (Some(AuditBreak::Gone { .. }), Some(head)) if accept => keep(&path, head)?,
@@ -320,6 +361,7 @@ async fn verify(admin: &Admin, folder: &Path, accept: bool) -> Result<Outcome, F
                 (Some(_), _) => code = exit::INVALID,
             }
             let mut row = followed.row(endpoint, chain.word());
+            row["in_log"] = in_log.map_or(Value::Null, |place| place.number.to_string().into());
             row["seen_before"] = kept.map_or(Value::Null, |kept| kept.number.to_string().into());
             rows.push(row);
         }
@@ -327,6 +369,16 @@ async fn verify(admin: &Admin, folder: &Path, accept: bool) -> Result<Outcome, F
     Ok(Outcome {
         value: Value::Array(rows),
         code,
+    })
+}
+
+/// Where a chain of a node stood when that was entered in the log.
+fn place_of(anchor: &AuditAnchor, chain: Chain) -> Option<AuditHead> {
+    let found = anchor.chains.iter().find(|one| one.chain == chain.word())?;
+    let hash: [u8; 32] = found.hash.as_ref().try_into().ok()?;
+    (found.number > 0).then_some(AuditHead {
+        number: found.number,
+        hash: Digest(hash),
     })
 }
 

@@ -641,6 +641,7 @@ mod tests {
     use super::*;
     use carnet_domain::bytes::signature::SecretKey;
     use carnet_domain::bytes::time::TimeMs;
+    use carnet_domain::record::keys::KeyHistory;
     use carnet_domain::record::peer::RootsChange;
 
     fn key(seed: u8) -> SecretKey {
@@ -734,7 +735,7 @@ mod tests {
             keyring: KeyringKind::File,
             roots: vec![key(1).public()],
             threshold: 1,
-            log_key: key(8).public(),
+            keys: KeyHistory::at_genesis(&[key(1).public()], key(8).public()),
             profile: Profile::Sandbox,
             certificates: vec![Blob(vec![1])],
             endpoints: vec!["evil.example:1".into()],

@@ -145,6 +145,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("CHANGE_UNFINISHED", "carnet cluster status"),
     ("CLOCKS_DISAGREE", "carnet cluster status"),
     ("CLOCK_AHEAD", "carnet cluster status"),
+    ("CONTACT_PAUSED", "carnet peer get"),
     ("ENTERPRISE_EXISTS", "carnet enterprise amend"),
     ("ENTERPRISE_LACKS_ROLE", "carnet enterprise amend"),
     (

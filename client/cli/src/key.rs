@@ -67,16 +67,6 @@ pub(crate) enum Key {
     /// An order of the roots about keys of offices, where a lost key leaves too few admins for two words.
     #[command(subcommand)]
     Order(Order),
-    /// Takes back what you proposed of a key, before a second admin confirmed it.
-    Withdraw {
-        /// The key: 64 hexadecimal digits, or a .pub file.
-        public: KeyText,
-        /// Why.
-        #[arg(long)]
-        reason: String,
-        #[command(flatten)]
-        write: Write,
-    },
     /// Retires a signing key, or reports it compromised. Of an enterprise's key that takes two: at the first word it signs no more,
     /// at the second what it signed since falls.
     Retire {
@@ -205,16 +195,6 @@ pub(crate) async fn run(verb: Key, settings: &Settings) -> Result<Outcome, Faile
         Key::History => log_key::history(settings).await,
         Key::Rotate(Rotate::Log(verb)) => log_key::run(verb, settings).await,
         Key::Rotate(Rotate::Actor(actor)) => actor_key::run(*actor, settings).await,
-        Key::Withdraw {
-            public,
-            reason,
-            write,
-        } => {
-            let public = public.read()?;
-            let extra = json!({"key_id": public.key_id().to_string()});
-            let command = Command::WithdrawProposal { public, reason };
-            submit::one(settings, write, command, extra).await
-        }
         Key::Retire {
             public,
             compromised_after,

@@ -38,6 +38,7 @@ mod pin;
 mod pin_args;
 mod pinned;
 mod pki;
+mod proposal;
 mod recall;
 mod robot;
 mod root;
@@ -106,6 +107,9 @@ enum Noun {
     /// Keys that sign commands.
     #[command(subcommand)]
     Key(key::Key),
+    /// What one person proposed and another has to confirm.
+    #[command(subcommand)]
+    Proposal(proposal::Proposals),
     /// Roots of this registry.
     #[command(subcommand)]
     Root(root::Root),
@@ -287,6 +291,7 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
         Noun::Log(verb) => log::run(verb, &settings).await,
         Noun::Enterprise(verb) => enterprise::run(verb, &settings).await,
         Noun::Key(verb) => key::run(verb, &settings).await,
+        Noun::Proposal(verb) => proposal::run(verb, &settings).await,
         Noun::Root(verb) => root::run(verb, &settings).await,
         Noun::Model(verb) => model::run(verb, &settings).await,
         Noun::Robot(verb) => robot::run(verb, &settings, global.output).await,

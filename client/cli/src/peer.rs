@@ -2,20 +2,24 @@
 
 use std::path::PathBuf;
 
+use carnet_client::wall_time;
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::level::Level;
-use carnet_domain::record::peer::{Bundle as TrustBundle, Signed, Statement, roots_after};
+use carnet_domain::record::peer::{
+    Allowed, Bundle as TrustBundle, Contact, Peer as TrustPeer, Signed, Statement, roots_after,
+};
 use carnet_domain::rules::command::Command;
 use carnet_trust::bundle::verify_bundle;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::bundle::read_bundle;
 use crate::exit::{Failed, chain};
+use crate::parse;
 use crate::settings::Settings;
 use crate::signed::{BY_WHOM, STALE, UNSIGNED, read_statement, state};
-use crate::submit::{self, Write, merge};
+use crate::submit::{self, Sure, Write, merge};
 use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]
@@ -41,6 +45,41 @@ pub(crate) enum Peer {
     },
     /// Lists peers.
     List,
+    /// Pauses the contact with a peer on every node: nothing is sent to it, read of it or asked of it, and no offer or permit begins.
+    /// What is under way waits, on both sides, until it is resumed.
+    Pause {
+        /// Its primary prefix.
+        peer: Prefix,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        write: Write,
+    },
+    /// Resumes the contact with a peer.
+    Resume {
+        /// Its primary prefix.
+        peer: Prefix,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        write: Write,
+    },
+    /// Shows how much is read of a peer within a minute, or sets it: what is over waits, and the peer is told. Without an option it is
+    /// shown; what no option names stays.
+    Limits(Box<Limits>),
+    /// Ends the contact with a peer for good: no agreement with it stands any more. Root-signed here. While an offer between the two is
+    /// open it is refused. A newer bundle (`peer add`) begins it anew.
+    Remove {
+        /// Its primary prefix.
+        peer: Prefix,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        sure: Sure,
+    },
     /// Takes a peer out of quarantine that signed two leaves of one robot of which one alone can be: says which counts. Root-signed
     /// here. `peer get` shows the fork with both leaves; compare with the other country's registry first. A log with two
     /// histories is left only by another life of it (a bundle with a higher incarnation).
@@ -73,8 +112,151 @@ pub(crate) enum Peer {
     },
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Limits {
+    /// Its primary prefix.
+    peer: Prefix,
+    /// Robots offered.
+    #[arg(long)]
+    offers: Option<u64>,
+    /// Reports of theft and loss, and their end.
+    #[arg(long)]
+    holds: Option<u64>,
+    /// Statements that are answered with a nack.
+    #[arg(long)]
+    nacks: Option<u64>,
+    /// Claims and ends of identities.
+    #[arg(long)]
+    claims: Option<u64>,
+    /// Leaves that they make us write.
+    #[arg(long)]
+    leaves: Option<u64>,
+    /// Items, whatever comes of them.
+    #[arg(long)]
+    items: Option<u64>,
+    /// Bytes of items.
+    #[arg(long)]
+    bytes: Option<u64>,
+    /// As much as of anybody, but for what other options name.
+    #[arg(long)]
+    default: bool,
+    /// Why; needed to set any.
+    #[arg(long)]
+    reason: Option<String>,
+    #[command(flatten)]
+    write: Write,
+}
+
+impl Limits {
+    /// What is set, in the place of what stands; none: it is only asked for.
+    fn wanted(&self, now: &Allowed) -> Option<Allowed> {
+        let from = if self.default {
+            Allowed::default()
+        } else {
+            now.clone()
+        };
+        let named = [
+            self.offers,
+            self.holds,
+            self.nacks,
+            self.claims,
+            self.leaves,
+            self.items,
+            self.bytes,
+        ];
+        if !self.default && named.iter().all(Option::is_none) {
+            return None;
+        }
+        Some(Allowed {
+            offers: self.offers.unwrap_or(from.offers),
+            holds: self.holds.unwrap_or(from.holds),
+            nacks: self.nacks.unwrap_or(from.nacks),
+            claims: self.claims.unwrap_or(from.claims),
+            leaves: self.leaves.unwrap_or(from.leaves),
+            items: self.items.unwrap_or(from.items),
+            bytes: self.bytes.unwrap_or(from.bytes),
+        })
+    }
+}
+
+/// What is read of a peer within a minute at most, what was in the newest one, and what is read of anybody.
+fn limits(peer: &TrustPeer) -> Value {
+    let (set, heard, most) = (&peer.limits, &peer.heard, Allowed::default());
+    let row = |what: &str, set: u64, heard: u64, most: u64| json!({"a_minute": what, "limit": set.to_string(), "newest": heard.to_string(), "most": most.to_string()});
+    json!([
+        row("offers", set.offers, heard.offers, most.offers),
+        row("holds", set.holds, heard.holds, most.holds),
+        row("nacks", set.nacks, heard.nacks, most.nacks),
+        row("claims", set.claims, heard.claims, most.claims),
+        row("leaves", set.leaves, heard.leaves, most.leaves),
+        row("items", set.items, heard.items, most.items),
+        row("bytes", set.bytes, heard.bytes, most.bytes),
+    ])
+}
+
+async fn set_contact(
+    settings: &Settings,
+    write: Write,
+    peer: Prefix,
+    contact: Contact,
+    reason: String,
+) -> Result<Outcome, Failed> {
+    let extra = json!({"peer": peer.to_string(), "contact": parse::hyphened(contact.name())});
+    let command = Command::SetContact {
+        peer,
+        contact,
+        reason,
+    };
+    submit::one(settings, write, command, extra).await
+}
+
 pub(crate) async fn run(verb: Peer, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
+        Peer::Pause {
+            peer,
+            reason,
+            write,
+        } => set_contact(settings, write, peer, Contact::Paused, reason).await,
+        Peer::Resume {
+            peer,
+            reason,
+            write,
+        } => set_contact(settings, write, peer, Contact::Open, reason).await,
+        Peer::Limits(asked) => {
+            let peer = asked.peer;
+            let known = settings.client()?.unverified().peer(peer).await?.value;
+            let Some(wanted) = asked.wanted(&known.limits) else {
+                return Ok(limits(&known).into());
+            };
+            let reason = asked.reason.clone();
+            let reason = reason.ok_or_else(|| Failed::usage("--reason is missing"))?;
+            let command = Command::LimitPeer {
+                peer,
+                limits: wanted,
+                reason,
+            };
+            let extra = json!({"peer": peer.to_string()});
+            submit::one(settings, asked.write, command, extra).await
+        }
+        Peer::Remove { peer, reason, sure } => {
+            let known = settings.client()?.unverified().peer(peer).await?.value;
+            let write = Write {
+                dry_run: false,
+                published: false,
+            };
+            sure.confirm(
+                "To end the contact with a country",
+                &peer.to_string(),
+                write,
+            )?;
+            let statement = Statement::EndPeer {
+                peer,
+                sequence: known.bundle.sequence,
+                reason,
+            };
+            let value = json!({"peer": peer.to_string(), "contact": "ended"});
+            state(settings, &statement, value).await
+        }
         Peer::Add {
             bundle,
             fingerprint,
@@ -127,7 +309,9 @@ pub(crate) async fn run(verb: Peer, settings: &Settings) -> Result<Outcome, Fail
             let found = settings.client()?.unverified().peer(peer).await?;
             let agreements: Vec<Value> =
                 found.value.agreements.iter().map(view::agreement).collect();
-            Ok(merge(view::peer(&found.value), json!({"agreements": agreements})).into())
+            let now = wall_time();
+            let limits = json!({"clauses": agreements, "limits": limits(&found.value)});
+            Ok(merge(view::peer(&found.value, now), limits).into())
         }
         Peer::Release {
             peer,
@@ -178,7 +362,8 @@ pub(crate) async fn run(verb: Peer, settings: &Settings) -> Result<Outcome, Fail
             let mut token = String::new();
             loop {
                 let page = client.unverified().peers(0, &token).await?;
-                rows.extend(page.values.iter().map(view::peer));
+                let now = wall_time();
+                rows.extend(page.values.iter().map(|one| view::peer(one, now)));
                 token = page.next;
                 if token.is_empty() {
                     return Ok(Value::Array(rows).into());

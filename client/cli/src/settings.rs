@@ -25,6 +25,7 @@ use carnet_client::admin::Admin;
 use carnet_client::{Client, FileSessions, FileSigner, Identity, MemorySessions, Sessions, keys};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::sha256;
+use carnet_trust::identity::NodeId;
 use carnet_trust::pins::Pins;
 use serde::{Deserialize, Serialize};
 
@@ -616,6 +617,19 @@ impl Settings {
 
     /// A client of the admin plane.
     pub(crate) fn admin(&self) -> Result<Admin, Failed> {
+        let identity = self.admin_identity()?;
+        let admin = Admin::new(self.admin_endpoints.clone(), identity, self.timeout)?;
+        Ok(admin.unreachable_after(UNREACHABLE_AFTER))
+    }
+
+    /// A client of one node's admin plane, which has to prove that it is that node.
+    pub(crate) fn admin_of(&self, endpoint: &str, node: NodeId) -> Result<Admin, Failed> {
+        let identity = self.admin_identity()?.of_node(node);
+        let admin = Admin::new([endpoint], identity, self.timeout)?;
+        Ok(admin.unreachable_after(UNREACHABLE_AFTER))
+    }
+
+    fn admin_identity(&self) -> Result<Identity, Failed> {
         let beside = |path: &Option<PathBuf>| path.as_ref().map(|path| admin_sibling(path));
         let cert = self.file(
             &beside(&self.cert),
@@ -640,9 +654,7 @@ impl Settings {
                 "whom to ask? (--admin-endpoints, CARNET_ADMIN_ENDPOINTS, or the context file)",
             ));
         }
-        let identity = identity.connect_within(connect_within(&self.admin_endpoints));
-        let admin = Admin::new(self.admin_endpoints.clone(), identity, self.timeout)?;
-        Ok(admin.unreachable_after(UNREACHABLE_AFTER))
+        Ok(identity.connect_within(connect_within(&self.admin_endpoints)))
     }
 }
 

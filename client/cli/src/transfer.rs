@@ -83,6 +83,7 @@ pub(crate) async fn run(
             let here = settings.registry()?;
             shown["detained"] = detained(&client, here, &found.value).await?;
             shown["overdue"] = is_overdue(&found.value, wall_time()).into();
+            shown["agreement"] = agreement_of(&client, here, &found.value).await?.into();
             Ok(view::at(shown, found.position).into())
         }
         Transfer::List(wanted) => {
@@ -148,6 +149,27 @@ fn is_overdue(transfer: &Record, now: TimeMs) -> bool {
         _ => return false,
     };
     transfer.ending.is_none() && until < now
+}
+
+/// The agreement that a transfer goes by, and how it stands here today: what is under way goes on under one that is suspended.
+async fn agreement_of(client: &Client, here: Prefix, transfer: &Record) -> Result<String, Failed> {
+    let named = &transfer.agreement;
+    let other = if transfer.from == here {
+        transfer.to
+    } else {
+        transfer.from
+    };
+    let peer = match client.unverified().peer(other).await {
+        Ok(found) => found.value,
+        // No peer, or not for this caller to see.
+        Err(_) => return Ok(named.to_string()),
+    };
+    let mut all = peer.agreements.iter();
+    let found = all.find(|one| one.reference() == *named);
+    Ok(found.map_or_else(
+        || named.to_string(),
+        |one| peer.standing_of(one, wall_time()),
+    ))
 }
 
 /// Robots whose records are read at a time.

@@ -108,10 +108,10 @@ pub(crate) fn at(mut value: Value, position: Position) -> Value {
 }
 
 /// What is to be done after the first of two words about certificates.
-pub(crate) const SECOND_OF_CERTIFICATE: &str = "It takes a second admin, who gives the same command (carnet pki list --server shows what waits). Until \
+pub(crate) const SECOND_OF_CERTIFICATE: &str = "It takes a second admin, who approves it by its number (carnet proposal list shows what waits). Until \
                                                 then nothing is changed, and after seven days the proposal is over.";
 /// The same of the keys of offices.
-const SECOND_OF_KEY: &str = "It takes a second admin, who gives the same command (carnet key offices shows what waits). Until then nothing is \
+const SECOND_OF_KEY: &str = "It takes a second admin, who approves it by its number (carnet proposal list shows what waits). Until then nothing is \
                              changed, and after seven days the proposal is over.";
 /// The same of what is done with a robot in somebody's place.
 pub(crate) const SECOND_OF_ROBOT: &str = "It takes a second person of the office, who gives the same command (carnet robot get shows what waits). Until \
@@ -484,6 +484,9 @@ fn reason(command: &Command) -> Option<&str> {
         | Command::DiscardParked { reason, .. }
         | Command::RevokeCertificate { reason, .. }
         | Command::UnrevokeCertificate { reason, .. }
+        | Command::RejectProposal { reason, .. }
+        | Command::SetContact { reason, .. }
+        | Command::LimitPeer { reason, .. }
         | Command::ClearClaim { reason, .. } => Some(reason),
         Command::Act { action, .. } => match action {
             Action::EndOwnershipRequest { reason, .. }
@@ -521,7 +524,9 @@ pub(crate) fn offices(value: &Offices) -> Value {
             Change::Retire { .. } => ("retire", None, None),
         };
         json!({
+            "proposal": one.number.to_string(),
             "proposed": what,
+            "what": one.change.to_string(),
             "key_id": one.change.key().to_string(),
             "role": role,
             "person": person,
@@ -544,6 +549,7 @@ pub(crate) fn waiting(value: &Waiting) -> Value {
             Wanted::Revoke { .. } => "revoke certificate",
             Wanted::Unrevoke { .. } => "unrevoke certificate",
         },
+        "proposal": value.number.to_string(),
         "certificate": certificate.mark.to_string(),
         "who": certificate.bearer.to_string(),
         "by": value.by.person,
@@ -627,7 +633,8 @@ pub(crate) fn agreement(value: &Agreement) -> Value {
     })
 }
 
-pub(crate) fn peer(value: &Peer) -> Value {
+/// A peer as it stands at a time.
+pub(crate) fn peer(value: &Peer, now: TimeMs) -> Value {
     json!({
         "peer": value.bundle.primary().map(|prefix| prefix.to_string()),
         "name": value.bundle.name,
@@ -646,8 +653,8 @@ pub(crate) fn peer(value: &Peer) -> Value {
         "size_seen": value.size_seen.to_string(),
         "fingerprint": print(&value.bundle.fingerprint()),
         "bundle_ends": time(value.bundle.valid_to),
-        "agreements": value.agreements.iter().map(|a| format!("{} v{}", a.id, a.version)).collect::<Vec<_>>(),
-        "suspended": value.suspended.iter().map(|one| format!("{} until {}", one.agreement, one.until)).collect::<Vec<_>>(),
+        "contact": hyphened(value.contact.name()),
+        "agreements": value.agreements.iter().map(|one| value.standing_of(one, now)).collect::<Vec<_>>(),
     })
 }
 
@@ -701,6 +708,15 @@ pub(crate) fn status(
     });
     shown["certificates"] = all(&value.certificates, |one| certificate(one, value.clock_ms));
     shown["audit"] = all(&value.audit, audit_status);
+    shown["audit_contradicts"] = value.audit_contradicts.as_str().into();
+    shown["audit_in_log"] = all(&value.audit_anchors, |anchor| {
+        json!({
+            "node": anchor.node.to_string(),
+            "chains": all(&anchor.chains, audit_status),
+            "leaf": anchor.leaf.to_string(),
+            "at": time(TimeMs(anchor.at_ms)),
+        })
+    });
     shown["version"] = value.version.as_str().into();
     shown["level"] = value.level.into();
     shown
@@ -862,6 +878,8 @@ fn peer_status(value: &PeerStatus) -> Value {
         "overloaded_ms": value.overloaded_ms.map(|ms| ms.to_string()),
         "checkpoint_size": value.checkpoint_size.to_string(),
         "checkpoint_age_ms": value.checkpoint_age_ms.to_string(),
+        "contact": value.contact,
+        "agreements": value.agreements,
         "quarantined": value.quarantined,
         "doubt": value.doubt,
         "last_error": value.last_error,

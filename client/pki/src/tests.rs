@@ -663,7 +663,7 @@ fn what_was_read_is_signed_whatever_lies_there_by_then() {
     assert_eq!(made.identity, Identity::Client(meant));
     // Nor is a file of any length read as one.
     std::fs::write(&path, vec![b'x'; 70_000]).expect("written");
-    let why = read_request(&path).err().expect("too long").to_string();
+    let why = read_request(&path).expect_err("too long").to_string();
     assert!(why.contains("longer than"), "{why}");
 }
 
@@ -689,10 +689,7 @@ fn a_request_of_another_life_is_not_signed() {
     std::fs::create_dir_all(&host).expect("a folder");
     let path = host.join("later.csr");
     std::fs::write(&path, make::request(&leaf, &key).expect("asked")).expect("written");
-    let why = signed(&directory, &path)
-        .err()
-        .expect("refused")
-        .to_string();
+    let why = signed(&directory, &path).expect_err("refused").to_string();
     assert!(why.contains("another life"), "{why}");
 }
 
@@ -702,7 +699,7 @@ fn no_certificate_outlasts_its_authority() {
     init(&directory, &plan(), NOW).expect("made");
     let name = ClientName::from_words(prefix(), Role::Dealer, "0003", "ada").expect("a name");
     let why = issue_client(&directory, &name, 30_000, NOW);
-    let why = why.err().expect("refused").to_string();
+    let why = why.expect_err("refused").to_string();
     assert!(why.contains("must not outlast"), "{why}");
     issue_client(&directory, &name, 30, NOW).expect("issued");
     let far = renew_client(&directory, &name, Keys::New, (30_000, NOW));

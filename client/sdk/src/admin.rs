@@ -19,8 +19,9 @@ use crate::error::ClientError;
 use crate::retry::Intent;
 
 pub use carnet_wire::admin::v1::{
-    AuditStatus, CertificateStatus, CompareStatus, FeedStands, GetStatusResponse, Member,
-    MemberProgress, OpenProposal, PeerStatus, PortStatus, SkipFile, StandsStill, VoterClock,
+    AuditAnchor, AuditStatus, CertificateStatus, CompareStatus, FeedStands, GetStatusResponse,
+    Member, MemberProgress, OpenProposal, PeerStatus, PortStatus, SkipFile, StandsStill,
+    VoterClock,
 };
 
 /// How long one node is given to tell its state, or its audit: the others are worth seeing even if it is gone.

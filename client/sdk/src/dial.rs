@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carnet_domain::bytes::code::Prefix;
-use carnet_trust::identity::Plane;
+use carnet_trust::identity::{NodeId, Plane};
 use carnet_wire::limits::CONNECT_TIMEOUT;
 use tonic::transport::Channel;
 
@@ -77,6 +77,12 @@ impl Identity {
     /// The same for the admin plane; the certificate must be one of that plane.
     pub fn admin(mut self) -> Self {
         self.expected.plane = Plane::Admin;
+        self
+    }
+
+    /// The same, for one node alone: whoever answers has to prove that it is that one.
+    pub fn of_node(mut self, node: NodeId) -> Self {
+        self.expected.node = Some(node);
         self
     }
 

@@ -14,14 +14,14 @@
 //! 5. All is taken: what this registry answers (a nack, an acceptance) stands in its own mailbox already, by the same entries.
 //!    The sender learns how far its mail was taken from what the next stream asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::machine::entry::{ItemAnswer, MailBatch};
-use carnet_domain::record::peer::Peer;
+use carnet_domain::record::peer::{Contact, Peer};
 use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_trust::known as trust;
 use carnet_wire::federation::v1 as pb;
@@ -145,8 +145,19 @@ impl Follower {
             published.borrow_and_update();
             match self.home.peers().await {
                 Ok(peers) => {
-                    let known = peers.iter().filter_map(|peer| peer.bundle.primary());
-                    for prefix in known {
+                    let open = peers.iter().filter(|peer| peer.contact == Contact::Open);
+                    let open: BTreeSet<Prefix> =
+                        open.filter_map(|peer| peer.bundle.primary()).collect();
+                    // What is paused is not asked from the same moment on.
+                    running.retain(|prefix, task| {
+                        let stays = open.contains(prefix);
+                        if !stays {
+                            info!(peer = %prefix, "contact is paused, or was ended: not followed");
+                            task.abort();
+                        }
+                        stays
+                    });
+                    for prefix in open {
                         if running.get(&prefix).is_none_or(AbortHandle::is_finished) {
                             let following = Following::new(self.clone(), prefix);
                             running.insert(prefix, tasks.spawn(following.run()));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::record::peer::Peer;
+use carnet_domain::record::peer::{Contact, Peer};
 use carnet_wire::federation::v1 as pb;
 use carnet_wire::federation::v1::federation_client::FederationClient;
 use carnet_wire::limits::{ATTEMPT_TIMEOUT, FEDERATION_MESSAGE_BYTES_MAX};
@@ -304,6 +304,9 @@ impl Inquirer {
             Ok(None) => return Err(InquireError::UnknownPeer(peer)),
             Err(error) => return fault(error.to_string()),
         };
+        if known.contact != Contact::Open {
+            return fault("contact with it is paused, or was ended".into());
+        }
         let Some(own) = self.home.origin() else {
             return fault("this registry has no genesis yet".into());
         };

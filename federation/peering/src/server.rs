@@ -13,6 +13,7 @@ use bytes::Bytes;
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::log::checkpoint::Origin;
+use carnet_domain::record::peer::Contact;
 use carnet_wire::federation::v1 as pb;
 use carnet_wire::federation::v1::federation_server::{Federation, FederationServer};
 use carnet_wire::limits::{
@@ -115,6 +116,10 @@ impl FederationService {
             return Err(ApiError::invalid("to", text));
         }
         match self.home.peer(caller).await {
+            Ok(Some(peer)) if peer.contact != Contact::Open => Err(ApiError::denied(format!(
+                "contact with {caller} is paused by {}, or was ended",
+                origin.prefix
+            ))),
             Ok(Some(_)) => Ok((caller, origin)),
             Ok(None) => Err(ApiError::denied(format!(
                 "{caller} is not a peer of {}: its trust bundle has not been recognised here",
@@ -273,6 +278,14 @@ impl Feed {
     /// Sends what is published and was not sent: batches of items until there is none left, or the head alone.
     async fn send_everything(&mut self) -> Result<(), Over> {
         loop {
+            match self.home.peer(self.peer).await {
+                Ok(Some(peer)) if peer.contact == Contact::Open => {}
+                Ok(_) => {
+                    let text = format!("contact with {} is paused, or was ended", self.peer);
+                    return self.end(ApiError::denied(text)).await;
+                }
+                Err(error) => return self.end(of_home(&error)).await,
+            }
             let wanted = Wanted {
                 peer: self.peer,
                 from_sequence: self.next_sequence,

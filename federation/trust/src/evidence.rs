@@ -15,7 +15,6 @@
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Canonical, DecodeError, DecodeFault};
-use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Link;
 use carnet_domain::custody::foreign::{Proven, prove};

@@ -161,6 +161,8 @@ pub enum ReasonCode {
     InTransfer,
     /// A registry answers that it is overloaded: its last answer is used, or there is none.
     PeerOverloaded,
+    /// The agreement that allows it is suspended: nothing new is offered or permitted by it.
+    AgreementSuspended,
 }
 carnet_domain::canonical_enum!(ReasonCode {
     1 => BadSignature, 2 => EvidenceBroken, 3 => NotRegistered, 4 => FinalState, 5 => BlockingHold, 6 => RecallOpen,
@@ -169,7 +171,7 @@ carnet_domain::canonical_enum!(ReasonCode {
     18 => NewestNotProven, 19 => PeerQuarantined, 20 => SingleKey, 21 => ImportersFiling, 22 => NotInService,
     23 => Unsupported, 24 => Sandbox, 25 => NoPack, 26 => RolledBack, 27 => OtherHistory, 28 => OlderHead,
     29 => HeadNotJoined, 30 => Superseded, 31 => PrefixClaimed, 32 => HereForATime,
-    33 => Detained, 34 => DoesNotAnswer, 35 => InTransfer, 36 => PeerOverloaded,
+    33 => Detained, 34 => DoesNotAnswer, 35 => InTransfer, 36 => PeerOverloaded, 37 => AgreementSuspended,
 });
 
 impl fmt::Display for ReasonCode {

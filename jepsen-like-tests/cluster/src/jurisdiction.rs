@@ -41,6 +41,10 @@ const FOUNDING_DEADLINE: Duration = Duration::from_secs(10);
 pub const REGISTRAR: &str = "registrar/hq/one";
 /// The operator of the cluster.
 pub const ADMIN: &str = "admin/ops/one";
+/// A second admin, of a registry in earnest.
+pub const SECOND_ADMIN: &str = "admin/ops/two";
+/// A second registrar, of a registry in earnest.
+pub const SECOND_REGISTRAR: &str = "registrar/hq/two";
 /// The enterprise whose robots are registered.
 pub const MANUFACTURER: &str = "manufacturer/0001/line-1";
 
@@ -80,6 +84,10 @@ pub struct Plan {
     pub compare_every_ms: u64,
     /// Seconds of log time between two digests of everything a node holds; 0: never.
     pub content_every_s: u64,
+    /// Seconds between two entries of a node's audit in the log; 0: never.
+    pub audit_every_s: u64,
+    /// Whether the registry is in earnest: two admins and two registrars from the beginning, and what takes two takes two.
+    pub in_earnest: bool,
 }
 
 impl Plan {
@@ -100,6 +108,8 @@ impl Plan {
             linked: false,
             compare_every_ms: 100,
             content_every_s: 0,
+            audit_every_s: 0,
+            in_earnest: false,
         }
     }
 }
@@ -201,6 +211,14 @@ impl Jurisdiction {
     /// The folder that `carnet pki init` made.
     pub fn pki(&self) -> PathBuf {
         self.folder.join("pki")
+    }
+
+    /// The key with which somebody signs commands, in hexadecimal.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn actor_key(&self, who: &str) -> Result<String, Broken> {
+        Ok(layout::actor_key(self, who)?.to_string())
     }
 
     /// The programs it runs.

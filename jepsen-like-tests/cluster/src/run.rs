@@ -319,6 +319,48 @@ impl Run {
         Ok(leader)
     }
 
+    /// Asks the leader to stop, under load, as before maintenance of its machine; its id. It ends in good order.
+    ///
+    /// # Errors
+    /// Nobody led, or it ended otherwise.
+    pub async fn stop_leader(&mut self) -> Result<u64, Broken> {
+        let leader = self.strikes_leader("stop leader").await?;
+        match self.registry.stop(leader).await? {
+            Some(0) => Ok(leader),
+            code => Err(Broken::new(format!(
+                "node {leader} ended with {code:?}\n{}",
+                self.registry.log_end(leader)
+            ))),
+        }
+    }
+
+    /// Kills a node that does not lead, under load, and takes its disk away; its id.
+    ///
+    /// # Errors
+    /// Nobody led, or it could not be killed.
+    pub async fn lose_disk(&mut self) -> Result<u64, Broken> {
+        let node = self.kill_follower().await?;
+        let data = self.registry.data(node);
+        std::fs::remove_dir_all(&data).map_err(Broken::at(data.display().to_string()))?;
+        Ok(node)
+    }
+
+    /// A node that left for good, or is about to: whether it ended by itself or not, it runs no more.
+    ///
+    /// # Errors
+    /// It could not be killed, or another ended too.
+    pub fn gone(&mut self, node: u64) -> Result<(), Broken> {
+        for (fallen, how) in self.registry.fallen() {
+            if fallen != node {
+                return Err(Broken::new(how));
+            }
+        }
+        match self.registry.running().contains(&node) {
+            true => self.registry.kill(node),
+            false => Ok(()),
+        }
+    }
+
     /// Kills every node at once, under load; their ids.
     ///
     /// # Errors

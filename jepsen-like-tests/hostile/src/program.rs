@@ -991,7 +991,9 @@ pub(crate) fn usual_signer(command: &Command) -> &'static str {
         | Command::ClearClaim { .. } => "registrar",
         Command::AddSigner { .. }
         | Command::RetireSigner { .. }
-        | Command::WithdrawProposal { .. }
+        | Command::RejectProposal { .. }
+        | Command::SetContact { .. }
+        | Command::LimitPeer { .. }
         | Command::RevokeCertificate { .. }
         | Command::UnrevokeCertificate { .. } => "admin",
         Command::Reserve { .. } | Command::Register { .. } => "maker",

@@ -21,6 +21,7 @@ use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::entry::{Members, Voters};
 use carnet_domain::machine::standing_now;
 use carnet_domain::record::ModelStanding;
+use carnet_domain::record::audited::AuditAnchors;
 use carnet_domain::record::denied::DenyList;
 use carnet_domain::record::due::Due;
 use carnet_domain::record::ledger::{Ledger, LooseChain, MapChanges};
@@ -53,6 +54,7 @@ pub struct MemoryLedger {
     models: BTreeMap<ModelId, Model>,
     signers: BTreeMap<KeyId, Signer>,
     deny_list: DenyList,
+    audit_anchors: AuditAnchors,
     recalls: BTreeMap<RecallId, Recall>,
     loose_chains: BTreeMap<Code, LooseChain>,
     transfers: BTreeMap<TransferId, Transfer>,
@@ -197,6 +199,7 @@ impl MemoryLedger {
         let mut e = Encoder::new();
         self.registry.encode(&mut e);
         self.deny_list.encode(&mut e);
+        self.audit_anchors.encode(&mut e);
         self.encode_records(&mut e);
         table(&mut e, self.heads.iter());
         table(&mut e, self.peers.iter());
@@ -388,6 +391,13 @@ impl Ledger for MemoryLedger {
 
     fn deny_list(&self) -> Result<DenyList, Infallible> {
         Ok(self.deny_list.clone())
+    }
+    fn audit_anchors(&self) -> Result<AuditAnchors, Infallible> {
+        Ok(self.audit_anchors.clone())
+    }
+    fn put_audit_anchors(&mut self, anchors: AuditAnchors) -> Result<(), Infallible> {
+        self.audit_anchors = anchors;
+        Ok(())
     }
     fn put_deny_list(&mut self, list: DenyList) -> Result<(), Infallible> {
         self.deny_list = list;

@@ -6,6 +6,7 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::record::denied::{Bearer, Certificate, Mark, Refused};
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::{Allowed, Contact};
 use carnet_domain::record::{
     ApprovalStatus, Asking, Desk, EnterpriseStatus, Firmware, IdentifierScheme, Maker,
     OwnershipEnd, PartName, PartType, PartyName, Predicate, RecallDecision, RecallId, RecallNotice,
@@ -70,8 +71,8 @@ pub fn commands(country: &Country) -> Vec<Command> {
             status: ApprovalStatus::Suspended,
             reason: reason.clone(),
         },
-        Command::WithdrawProposal {
-            public,
+        Command::RejectProposal {
+            number: 7,
             reason: reason.clone(),
         },
         Command::AmendEnterprise {
@@ -165,6 +166,16 @@ pub fn commands(country: &Country) -> Vec<Command> {
         Command::DiscardParked {
             peer: Prefix::parse("49").expect("a prefix"),
             item: 0,
+            reason: reason.clone(),
+        },
+        Command::SetContact {
+            peer: Prefix::parse("49").expect("a prefix"),
+            contact: Contact::Paused,
+            reason: reason.clone(),
+        },
+        Command::LimitPeer {
+            peer: Prefix::parse("49").expect("a prefix"),
+            limits: Allowed::default(),
             reason: reason.clone(),
         },
         Command::RevokeCertificate {

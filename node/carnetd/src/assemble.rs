@@ -29,12 +29,14 @@ use tonic::{Request, Status};
 use tower::layer::util::Stack;
 use tracing::info;
 
+use crate::audited;
 use crate::clock::Clock;
 use crate::compare::{self, Comparer};
 use crate::config::Config;
 use crate::denied;
 use crate::disk::DataDisk;
 use crate::edge::grpc::admin::GrpcAdmin;
+use crate::edge::grpc::reflection;
 use crate::edge::grpc::registry::GrpcRegistry;
 use crate::edge::{Door, DoorLimits, EdgeCounters, Memory, Notes};
 use crate::expiry;
@@ -487,7 +489,13 @@ pub async fn assemble_in<N: Network>(
         node.config.listen.client,
         &planes.client,
         client,
-        |mut server| server.add_service(registry).add_service(health),
+        |mut server| {
+            let router = server.add_service(registry).add_service(health);
+            match reflection::service(Plane::Client) {
+                Some(schema) => router.add_service(schema),
+                None => router,
+            }
+        },
     )
     .await?;
     let admin = GrpcAdmin {
@@ -498,7 +506,13 @@ pub async fn assemble_in<N: Network>(
         node.config.listen.admin,
         &planes.admin,
         ServerTuning::default(),
-        |mut server| server.add_service(admin),
+        |mut server| {
+            let router = server.add_service(admin);
+            match reflection::service(Plane::Admin) {
+                Some(schema) => router.add_service(schema),
+                None => router,
+            }
+        },
     )
     .await?;
     edge.open(
@@ -532,6 +546,12 @@ pub async fn assemble_in<N: Network>(
     let (refusing, refused) = (Arc::clone(&node), Arc::clone(&planes.roots));
     tasks.spawn(async move {
         denied::follow(refusing, refused).await;
+        // A service that ends would end the node.
+        std::future::pending::<Result<(), RunError>>().await
+    });
+    let audited = Arc::clone(&node);
+    tasks.spawn(async move {
+        audited::run(audited).await;
         // A service that ends would end the node.
         std::future::pending::<Result<(), RunError>>().await
     });

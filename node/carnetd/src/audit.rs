@@ -2,7 +2,7 @@
 //!
 //! Three chains of lines ([`carnet_domain::log::audit`]) in the folder `audit` of the data directory: `acts` (changes of the cluster),
 //! `reads` (by those who may read everybody's) and `denied`. They are apart so that nobody pushes out what others did by what it may do
-//! itself; within a chain a certificate has a rate: a read beyond it is refused, a refusal beyond it is counted, and the next record
+//! itself; within a chain a certificate has a rate: a change or a read beyond it is refused, a refusal beyond it is counted, and the next record
 //! says how many. Each chain is cut into files named by the number of their first record; beyond the bound the oldest file goes, and
 //! the chain goes on. What is told of `acts` and `reads` is synced first; callers at the same time share a sync. When `reads` cannot be
 //! written, the read is refused; a change of the cluster goes on, with a line in the log, because it may be what makes room; a
@@ -21,9 +21,11 @@ use carnet_consensus::Work;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::limits::AUDIT_TEXT_BYTES_MAX;
 use carnet_domain::log::audit::AuditHead;
+use carnet_domain::record::audited::AuditHeads;
 use carnet_domain::rules::policy::Query;
 use carnet_wire::status::ApiError;
 use serde_json::json;
+use tracing::error;
 
 use self::chain::Writer;
 use crate::clock::Clock;
@@ -42,6 +44,12 @@ const DENIED_FILES_MAX: usize = 8;
 const READS_RATE: Rate = Rate {
     per_second: 100,
     burst: 2_000,
+};
+/// Changes of the cluster by one certificate: what is more is told to come back. A person's year has fewer than a minute of these, and a
+/// stolen key pushes out for a day and a half nothing that it did before.
+const ACTS_RATE: Rate = Rate {
+    per_second: 1,
+    burst: 60,
 };
 /// Refusals of one certificate that are noted one by one.
 const DENIED_RATE: Rate = Rate {
@@ -147,6 +155,7 @@ pub struct Audit {
     acts: Arc<Writer>,
     reads: Arc<Writer>,
     denied: Arc<Writer>,
+    acts_of: Mutex<Rates<Holder>>,
     reads_of: Mutex<Rates<Holder>>,
     denied_of: Mutex<Rates<Holder>>,
 }
@@ -171,6 +180,27 @@ pub struct Page {
     pub more: bool,
 }
 
+/// What the log says of this node's chains that they do not hold; empty: nothing.
+#[derive(Default)]
+pub struct Contradicted(Mutex<String>);
+
+impl Contradicted {
+    /// In words.
+    pub fn said(&self) -> String {
+        let said = lock(&self.0);
+        said.clone()
+    }
+
+    /// Says it, or that there is nothing; what is new goes into the log once.
+    pub fn say(&self, text: String) {
+        let mut said = lock(&self.0);
+        if !text.is_empty() && *said != text {
+            error!(text, "this node's audit is not what it was: runbook audit");
+        }
+        *said = text;
+    }
+}
+
 impl Audit {
     /// The chains in a data directory. Nothing is read, and nothing written, before there is something to note.
     pub fn open(data_dir: &Path, clock: Arc<dyn Clock>, work: Work) -> Self {
@@ -183,6 +213,7 @@ impl Audit {
             acts,
             reads,
             denied,
+            acts_of: Mutex::new(Rates::new(ACTS_RATE, HOLDER_COUNT_MAX)),
             reads_of: Mutex::new(Rates::new(READS_RATE, HOLDER_COUNT_MAX)),
             denied_of: Mutex::new(Rates::new(DENIED_RATE, HOLDER_COUNT_MAX)),
         }
@@ -218,7 +249,13 @@ impl Audit {
     /// It cannot be written, or the caller reads faster than its reads are noted: what was to be noted must not be answered.
     pub async fn note(&self, note: &Note<'_>) -> Result<(), ApiError> {
         let writer = match note.kind {
-            Kind::Start | Kind::Act => &self.acts,
+            Kind::Start => &self.acts,
+            Kind::Act => {
+                let holder = Holder::new(note.who);
+                let taken = lock(&self.acts_of).take(&holder, self.clock.monotonic());
+                taken.map_err(|retry_after| ApiError::Overloaded { retry_after })?;
+                &self.acts
+            }
             Kind::Read => {
                 let holder = Holder::new(note.who);
                 let taken = lock(&self.reads_of).take(&holder, self.clock.monotonic());
@@ -265,6 +302,24 @@ impl Audit {
     pub fn stands(&self) -> Vec<Stands> {
         let stands = |chain: Chain| self.writer(chain).stands();
         Chain::ALL.into_iter().map(stands).collect()
+    }
+
+    /// Where the chains stand, once all of that is on the disk: what is said of it elsewhere must be there after a power cut.
+    ///
+    /// # Errors
+    /// It cannot be written; in words.
+    pub async fn settled(&self) -> Result<AuditHeads, String> {
+        let writers = [&self.acts, &self.reads, &self.denied].map(Arc::clone);
+        let settle = move || -> Result<AuditHeads, String> {
+            let [acts, reads, denied] = writers.map(|writer| writer.settle());
+            Ok(AuditHeads {
+                acts: acts?,
+                reads: reads?,
+                denied: denied?,
+            })
+        };
+        let settled = self.work.run(settle).await;
+        settled.map_err(|error| error.to_string())?
     }
 
     /// Records after one of them, as many as there are or `count`.

@@ -65,6 +65,9 @@ pub struct Config {
     /// How the states of the replicas are compared.
     #[serde(default)]
     pub compare: CompareConfig,
+    /// How the node's audit is held to the log of the registry.
+    #[serde(default)]
+    pub audit: AuditConfig,
     /// What one node takes upon itself at most.
     #[serde(default)]
     pub limits: LimitsConfig,
@@ -216,6 +219,15 @@ pub struct CompareConfig {
     /// never; at most 31,536,000. The same on every node, or their digests are of other sizes and say nothing. It reads
     /// the whole database in the background, a quarter of the time.
     pub content_every_s: u64,
+}
+
+/// `[audit]`: how the node's audit is held to the log of the registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditConfig {
+    /// Seconds between two looks at whether the chains of this node's audit have grown; where they have, their heads are entered in
+    /// the log. 600, range 1 to 86,400; 0: never. What was noted since the last entry, whoever has the node can still cut off unseen.
+    pub commit_every_s: u64,
 }
 
 /// `[limits]`: what one node takes upon itself at most. Beyond a limit callers are told to come back, at once.
@@ -441,6 +453,13 @@ impl SealConfig {
     }
 }
 
+impl AuditConfig {
+    /// As a duration; none: never.
+    pub fn commit_every(&self) -> Option<Duration> {
+        (self.commit_every_s > 0).then(|| Duration::from_secs(self.commit_every_s))
+    }
+}
+
 impl CompareConfig {
     /// As a duration.
     pub fn every(&self) -> Duration {
@@ -559,6 +578,14 @@ impl Default for SealConfig {
             waiting_ms: 200,
             busy_ms: 2000,
             unsigned_ms: 10_000,
+        }
+    }
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self {
+            commit_every_s: 600,
         }
     }
 }

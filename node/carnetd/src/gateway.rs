@@ -16,7 +16,7 @@ use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::machine::entry::{Body, MailBatch};
-use carnet_domain::record::peer::Peer;
+use carnet_domain::record::peer::{Contact, Peer};
 use carnet_peering::follower::{Dialer, Follower, Jittered};
 use carnet_peering::home::Home;
 use carnet_peering::inquirer::{Answered, Fetched, InquireError, Inquirer, InquiryPurpose};
@@ -124,6 +124,10 @@ pub struct Relation {
     pub stands: Option<(u64, DurationMs, String)>,
     /// Until when its bundle is good.
     pub bundle_ends: TimeMs,
+    /// Whether there is contact with it.
+    pub contact: Contact,
+    /// How each agreement with it stands.
+    pub agreements: Vec<String>,
 }
 
 impl Gateway {
@@ -178,7 +182,7 @@ impl Gateway {
     }
 
     /// What is known of the relation with each of these peers. Only the leader follows, so only it knows of contacts.
-    pub fn relations(&self, peers: &[Peer]) -> Vec<Relation> {
+    pub fn relations(&self, peers: &[Peer], log_time: TimeMs) -> Vec<Relation> {
         let now = self.home.wall();
         let known = self.board.all();
         let since = |at: TimeMs| now.since(at);
@@ -211,6 +215,12 @@ impl Gateway {
                     .filter(|stands| stands.item >= peer.cursor)
                     .map(|stands| (stands.item, since(stands.since), stands.why)),
                 bundle_ends: peer.bundle.valid_to,
+                contact: peer.contact,
+                agreements: peer
+                    .agreements
+                    .iter()
+                    .map(|agreement| peer.standing_of(agreement, log_time))
+                    .collect(),
             })
         };
         peers.iter().filter_map(row).collect()

@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 
 pub mod assemble;
 pub mod audit;
+pub mod audited;
 pub mod certificates;
 pub mod check;
 pub mod clock;

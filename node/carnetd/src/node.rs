@@ -18,7 +18,7 @@ use carnet_store::artefact::NodeEngine;
 use carnet_store::registry::{Progress, Published, RegistryState};
 use carnet_wire::status::ApiError;
 
-use crate::audit::{self, Audit, Kind, Note};
+use crate::audit::{self, Audit, Contradicted, Kind, Note};
 use crate::certificates::{self, Held};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -71,6 +71,8 @@ pub struct Node {
     pub audit: Arc<Audit>,
     /// The signing keys that it holds.
     pub keyring: Arc<dyn Keyring>,
+    /// What the log says of that and it does not hold.
+    pub contradicted: Contradicted,
     /// What names its requests.
     pub requests: RequestIds,
     /// Callers that wait for a checkpoint: the leader seals at once while there are any.
@@ -116,6 +118,7 @@ impl Node {
         Self {
             audit: Arc::new(audit),
             keyring,
+            contradicted: Contradicted::default(),
             requests: RequestIds::new(process),
             readers: Readers::of_this_machine(Arc::clone(&clock), work),
             config,
@@ -178,6 +181,8 @@ impl Node {
             };
             match (self.audit.note(&note).await, note.kind) {
                 (Ok(()), _) => {}
+                // Whoever changes so much pushes out what it did before.
+                (Err(error @ ApiError::Overloaded { .. }), _) => return Err(error),
                 // It may be what makes room on a full disk, and the members and the log show what came of it.
                 (Err(error), Kind::Act) => {
                     let Note {
@@ -353,6 +358,7 @@ impl Node {
             | Body::AdvanceTime { .. }
             | Body::Rule { .. }
             | Body::Doubt { .. }
+            | Body::Audit { .. }
             | Body::RaiseLevel { .. } => Ok(()),
             Body::Root { .. }
             | Body::OpenSession { .. }
@@ -446,6 +452,7 @@ fn is_load(body: &Body) -> bool {
         | Body::Publish { .. }
         | Body::Rule { .. }
         | Body::Doubt { .. }
+        | Body::Audit { .. }
         | Body::RaiseLevel { .. } => false,
     }
 }
@@ -459,6 +466,7 @@ fn behalf(body: &Body) -> Behalf {
         | Body::AdvanceTime { .. }
         | Body::Rule { .. }
         | Body::Doubt { .. }
+        | Body::Audit { .. }
         | Body::RaiseLevel { .. }
         | Body::Root { .. } => Behalf::Own,
         Body::Foreign { batch } => Behalf::Peer(batch.peer.as_str().into()),

@@ -5,6 +5,7 @@
 //!             "registry"                                    → Registry
 //!             "skipped/" ‖ log index u64                    → Skipped
 //!             "denied"                                      → DenyList
+//!             "audited"                                     → AuditAnchors
 //!             "written"                                     → digests of all writes, now and at the newest seal
 //! robots      code 19                                       → Robot
 //! index       'p' ‖ identity of body, part or robot key 32  → code 19
@@ -62,6 +63,9 @@ pub const REGISTRY: &[u8] = b"registry";
 
 /// Key of the certificates that are refused in `meta`.
 pub const DENIED: &[u8] = b"denied";
+
+/// Key of where the nodes' chains of audit stood in `meta`.
+pub const AUDITED: &[u8] = b"audited";
 
 /// Key of the digests of writes in `meta`.
 pub const WRITTEN: &[u8] = b"written";

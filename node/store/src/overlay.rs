@@ -17,6 +17,7 @@ use carnet_domain::log::map::{Page, PagePath};
 use carnet_domain::log::merkle::Node;
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::entry::Members;
+use carnet_domain::record::audited::AuditAnchors;
 use carnet_domain::record::denied::DenyList;
 use carnet_domain::record::due::Due;
 use carnet_domain::record::ledger::{Ledger, LooseChain, MapChanges};
@@ -461,6 +462,7 @@ impl Ledger for Overlay<'_> {
         models_of(id: &EnterpriseId) -> Vec<Model>;
         signer(id: &KeyId) -> Option<Signer>;
         deny_list() -> DenyList;
+        audit_anchors() -> AuditAnchors;
         recall(id: &RecallId) -> Option<Recall>;
         recalls_of(model: &ModelId) -> Vec<Recall>;
         loose_chain(code: &Code) -> Option<LooseChain>;
@@ -598,6 +600,11 @@ impl Ledger for Overlay<'_> {
 
     fn put_signer(&mut self, signer: Signer) -> Result<(), StorageFault> {
         self.put(Family::Offices, keys::signer(&signer.id), &signer);
+        Ok(())
+    }
+
+    fn put_audit_anchors(&mut self, anchors: AuditAnchors) -> Result<(), StorageFault> {
+        self.put(Family::Meta, keys::AUDITED.to_vec(), &anchors);
         Ok(())
     }
 

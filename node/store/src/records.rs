@@ -18,6 +18,7 @@ use carnet_domain::log::head::{Head, jump_from};
 use carnet_domain::log::map::{Page, PagePath};
 use carnet_domain::log::merkle::tree_root;
 use carnet_domain::log::stored::LeafRecord;
+use carnet_domain::record::audited::AuditAnchors;
 use carnet_domain::record::denied::DenyList;
 use carnet_domain::record::due::Due;
 use carnet_domain::record::ledger::{LooseChain, MapChanges};
@@ -445,6 +446,12 @@ impl<'a> Records<'a> {
     pub fn deny_list(&self) -> Result<DenyList, StorageFault> {
         let list = self.one(Family::Meta, keys::DENIED)?;
         Ok(list.unwrap_or_default())
+    }
+
+    /// Where the nodes' chains of audit stood.
+    pub fn audit_anchors(&self) -> Result<AuditAnchors, StorageFault> {
+        let anchors = self.one(Family::Meta, keys::AUDITED)?;
+        Ok(anchors.unwrap_or_default())
     }
 
     /// A recall by issuer and number, of this registry or told by a peer.

@@ -130,6 +130,8 @@ pub const ROOT_SIGNATURES_MAX: usize = 64;
 pub const SUPERVISORS_MAX: usize = 64;
 /// The most open proposals of admins, about keys, and as many about certificates.
 pub const PROPOSALS_MAX: usize = 16;
+/// The most nodes whose chains of audit are held to what the log says of them; of those that left, the oldest make way.
+pub const AUDIT_ANCHORS_MAX: usize = 64;
 /// The most certificates that are refused before their time is over.
 pub const REVOKED_MAX: usize = 1_024;
 /// As [`REVOKED_MAX`], of those that one admin revokes: the rest is for what two decide.

@@ -4,6 +4,7 @@
 //! slots, its place in the tree, its map value and its mailboxes. No clock, no hash map, no randomness: the leader's
 //! stamp is a value in the entry.
 
+mod audited;
 mod custody;
 mod due;
 pub mod entry;
@@ -105,6 +106,8 @@ pub mod rule {
     /// An item of a peer that waited was taken, or given up. The leaf that tells of its parking stands in the entry that
     /// brought it, with what proves it.
     pub const PARKED: u16 = 4;
+    /// A node said where its chains of audit stand.
+    pub const AUDIT: u16 = 11;
     pub use crate::record::due::{OFFER_OVER, RELEASE_OVER};
 }
 
@@ -190,6 +193,7 @@ pub fn apply_with<L: Ledger>(
         } => (None, vec![run.publish(*size, root, signatures)?]),
         Body::Rule { number, cursor } => (None, vec![run.rule(*number, *cursor)?]),
         Body::RaiseLevel { to, seen } => (None, vec![run.raise_level(*to, seen)?]),
+        Body::Audit { node, heads } => (None, vec![run.audit(*node, heads)?]),
         Body::Doubt {
             peer,
             sequence,
@@ -534,6 +538,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             | After::Proposal(_)
             | After::Withdrawn(_)
             | After::Denied(_)
+            | After::Audited(_)
             | After::Peer(_) => None,
             After::Jurisdiction(_) => self.registry.own_head,
         };
@@ -543,6 +548,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             | After::Proposal(_)
             | After::Withdrawn(_)
             | After::Denied(_)
+            | After::Audited(_)
             | After::Peer(_) => self.ledger.head_of(&subject.key())?,
             _ => before,
         };
@@ -679,7 +685,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 self.ledger.put_signer(signer)
             }
             After::Withdrawn(proposal) => {
-                self.registry.offices.withdraw(&proposal);
+                self.registry.offices.close(proposal.number);
                 self.ledger.put_head(&subject.key(), head)
             }
             After::Proposal(proposal) => {
@@ -688,6 +694,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
             After::Denied(denied) => {
                 self.ledger.put_deny_list(denied.list)?;
+                self.ledger.put_head(&subject.key(), head)
+            }
+            After::Audited(audited) => {
+                self.ledger.put_audit_anchors(audited.anchors)?;
                 self.ledger.put_head(&subject.key(), head)
             }
             After::Peer(peer) => {
@@ -984,16 +994,17 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 (known.as_ref().map_or(2, signer_status), Digest::ZERO)
             }
             After::Withdrawn(proposal) => {
-                let mut left = self.registry.offices.clone();
-                left.withdraw(proposal);
                 let key = proposal.change.key();
-                let others = left.proposals.iter().any(|one| one.change.key() == key);
+                let mut left = self.registry.offices.proposals.iter();
+                let others =
+                    left.any(|one| one.number != proposal.number && one.change.key() == key);
                 // A key that nobody proposes any more was never in force.
                 let unknown = if others { 2 } else { 3 };
                 let known = self.ledger.signer(&key)?;
                 (known.as_ref().map_or(unknown, signer_status), Digest::ZERO)
             }
             After::Denied(denied) => (denied.status, Digest::ZERO),
+            After::Audited(_) => (1, Digest::ZERO),
             After::Peer(peer) => (if peer.quarantined { 2 } else { 1 }, Digest::ZERO),
             After::Jurisdiction(_) => (1, Digest::ZERO),
         };

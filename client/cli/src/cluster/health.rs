@@ -55,7 +55,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    fn status(&self) -> Option<&GetStatusResponse> {
+    pub(crate) fn status(&self) -> Option<&GetStatusResponse> {
         self.answer.as_ref().ok()
     }
 
@@ -291,6 +291,13 @@ impl Health {
             );
             self.warn("AUDIT_FAILS", text);
         }
+        if !status.audit_contradicts.is_empty() {
+            let why = &status.audit_contradicts;
+            let text = format!(
+                "node {node}: its audit is not what the log says it was: {why} (runbook audit)"
+            );
+            self.warn("AUDIT_CONTRADICTS", text);
+        }
         self.of_certificates(status);
         // What a node saw of a peer, it alone knows: each says what it doubts.
         for peer in status.peers.iter().filter(|peer| !peer.doubt.is_empty()) {
@@ -300,6 +307,15 @@ impl Health {
         }
         for peer in status.peers.iter().filter(|_| leads) {
             let prefix = &peer.prefix;
+            // Whoever paused it knows that it is silent.
+            if !matches!(peer.contact.as_str(), "" | "open") {
+                let text = format!(
+                    "contact with {prefix} is {} (carnet peer get)",
+                    peer.contact
+                );
+                self.warn("PEER_PAUSED", text);
+                continue;
+            }
             let seconds = peer.last_contact_ms / 1_000;
             let silent = match peer.contacts {
                 0 => format!("{prefix} has not answered since node {node} began to follow it"),
@@ -337,6 +353,16 @@ impl Health {
                 "{parked} items of {prefix} wait for a hand, or for what they need (carnet mail parked)"
             );
             self.warn("MAIL_PARKED", text);
+        }
+        for peer in status.peers.iter().filter(|_| leads) {
+            for one in peer
+                .agreements
+                .iter()
+                .filter(|one| one.contains(" suspended "))
+            {
+                let text = format!("{}: agreement {one} (carnet agreement list)", peer.prefix);
+                self.warn("AGREEMENT_SUSPENDED", text);
+            }
         }
         // A new one is made by that country's roots, and compared by people: it takes days.
         let ends = status
@@ -574,6 +600,7 @@ fn proposals(asked: &[Asked], leader: Option<&GetStatusResponse>) -> Vec<Value> 
     let proposals = status.into_iter().flat_map(|status| &status.proposals);
     let row = |one: &OpenProposal| {
         json!({
+            "proposal": one.number.to_string(),
             "proposed": one.what,
             "about": one.about,
             "by": one.by,
@@ -595,6 +622,7 @@ mod tests {
         assert_eq!(quiet.get("proposals"), None);
         let asked = three(|leader| {
             leader.proposals = vec![OpenProposal {
+                number: 7,
                 what: "revoke certificate".into(),
                 about: "key/ab of admin/hq/anna".into(),
                 by: "bert".into(),

@@ -797,6 +797,8 @@ mod tests {
         list.entries.push(entry);
         assert!(is_revoked(&list, &certificate).is_some());
         list.waiting.push(Waiting {
+            number: 7,
+            reason: "stolen".into(),
             wanted: Wanted::Unrevoke {
                 certificate: certificate.clone(),
             },

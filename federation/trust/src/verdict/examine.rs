@@ -357,12 +357,13 @@ impl<'a> Case<'a> {
         // That nothing is known is said already.
         let known = self.input.known.as_ref()?;
         // By the log time of what is known, as the registry itself judges an offer: an old pack ends no suspension.
-        let suspended = |a: &Agreement| {
+        let until = |a: &Agreement| {
             let reference = a.reference();
             let mut suspended = known.suspended.iter();
-            self.purpose == Purpose::ImportPermit
-                && suspended.any(|one| one.agreement == reference && known.at < one.until)
+            let found = suspended.find(|one| one.agreement == reference && known.at < one.until);
+            found.map(|one| one.until)
         };
+        let suspended = |a: &Agreement| self.purpose == Purpose::ImportPermit && until(a).is_some();
         let between = |a: &Agreement| {
             let (one, two) = a.parties;
             (one == me && issuer.owns(&two)) || (two == me && issuer.owns(&one))
@@ -376,9 +377,16 @@ impl<'a> Case<'a> {
             |a: &&Agreement| !in_force().any(|other| other.id == a.id && a.version < other.version);
         let usable = || in_force().filter(|a| is_newest(a) && !suspended(a));
         let Some(newest) = usable().max_by_key(|a| a.version) else {
+            let rests = in_force().filter(is_newest).find_map(|a| {
+                let (agreement, version, until) = (&a.id, a.version, until(a)?);
+                Some(format!(
+                    ": {agreement}, version {version}, is suspended until {until}"
+                ))
+            });
+            let why = rests.unwrap_or_default();
             self.unknown(
                 ReasonCode::NoAgreement,
-                format!("no agreement between {me} and {other} is in force"),
+                format!("no agreement between {me} and {other} is in force{why}"),
             );
             return None;
         };
@@ -408,11 +416,22 @@ impl<'a> Case<'a> {
             );
             return None;
         };
+        let (rests, reference) = (until(agreement), agreement.reference());
         self.clause = Some(ClauseUsed {
             agreement: agreement.id.clone(),
             version: agreement.version,
             number: clause.number,
         });
+        if let Some(until) = rests {
+            let (agreement, version) = (&reference.id, reference.version);
+            self.argue(
+                ReasonCode::AgreementSuspended,
+                Value::Valid,
+                format!(
+                    "agreement {agreement}, version {version}, is suspended until {until}: nothing new is offered or permitted by it"
+                ),
+            );
+        }
         Some((Allowed::ByClause, Some(clause)))
     }
 

@@ -14,7 +14,7 @@ use carnet_domain::record::{Enrolment, Form, Holder, IdentifierScheme, Maker, Mo
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::policy::Role;
 
-use super::{ADMIN, Jurisdiction, MANUFACTURER, REGISTRAR, layout};
+use super::{ADMIN, Jurisdiction, MANUFACTURER, REGISTRAR, SECOND_ADMIN, SECOND_REGISTRAR, layout};
 use crate::patience::Broken;
 
 /// Incarnation of a fresh log.
@@ -45,6 +45,15 @@ pub(super) fn signed(of: &Jurisdiction) -> Result<Signed, Broken> {
             person: who.to_owned(),
         })
     };
+    let mut signers = vec![
+        signer(ADMIN, Role::Admin, "admin/ops")?,
+        signer(REGISTRAR, Role::Registrar, "registrar/hq")?,
+    ];
+    if of.plan.in_earnest {
+        signers.push(signer(SECOND_ADMIN, Role::Admin, "admin/ops")?);
+        let second = signer(SECOND_REGISTRAR, Role::Registrar, "registrar/hq")?;
+        signers.push(second);
+    }
     let genesis = Genesis {
         prefix: of.prefix(),
         country: "AQ".to_owned(),
@@ -55,12 +64,12 @@ pub(super) fn signed(of: &Jurisdiction) -> Result<Signed, Broken> {
         log_key: of.log_identity()?.1,
         time: wall_time(),
         seal_idle: SEAL_IDLE,
-        // One admin enrols everybody.
-        profile: Profile::Sandbox,
-        signers: vec![
-            signer(ADMIN, Role::Admin, "admin/ops")?,
-            signer(REGISTRAR, Role::Registrar, "registrar/hq")?,
-        ],
+        // In a sandbox one admin enrols everybody.
+        profile: match of.plan.in_earnest {
+            true => Profile::Production,
+            false => Profile::Sandbox,
+        },
+        signers,
     };
     let bytes = Statement::Genesis { genesis }.to_bytes();
     let message = root_signing_bytes(&bytes);

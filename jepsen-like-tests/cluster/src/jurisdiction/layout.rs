@@ -8,7 +8,7 @@ use std::sync::Arc;
 use carnet_client::{FileSigner, Signer};
 use carnet_domain::bytes::signature::PublicKey;
 
-use super::{ADMIN, Jurisdiction, MANUFACTURER, REGISTRAR};
+use super::{ADMIN, Jurisdiction, MANUFACTURER, REGISTRAR, SECOND_ADMIN, SECOND_REGISTRAR};
 use crate::address::{ADMIN_PORT, CLIENT_PORT, FEDERATION_PORT, METRICS_PORT, RAFT_PORT};
 use crate::clocks::{self, Shift};
 use crate::patience::Broken;
@@ -31,6 +31,11 @@ pub(super) fn make_keys(of: &Jurisdiction) -> Result<(), Broken> {
     }
     for who in [REGISTRAR, ADMIN, MANUFACTURER] {
         command.args(["--client", who]);
+    }
+    if of.plan.in_earnest {
+        for who in [SECOND_REGISTRAR, SECOND_ADMIN] {
+            command.args(["--client", who]);
+        }
     }
     run(&mut command).map(drop)
 }
@@ -84,9 +89,11 @@ pub(crate) fn run(command: &mut Command) -> Result<Vec<u8>, Broken> {
     if output.status.success() {
         return Ok(output.stdout);
     }
+    // In JSON a failure is data.
     let said = String::from_utf8_lossy(&output.stderr);
+    let data = String::from_utf8_lossy(&output.stdout);
     Err(Broken::new(format!(
-        "{command:?} ended with {}: {said}",
+        "{command:?} ended with {}: {said}{data}",
         output.status
     )))
 }
@@ -152,6 +159,10 @@ pub(super) fn write_config(of: &Jurisdiction, id: u64) -> Result<(), Broken> {
     line(format_args!(
         "[compare]\nevery_ms = {}\nundecided_ms = 5000\ncontent_every_s = {}",
         of.plan.compare_every_ms, of.plan.content_every_s
+    ));
+    line(format_args!(
+        "[audit]\ncommit_every_s = {}",
+        of.plan.audit_every_s
     ));
     // Does not name openraft: the daemon then quiets it as it does in production, where a peer that is away must not fill
     // the disk.

@@ -2,6 +2,7 @@
 
 mod actions;
 mod attacks;
+mod audit;
 mod border;
 mod catch_up;
 mod certificates;
@@ -15,13 +16,17 @@ mod edge;
 mod faults;
 mod first_start;
 mod links;
+mod members;
 mod monitoring;
+mod peers;
 mod planted;
 mod poisoned;
 mod power;
 mod process;
+mod proposals;
 mod raft_plane;
 mod rotation;
 mod stacks;
 mod starting;
 mod storm;
+mod year;

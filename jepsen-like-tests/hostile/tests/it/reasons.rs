@@ -11,10 +11,11 @@ use carnet_domain::limits::{
 };
 use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::machine::entry::{Body, ItemAnswer, Request};
+use carnet_domain::record::audited::AuditHeads;
 use carnet_domain::record::denied::{Bearer, Certificate};
 use carnet_domain::record::keys::KeySignature;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::peer::{LogDoubt, Peer, Signed, Statement, TimeChange};
+use carnet_domain::record::peer::{Contact, LogDoubt, Peer, Signed, Statement, TimeChange};
 use carnet_domain::record::{
     ApprovalStatus, Asking, EnterpriseStatus, Hold, Holder, ReleaseSecret, Setter, Severity,
 };
@@ -588,6 +589,12 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
                 peer.heard.minute = now.0 / 60_000;
                 peer.heard.leaves = LEAVES_A_MINUTE_MAX;
             })
+        }
+        Reason::ContactPaused => mailed(|peer| peer.contact = Contact::Paused),
+        Reason::AuditContradicts => {
+            let heads = AuditHeads::default();
+            // No member.
+            first(market().apply(Body::Audit { node: 99, heads }).items)
         }
         Reason::NoAgreement => {
             let (mut a, b) = recognised();

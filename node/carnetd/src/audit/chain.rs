@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use carnet_consensus::Work;
+use carnet_domain::log::audit::AuditHead;
 use tokio::sync::{Semaphore, oneshot};
 use tracing::{error, info};
 
@@ -78,6 +79,16 @@ impl Writer {
             stands.failing = silent(since);
         }
         stands
+    }
+
+    /// Where the chain stands, once that is on the disk. It blocks.
+    pub(super) fn settle(&self) -> Result<AuditHead, String> {
+        let stands = self.stands();
+        match stands.failing.is_empty() {
+            // Where it ends is not known now: it stands nowhere else for that.
+            false => Err(stands.failing),
+            true => lock(&self.files).settle(),
+        }
     }
 
     /// For how long the disk has not answered, once that is too long.

@@ -82,6 +82,15 @@ impl Files {
         self.head
     }
 
+    /// Where the chain stands, once that is on the disk.
+    pub(super) fn settle(&self) -> Result<AuditHead, String> {
+        if let Some(file) = &self.open {
+            let synced = file.sync_data();
+            synced.map_err(|error| format!("{}: {error}", self.folder.display()))?;
+        }
+        Ok(self.head)
+    }
+
     /// Looks for the end again before the next record.
     #[cfg(test)]
     pub(super) fn forget(&mut self) {

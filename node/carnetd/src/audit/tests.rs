@@ -521,6 +521,24 @@ async fn a_certificate_has_its_rate_and_pushes_out_nobody_s_acts() {
     let reads = whole(&noted, Chain::Reads).await.expect("a whole chain");
     assert_eq!(reads.len() as u32, READS_RATE.burst + 1);
     assert_eq!(whole(&noted, Chain::Acts).await.expect("whole").len(), 1);
+    // Nor does who changes the cluster push out what it changed before: it is told to come back.
+    let act = Note {
+        kind: Kind::Act,
+        ..reading("add learner 9")
+    };
+    let mut refused = 0;
+    for _ in 0..ACTS_RATE.burst + 5 {
+        match noted.note(&act).await {
+            Ok(()) => {}
+            Err(error) => {
+                assert_eq!(error.reason(), "OVERLOADED");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 5);
+    let acts = whole(&noted, Chain::Acts).await.expect("whole");
+    assert_eq!(acts.len() as u32, 1 + ACTS_RATE.burst);
     for _ in 0..DENIED_RATE.burst + 7 {
         noted.denied(&reading("c")).await;
     }

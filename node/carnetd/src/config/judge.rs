@@ -134,6 +134,11 @@ impl Judge {
             compare.content_every_s,
             0..=31_536_000,
         );
+        self.range(
+            "audit.commit_every_s",
+            config.audit.commit_every_s,
+            0..=86_400,
+        );
         let limits = &config.limits;
         self.range("limits.handshake_ms", limits.handshake_ms, 100..=60_000);
         self.range(

@@ -112,6 +112,9 @@ every_ms = 500
 undecided_ms = 10000
 content_every_s = 86400
 
+[audit]
+commit_every_s = 600
+
 [limits]
 handshake_ms = 5000
 first_byte_ms = 3000

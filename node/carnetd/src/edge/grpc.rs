@@ -4,6 +4,7 @@
 //! filled in.
 
 pub mod admin;
+pub mod reflection;
 pub mod registry;
 #[cfg(test)]
 mod tests;

@@ -107,8 +107,19 @@ const fn asking(path: &'static str, query: Query) -> Method {
 /// For balancers before the client plane; of no schema of ours.
 pub const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
+/// For whoever has no schema at hand; of no schema of ours.
+pub const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+
+/// The schema of a plane, asked for in a stream; the same for everybody whom the plane lets in.
+const SCHEMA: Method = Method {
+    path: REFLECTION,
+    answers_every: Some(PIECE_TIMEOUT),
+    share: Some(PoolLimits { total: 64, each: 4 }),
+    ..READ
+};
+
 /// The methods of the client plane.
-pub const CLIENT: [Method; 12] = [
+pub const CLIENT: [Method; 13] = [
     Method {
         path: "/carnet.registry.v1.Registry/OpenSession",
         ..WRITE
@@ -184,10 +195,11 @@ pub const CLIENT: [Method; 12] = [
         }),
         ..READ
     },
+    SCHEMA,
 ];
 
 /// The methods of the admin plane.
-pub const ADMIN_PLANE: [Method; 8] = [
+pub const ADMIN_PLANE: [Method; 9] = [
     Method {
         path: "/carnet.admin.v1.Admin/Initialize",
         ..ADMIN
@@ -223,6 +235,7 @@ pub const ADMIN_PLANE: [Method; 8] = [
         late: Late::Nothing,
         ..ADMIN
     },
+    SCHEMA,
 ];
 
 /// The methods of the federation plane.
@@ -384,6 +397,9 @@ mod tests {
             let mut expected = paths(schema);
             if plane == Plane::Client {
                 expected.push(HEALTH.to_owned());
+            }
+            if matches!(plane, Plane::Client | Plane::Admin) {
+                expected.push(REFLECTION.to_owned());
             }
             assert_eq!(table, expected, "{plane}");
         }

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use carnet_consensus::{ForwardHandler, Forwarded, PeerNode, ProposeError};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::Canonical;
-use carnet_domain::machine::entry::Body;
+use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::record::peer::Peer;
+use carnet_domain::rules::rejection::Reason;
 use carnet_peering::status::Board;
 use carnet_store::records::Records;
 use carnet_trust::known::Doubt;
@@ -110,9 +111,10 @@ pub(super) async fn tell(node: &Node, body: Body) -> Result<(), ProposeError> {
     }
 }
 
-/// What a node may pass on: what it saw of a peer. A head without mail proves itself.
-fn is_seen(body: &Body) -> bool {
+/// What a node may pass on: what it saw of a peer, and where its own audit stands. A head without mail proves itself.
+fn is_seen(body: &Body, from: PeerNode) -> bool {
     match body {
+        Body::Audit { node, .. } => *node == from.0,
         Body::Doubt { .. } => true,
         // That an item is too large, whoever follows judges by all endpoints.
         Body::Foreign { batch } => batch.items.is_empty() && batch.large.is_none(),
@@ -139,8 +141,15 @@ impl ForwardHandler for OfOthers {
                 return answer.ok_or_else(|| refused("this is not a question".into()));
             }
             match Body::from_bytes(&forwarded.request) {
-                Ok(body) if is_seen(&body) => match node.propose(body).await {
-                    Ok(_) => Ok(Bytes::new()),
+                Ok(body) if is_seen(&body, from) => match node.propose(body).await {
+                    Ok(committed) => match committed.answer.items.first() {
+                        Some(ItemAnswer::Refused { rejection })
+                            if rejection.reason == Reason::AuditContradicts =>
+                        {
+                            Err(refused(rejection.to_string()))
+                        }
+                        _ => Ok(Bytes::new()),
+                    },
                     Err(error) => Err(refused(error.to_string())),
                 },
                 _ => {
@@ -179,13 +188,18 @@ mod tests {
         let foreign = |batch: &carnet_domain::machine::entry::MailBatch| Body::Foreign {
             batch: batch.clone(),
         };
-        assert!(!is_seen(&foreign(&batch)));
+        assert!(!is_seen(&foreign(&batch), PeerNode(2)));
         batch.large = batch.items.first().map(|item| item.in_short());
         batch.items.clear();
         assert!(batch.large.is_some());
-        assert!(!is_seen(&foreign(&batch)));
+        assert!(!is_seen(&foreign(&batch), PeerNode(2)));
         batch.large = None;
-        assert!(is_seen(&foreign(&batch)));
+        assert!(is_seen(&foreign(&batch), PeerNode(2)));
+        // Nobody says where the audit of another stands.
+        let heads = carnet_domain::record::audited::AuditHeads::default();
+        let audit = Body::Audit { node: 2, heads };
+        assert!(is_seen(&audit, PeerNode(2)));
+        assert!(!is_seen(&audit, PeerNode(3)));
     }
 
     /// A doubt is told until the log has it, and is over when a newer bundle is stated.

@@ -9,6 +9,7 @@ use std::fmt;
 
 use carnet_consensus::{ClockVerdict, Role};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::record::peer::Contact;
 
 use crate::service::cluster::ClusterStatus;
 
@@ -54,6 +55,8 @@ pub enum Code {
     AuditFails,
     /// A peer answers that it is overloaded, and nothing else.
     PeerOverloaded,
+    /// Its audit is not what the log says it was.
+    AuditContradicts,
     /// A peer has not been heard for long.
     PeerSilent,
     /// Mail of a peer stands.
@@ -66,7 +69,7 @@ pub enum Code {
 
 impl Code {
     /// Every one, in the order declared.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::NoCluster,
         Self::NodeUnavailable,
         Self::NoLeader,
@@ -83,6 +86,7 @@ impl Code {
         Self::OtherCertificateEnded,
         Self::AuditFails,
         Self::PeerOverloaded,
+        Self::AuditContradicts,
         Self::PeerSilent,
         Self::PeerFeedStopped,
         Self::PeerDoubted,
@@ -108,6 +112,7 @@ impl Code {
             Self::OtherCertificateEnded => "OTHER_CERTIFICATE_ENDED",
             Self::AuditFails => "AUDIT_FAILS",
             Self::PeerOverloaded => "PEER_OVERLOADED",
+            Self::AuditContradicts => "AUDIT_CONTRADICTS",
             Self::PeerSilent => "PEER_SILENT",
             Self::PeerFeedStopped => "PEER_FEED_STOPPED",
             Self::PeerDoubted => "PEER_DOUBTED",
@@ -135,7 +140,10 @@ impl Code {
             | Self::PeerFeedStopped
             | Self::PeerDoubted
             | Self::PeerQuarantined => Whose::Peers,
-            Self::OtherCertificateEnded | Self::AuditFails | Self::PeerOverloaded => Whose::Nobody,
+            Self::OtherCertificateEnded
+            | Self::AuditFails
+            | Self::PeerOverloaded
+            | Self::AuditContradicts => Whose::Nobody,
         }
     }
 
@@ -265,6 +273,10 @@ fn of_machine(status: &ClusterStatus, now: TimeMs, find: &mut impl FnMut(Code, S
         let (chain, why) = (stands.chain.word(), &stands.failing);
         find(Code::AuditFails, format!("{chain}: {why}: runbook audit"));
     }
+    if !status.contradicted.is_empty() {
+        let text = format!("{}: runbook audit", status.contradicted);
+        find(Code::AuditContradicts, text);
+    }
     for held in &status.certificates {
         let (what, path) = (&held.what, held.path.display());
         // A file may be in the middle of being replaced; what is in use was read before.
@@ -296,7 +308,8 @@ fn of_peers(status: &ClusterStatus, find: &mut impl FnMut(Code, String)) {
             let text = format!("{peer} signed what contradicts itself: runbook peer-in-quarantine");
             find(Code::PeerQuarantined, text);
         }
-        if !leads {
+        // Whoever paused it knows that it is silent.
+        if !leads || relation.contact != Contact::Open {
             continue;
         }
         let silent = relation.contacts == 0 || relation.last_contact > PEER_SILENT;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use carnet_consensus::{ClockVerdict, Role as RaftRole, Space};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::record::peer::Contact;
 use carnet_domain::rules::policy::Role;
 use carnet_kit::{Country, befriend};
 use carnet_trust::identity::Plane;
@@ -148,6 +149,18 @@ async fn a_node_that_is_not_to_be_relied_upon_says_why() {
     check(
         &|it| it.audit[1].failing = "full".into(),
         &[Code::AuditFails],
+    );
+    check(
+        &|it| it.contradicted = "leaf 9 says otherwise".into(),
+        &[Code::AuditContradicts],
+    );
+    // Whoever paused it knows that it is silent.
+    check(
+        &|it| {
+            it.relations[0].contact = Contact::Paused;
+            it.relations[0].contacts = 0;
+        },
+        &[],
     );
     check(&|it| it.relations[0].doubt = "forked", &[Code::PeerDoubted]);
     check(
@@ -332,6 +345,37 @@ fn every_alert_has_a_page_that_says_what_to_do() {
     }
 }
 
+/// The targets of the links of a page.
+fn links(page: &str) -> impl Iterator<Item = &str> {
+    let targets = page.split("](").skip(1);
+    targets.filter_map(|rest| rest.split([')', '#']).next())
+}
+
+#[test]
+fn the_operators_guide_leads_to_every_page_and_no_link_leads_nowhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let guide = root.join("node/README.md");
+    let text = std::fs::read_to_string(&guide).expect("the guide");
+    let mut linked = BTreeSet::new();
+    for target in links(&text) {
+        let path = root.join("node").join(target);
+        assert!(path.exists(), "{target}");
+        linked.extend(path.file_name().map(std::ffi::OsStr::to_owned));
+    }
+    let pages = std::fs::read_dir(root.join("deploy/runbooks")).expect("runbooks");
+    let pages: Vec<_> = pages.map(|page| page.expect("a page")).collect();
+    assert!(pages.len() > 15, "they were read");
+    for page in pages {
+        let name = page.file_name();
+        assert!(linked.contains(&name), "the guide does not name {name:?}");
+        let text = std::fs::read_to_string(page.path()).expect("a page");
+        for target in links(&text).filter(|target| !target.contains("://")) {
+            let path = root.join("deploy/runbooks").join(target);
+            assert!(path.exists(), "{name:?}: {target}");
+        }
+    }
+}
+
 /// Once, a passport's certificate that ended took a whole country from its callers.
 #[test]
 fn only_what_is_of_one_node_makes_a_balancer_turn_to_another() {
@@ -351,7 +395,12 @@ fn only_what_is_of_one_node_makes_a_balancer_turn_to_another() {
     );
     assert_eq!(
         of(Whose::Nobody),
-        ["OTHER_CERTIFICATE_ENDED", "AUDIT_FAILS", "PEER_OVERLOADED"]
+        [
+            "OTHER_CERTIFICATE_ENDED",
+            "AUDIT_FAILS",
+            "PEER_OVERLOADED",
+            "AUDIT_CONTRADICTS"
+        ]
     );
     assert_eq!(of(Whose::Node).len() + of(Whose::Peers).len(), 12);
 }

@@ -12,6 +12,7 @@ use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::audit::AuditHead;
 use carnet_domain::machine::entry::{Body, ItemAnswer};
+use carnet_domain::record::audited::AuditAnchors;
 use carnet_domain::record::denied::{DenyList, Wanted};
 use carnet_domain::record::offices::Change as KeyChange;
 use carnet_domain::record::peer::{Signed, Statement};
@@ -90,6 +91,10 @@ pub struct ClusterStatus {
     pub certificates: Vec<Held>,
     /// How its chains of audit stand.
     pub audit: Vec<Stands>,
+    /// Where the chains of all nodes stood, by the log.
+    pub anchors: AuditAnchors,
+    /// What the log says of this node's chains and they do not hold; empty: nothing.
+    pub contradicted: String,
     /// What waits for a second person.
     pub proposals: Vec<OpenProposal>,
     /// Orders to skip a log entry.
@@ -105,6 +110,8 @@ pub struct ClusterStatus {
 /// What one person asked for and a second has not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenProposal {
+    /// The index of the leaf that says it was proposed.
+    pub number: u64,
     /// What would be done.
     pub what: &'static str,
     /// To which key or certificate.
@@ -118,6 +125,7 @@ pub struct OpenProposal {
 /// The first words that are not over at log time: about keys of offices, then about certificates.
 fn open_proposals(registry: &Registry, denied: &DenyList) -> Vec<OpenProposal> {
     let of_offices = registry.offices.proposals.iter().map(|one| OpenProposal {
+        number: one.number,
         what: match one.change {
             KeyChange::Add { .. } => "add key",
             KeyChange::Retire { .. } => "retire key",
@@ -127,6 +135,7 @@ fn open_proposals(registry: &Registry, denied: &DenyList) -> Vec<OpenProposal> {
         until: one.until,
     });
     let of_certificates = denied.waiting.iter().map(|one| OpenProposal {
+        number: one.number,
         what: match one.wanted {
             Wanted::Revoke { .. } => "revoke certificate",
             Wanted::Unrevoke { .. } => "unrevoke certificate",
@@ -246,7 +255,7 @@ impl ClusterService {
             Digested::No => None,
             Digested::Whole => Some(self.digest().await?),
         };
-        let (peers, parked, denied) = match &registry {
+        let (peers, parked, anchors, denied) = match &registry {
             Some(_) => {
                 let node = Arc::clone(&self.node);
                 let read = move |meter: &Meter| {
@@ -258,15 +267,22 @@ impl ClusterService {
                         let places = records.parked_of(&peer).map_err(storage)?;
                         parked.insert(peer, places.len() as u64);
                     }
+                    let anchors = records.audit_anchors().map_err(storage)?;
                     let denied = records.deny_list().map_err(storage)?;
-                    Ok((peers, parked, denied))
+                    Ok((peers, parked, anchors, denied))
                 };
                 self.node.readers.read(holder, read).await?
             }
-            None => (Vec::new(), BTreeMap::new(), DenyList::default()),
+            None => (
+                Vec::new(),
+                BTreeMap::new(),
+                AuditAnchors::default(),
+                DenyList::default(),
+            ),
         };
         let proposals = registry.as_ref();
         let proposals = proposals.map(|registry| open_proposals(registry, &denied));
+        let log_time = registry.as_ref().map_or(TimeMs(0), |known| known.log_time);
         let node = Arc::clone(&self.node);
         let certificates = self.node.work.run(move || node.certificates()).await;
         let certificates = certificates.map_err(fault("the certificates were not read"))?;
@@ -280,11 +296,13 @@ impl ClusterService {
             writes_refused: timekeeper::refusal(&self.node),
             room: self.node.raft.room().borrow().clone(),
             compare: self.comparer.status(),
-            relations: self.gateway.relations(&peers),
+            relations: self.gateway.relations(&peers, log_time),
             parked,
             certificates,
             audit: self.node.audit.stands(),
             proposals: proposals.unwrap_or_default(),
+            anchors,
+            contradicted: self.node.contradicted.said(),
             skip_files: self.skips.borrow().clone(),
             unavailable: unavailable.unwrap_or_default(),
             unpublished: self.node.publication.said(

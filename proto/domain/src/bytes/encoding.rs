@@ -84,7 +84,7 @@ pub mod tag {
         TREE_LEAF, TREE_NODE, MAP_LEAF, MAP_NODE, SLOT, SLOT_NODE, PERSONAL, AUTH,
     ];
     /// All domain strings.
-    pub const STRINGS: [&str; 19] = [
+    pub const STRINGS: [&str; 20] = [
         KEY,
         MAP_VALUE,
         PART,

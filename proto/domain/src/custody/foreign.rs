@@ -33,7 +33,7 @@ use crate::record::event::{
     After, Effect, Event, IdentityParts, Other, Standing, robot_of_slots, slot,
 };
 use crate::record::ledger::Ledger;
-use crate::record::peer::{Heard, LogDoubt, OpenFork, Peer, Repaired, Statement};
+use crate::record::peer::{Contact, Heard, LogDoubt, OpenFork, Peer, Repaired, Statement};
 use crate::record::transfer::{Ending, Transfer};
 use crate::record::{
     Ended, Fitted, Fitting, Hold, Parked, Recall, RecallStatus, Robot, RobotKey, Stay,
@@ -284,6 +284,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let (size, root) = (checkpoint.size(), *checkpoint.root());
         if size == peer.size_seen && root != peer.root_seen {
             return self.fork(peer, batch, (&origin, &key), size, root);
+        }
+        if peer.contact != Contact::Open {
+            let prefix = batch.peer;
+            return Ok(all(Reason::ContactPaused, Detail::Prefix { prefix }));
         }
         // What it said before the fork is known; which of two histories the rest is of, nobody knows.
         if peer.split {
@@ -537,7 +541,11 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             bytes: read.bytes,
             ..amount(events, self.registry.level)
         };
-        let heard = match from.peer.heard.and(&with(&events), self.now) {
+        let heard = match from
+            .peer
+            .heard
+            .and(&with(&events), &from.peer.limits, self.now)
+        {
             Ok(heard) => heard,
             Err((what, max)) => {
                 let peer = from.prefix;
@@ -554,12 +562,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     Err((index, hash)) => from.unread(*index, *hash),
                 };
                 events = doubt(&from, evidence, &paused);
-                let answered = from.peer.heard.and(&with(&events), self.now);
+                let answered = from
+                    .peer
+                    .heard
+                    .and(&with(&events), &from.peer.limits, self.now);
                 let heard = match answered {
                     // Nor is it answered, once enough was.
                     Err((Counted::Nacks, _)) => {
                         events = Vec::new();
-                        from.peer.heard.and(&read, self.now)
+                        from.peer.heard.and(&read, &from.peer.limits, self.now)
                     }
                     answered => answered,
                 };

@@ -208,7 +208,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             return Ok(Err(unknown));
         };
         let more = amount(&events, self.registry.level);
-        let heard = match known.heard.and(&more, self.now) {
+        let heard = match known.heard.and(&more, &known.limits, self.now) {
             Ok(heard) => heard,
             Err((what, max)) => {
                 let detail = Detail::InAMinute { peer, what, max };

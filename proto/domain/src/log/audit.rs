@@ -9,6 +9,7 @@
 //! whoever kept a number and its hash can tell whether it still goes on from there.
 
 use crate::bytes::digest::{Digest, sha256};
+use crate::limits::Index;
 
 const TAG: &[u8] = b"carnet/audit/v1\0";
 
@@ -20,6 +21,10 @@ pub struct AuditHead {
     /// Its hash.
     pub hash: Digest,
 }
+crate::canonical_struct!(AuditHead {
+    number: Index,
+    hash
+});
 
 /// One record of a chain that was followed up to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,8 +104,8 @@ pub fn next_line(head: &AuditHead, text: &str) -> Option<(String, AuditHead)> {
 #[derive(Debug, Clone, Default)]
 pub struct AuditWalk {
     head: Option<AuditHead>,
-    kept: Option<AuditHead>,
-    met: bool,
+    /// Places that were kept, and whether the chain went through each.
+    kept: Vec<(AuditHead, bool)>,
 }
 
 impl AuditWalk {
@@ -113,11 +118,16 @@ impl AuditWalk {
     /// The same, and the record of a place that was kept must be the one that it was, if the chain still has it.
     #[must_use]
     pub fn through(kept: AuditHead) -> Self {
-        Self {
-            head: None,
-            kept: Some(kept),
-            met: false,
+        Self::anywhere().and_through(kept)
+    }
+
+    /// As well through another place that was kept; one before the first record is no place.
+    #[must_use]
+    pub fn and_through(mut self, kept: AuditHead) -> Self {
+        if kept.number > 0 {
+            self.kept.push((kept, false));
         }
+        self
     }
 
     /// The line after `head`.
@@ -125,8 +135,7 @@ impl AuditWalk {
     pub fn after(head: AuditHead) -> Self {
         Self {
             head: Some(head),
-            kept: None,
-            met: false,
+            kept: Vec::new(),
         }
     }
 
@@ -180,14 +189,14 @@ impl AuditWalk {
         };
         // A chain that begins just behind the place still names it.
         for place in [starts, head] {
-            match self.kept {
-                Some(kept) if kept == place => self.met = true,
-                Some(kept) if kept.number == place.number => {
+            for (kept, met) in &mut self.kept {
+                if *kept == place {
+                    *met = true;
+                } else if kept.number == place.number {
                     return Err(AuditBreak::Other {
                         number: place.number,
                     });
                 }
-                Some(_) | None => {}
             }
         }
         self.head = Some(head);
@@ -204,14 +213,16 @@ impl AuditWalk {
     /// It has.
     pub fn end(self) -> Result<Option<AuditHead>, AuditBreak> {
         let reached = self.head.map_or(0, |head| head.number);
-        match self.kept {
-            Some(kept) if kept.number > reached => Err(AuditBreak::Other {
+        let cut = self.kept.iter().find(|(kept, _)| kept.number > reached);
+        if let Some((kept, _)) = cut {
+            let number = kept.number;
+            return Err(AuditBreak::Other { number });
+        }
+        match self.kept.iter().find(|(_, met)| !met) {
+            Some((kept, _)) => Err(AuditBreak::Gone {
                 number: kept.number,
             }),
-            Some(kept) if !self.met => Err(AuditBreak::Gone {
-                number: kept.number,
-            }),
-            _ => Ok(self.head),
+            None => Ok(self.head),
         }
     }
 }
@@ -308,6 +319,13 @@ mod tests {
                 "record 2, which was seen before, is gone, and so is the one behind it: let go of by its size, or cut off"
             );
         }
+        // Of two places both count, and none is before the first record.
+        let none = AuditHead::default();
+        let more = AuditHead { number: 3, ..kept };
+        assert_eq!(walk(through().and_through(none), &whole), "ends at 3");
+        let told = "record 3 is not the one that was seen before: the chain was written anew";
+        assert_eq!(walk(through().and_through(more), &whole), told);
+        assert_eq!(walk(through().and_through(more), &whole[..2]), told);
         let short = AuditWalk::after(AuditHead::default());
         assert_eq!(walk(short, &whole[1..]), "record 2 where 1 was expected");
     }

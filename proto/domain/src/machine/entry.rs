@@ -18,6 +18,7 @@ use crate::limits::{
 use crate::log::leaf::{Disclosure, EntrySeed, leaf_bytes_hash};
 use crate::log::map::{MapProof, MapValue};
 pub use crate::machine::reading::ClockReading;
+use crate::record::audited::AuditHeads;
 use crate::record::keys::KeySignature;
 use crate::record::peer::{LogDoubt, Signed};
 use crate::rules::rejection::Rejection;
@@ -338,6 +339,13 @@ pub enum Body {
         /// What it showed.
         doubt: LogDoubt,
     },
+    /// Where the chains of audit of a node stand, by its own word.
+    Audit {
+        /// The node.
+        node: u64,
+        /// Where.
+        heads: AuditHeads,
+    },
     /// Raises the feature level, once every member knows the higher one.
     RaiseLevel {
         /// The next level.
@@ -357,6 +365,7 @@ crate::canonical_variants!(Body {
     8 => Rule { number, cursor: Sequence },
     9 => RaiseLevel { to, seen: List<READINGS_MAX> },
     10 => Doubt { peer, sequence: Sequence, doubt },
+    12 => Audit { node: Sequence, heads },
 });
 
 /// One entry of the log.

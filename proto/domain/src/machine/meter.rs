@@ -17,6 +17,7 @@ use crate::log::map::{Page, PagePath};
 use crate::log::merkle::Node;
 use crate::log::stored::LeafRecord;
 use crate::machine::entry::Members;
+use crate::record::audited::AuditAnchors;
 use crate::record::denied::DenyList;
 use crate::record::due::Due;
 use crate::record::ledger::{Ledger, LooseChain, MapChanges};
@@ -127,6 +128,7 @@ encoded!(
     Ends,
     Untold,
     StoredAnswer,
+    AuditAnchors,
     DenyList
 );
 
@@ -212,6 +214,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         model(id: &ModelId) -> Option<Model>;
         signer(id: &KeyId) -> Option<Signer>;
         deny_list() -> DenyList;
+        audit_anchors() -> AuditAnchors;
         recall(id: &RecallId) -> Option<Recall>;
         loose_chain(code: &Code) -> Option<LooseChain>;
         transfer(id: &TransferId) -> Option<Transfer>;
@@ -252,6 +255,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         put_model(model: Model);
         put_signer(signer: Signer);
         put_deny_list(list: DenyList);
+        put_audit_anchors(anchors: AuditAnchors);
         put_loose_chain(code: &Code, chain: Option<LooseChain>);
         put_transfer(transfer: Transfer);
         put_offers_of(peer: &Prefix, enterprise: &EnterpriseId, count: u64);

@@ -24,8 +24,8 @@ use crate::record::keys::{GoodHead, KeyHistory, KeysOrder};
 use crate::record::ledger::Ledger;
 use crate::record::offices::{Change, Offices, Profile, is_office_of};
 use crate::record::peer::{
-    Agreement, Bundle, Genesis, OfficeOrder, Peer, RootsChange, Signed, Statement, Suspension,
-    roots_after, signed_by_roots,
+    Agreement, Bundle, Contact, Genesis, OfficeOrder, Peer, RootsChange, Signed, Statement,
+    Suspension, roots_after, signed_by_roots,
 };
 use crate::record::registry::{OwnBundle, Registry};
 use crate::record::told::Tellings;
@@ -338,6 +338,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     until: *until,
                 };
                 self.suspend(&statement, peer, suspension)?
+            }
+            Statement::EndPeer { peer, sequence, .. } => {
+                self.end_peer(&statement, peer, *sequence)?
             }
             Statement::AdvanceTime { change } | Statement::RepairTime { change } => {
                 self.change_time(&statement, change)
@@ -653,6 +656,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             bundle,
             // Its roots have spoken since, and ours have compared what they said.
             doubted: None,
+            contact: match known.contact {
+                Contact::Ended => Contact::Open,
+                contact => contact,
+            },
             // The leaf that the statement becomes.
             bundle_leaf: self.registry.tree.size(),
             ..known
@@ -817,6 +824,41 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             statement,
             After::Peer(Box::new(peer)),
         )))
+    }
+
+    /// Ends the contact with a peer. What was agreed stands no more; what it said and what is told of it stays. While a robot is on
+    /// its way between the two it is not ended: nobody could take it on either side.
+    fn end_peer(
+        &self,
+        statement: &Statement,
+        prefix: &Prefix,
+        sequence: u64,
+    ) -> Result<Result<Event, Rejection>, L::Fault> {
+        let no = |reason, detail: Detail| Ok(Err(Rejection::new(reason, detail)));
+        let prefix = *prefix;
+        let Some(peer) = self.ledger.peer(&prefix)? else {
+            return no(Reason::PeerUnknown, Detail::Prefix { prefix });
+        };
+        let (new, known) = (sequence, peer.bundle.sequence);
+        if new != known {
+            return no(Reason::StatementStale, Detail::SequenceKnown { new, known });
+        }
+        if peer.contact == Contact::Ended {
+            return no(Reason::NothingChanges, Detail::Prefix { prefix });
+        }
+        let open = peer.offers_open.checked_add(peer.offers_made);
+        if open != Some(0) {
+            let (peer, offers) = (prefix, open.unwrap_or(u64::MAX));
+            return no(Reason::TransferOpen, Detail::OffersOpen { peer, offers });
+        }
+        let after = After::Peer(Box::new(Peer {
+            contact: Contact::Ended,
+            agreements: Vec::new(),
+            agreement_leaves: Vec::new(),
+            suspended: Vec::new(),
+            ..peer
+        }));
+        Ok(Ok(Event::new(Kind::TrustList, statement, after)))
     }
 
     fn suspend(

@@ -11,7 +11,8 @@ use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
 use crate::limits::{
-    CERTIFICATE_SERIAL_BYTES_MAX, FORGOTTEN_AFTER, List, Name, PROPOSALS_MAX, REVOKED_MAX, Sequence,
+    CERTIFICATE_SERIAL_BYTES_MAX, FORGOTTEN_AFTER, Index, List, Name, PROPOSALS_MAX, REVOKED_MAX,
+    Sequence,
 };
 use crate::record::Actor;
 use crate::record::offices::makes_way;
@@ -176,6 +177,28 @@ pub enum Wanted {
 }
 crate::canonical_variants!(Wanted { 1 => Revoke { refused }, 2 => Unrevoke { certificate } });
 
+impl fmt::Display for Wanted {
+    /// What happens, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Revoke { refused } => {
+                let (certificate, goes_on) = (&refused.certificate, refused.instead.is_some());
+                let rest = match goes_on {
+                    true => "its bearer goes on with another",
+                    false => "its bearer has no other",
+                };
+                write!(
+                    f,
+                    "the certificate {certificate} is refused on every plane, open connections included; {rest}"
+                )
+            }
+            Self::Unrevoke { certificate } => {
+                write!(f, "the certificate {certificate} is refused no more")
+            }
+        }
+    }
+}
+
 impl Wanted {
     /// The certificate that it is about.
     pub fn certificate(&self) -> &Certificate {
@@ -198,6 +221,10 @@ pub enum Asked {
 /// The first of two words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
+    /// Its number: the index of the leaf that says it was asked for.
+    pub number: u64,
+    /// Why.
+    pub reason: String,
     /// What is asked for.
     pub wanted: Wanted,
     /// By whom.
@@ -208,6 +235,8 @@ pub struct Waiting {
     pub clock: u64,
 }
 crate::canonical_struct!(Waiting {
+    number: Index,
+    reason: Name,
     wanted,
     by,
     until,
@@ -250,6 +279,16 @@ impl DenyList {
     /// The first of two words that asks for this.
     pub fn first(&self, wanted: &Wanted) -> Option<&Waiting> {
         self.waiting.iter().find(|one| one.wanted == *wanted)
+    }
+
+    /// What is asked for under a number, expired or not.
+    pub fn numbered(&self, number: u64) -> Option<&Waiting> {
+        self.waiting.iter().find(|one| one.number == number)
+    }
+
+    /// Ends what is asked for under a number.
+    pub fn close(&mut self, number: u64) {
+        self.waiting.retain(|one| one.number != number);
     }
 
     /// The entry by which a certificate with these marks is refused to this bearer.

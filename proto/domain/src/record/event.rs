@@ -19,6 +19,7 @@ use crate::log::head::Head;
 use crate::log::leaf::{DisclosedSlots, SlotError};
 use crate::log::leaf::{Kind, Slots, Subject, SubjectType};
 use crate::log::map::{RobotStatus, SubjectStatus};
+use crate::record::audited::AuditAnchors;
 use crate::record::denied::{Certificate, DenyList};
 use crate::record::offices::Proposal;
 use crate::record::peer::Peer;
@@ -47,10 +48,12 @@ pub enum After {
     Signer(Signer),
     /// A proposal about a signing key.
     Proposal(Box<Proposal>),
-    /// A proposal that its proposer took back.
+    /// A proposal about a signing key that was taken back or rejected.
     Withdrawn(Box<Proposal>),
     /// A certificate, by the deny-list.
     Denied(Box<Denied>),
+    /// Where the chains of audit of a node stand.
+    Audited(Box<Audited>),
     /// A recall.
     Recall(Recall),
     /// A peer, beside the jurisdiction.
@@ -68,6 +71,15 @@ pub struct Denied {
     pub certificate: Certificate,
     /// What the map shows of it: 1 refused, 2 asked for, 3 not refused any more.
     pub status: u64,
+}
+
+/// Where all chains of audit stand, after what was said of those of one node.
+#[derive(Debug, Clone)]
+pub struct Audited {
+    /// Of all nodes.
+    pub anchors: AuditAnchors,
+    /// Which node.
+    pub node: u64,
 }
 
 impl After {
@@ -256,6 +268,7 @@ impl Event {
             | After::Denied(_)
             | After::Proposal(_)
             | After::Withdrawn(_)
+            | After::Audited(_)
             | After::Peer(_)
             | After::Jurisdiction(_) => Ok(()),
         }
@@ -274,6 +287,9 @@ impl Event {
             }
             After::Denied(denied) => {
                 Subject::new(SubjectType::Office, denied.certificate.subject_name())
+            }
+            After::Audited(audited) => {
+                Subject::new(SubjectType::Office, format!("audit/{}", audited.node))
             }
             After::Recall(recall) => recall.notice.id.subject(),
             After::Peer(peer) => Subject::new(
@@ -496,6 +512,9 @@ pub fn slots(event: &Event) -> Slots {
                 After::Denied(denied) => {
                     let entry = denied.list.entry(&denied.certificate);
                     slots.set(slot::MODEL, &entry.cloned());
+                }
+                After::Audited(audited) => {
+                    slots.set(slot::MODEL, &audited.anchors.of(audited.node).cloned());
                 }
                 After::Recall(recall) => slots.set(
                     slot::MODEL,

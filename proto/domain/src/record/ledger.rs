@@ -11,6 +11,7 @@ use crate::log::map::{Page, PagePath};
 use crate::log::merkle::Node;
 use crate::log::stored::LeafRecord;
 use crate::machine::entry::Members;
+use crate::record::audited::AuditAnchors;
 use crate::record::denied::DenyList;
 use crate::record::due::Due;
 use crate::record::peer::Peer;
@@ -98,6 +99,10 @@ pub trait Ledger {
     fn put_signer(&mut self, signer: Signer) -> Result<(), Self::Fault>;
     /// The certificates that are refused.
     fn deny_list(&self) -> Result<DenyList, Self::Fault>;
+    /// Where the nodes' chains of audit stood.
+    fn audit_anchors(&self) -> Result<AuditAnchors, Self::Fault>;
+    /// Replaces them.
+    fn put_audit_anchors(&mut self, anchors: AuditAnchors) -> Result<(), Self::Fault>;
     /// Replaces the list.
     fn put_deny_list(&mut self, list: DenyList) -> Result<(), Self::Fault>;
 

@@ -76,6 +76,38 @@ crate::canonical_variants!(Change {
     2 => Retire { public, compromised_after: Maybe<Index> },
 });
 
+impl std::fmt::Display for Change {
+    /// What happens, for people.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Add { enrolment, .. } => write!(
+                f,
+                "key {} is enrolled for {} as {}, in the hand of {}",
+                enrolment.public.key_id(),
+                enrolment.holder,
+                enrolment.role.word(),
+                enrolment.person
+            ),
+            Self::Retire {
+                public,
+                compromised_after: None,
+            } => write!(
+                f,
+                "key {} is retired: it signs nothing more",
+                public.key_id()
+            ),
+            Self::Retire {
+                public,
+                compromised_after: Some(leaf),
+            } => write!(
+                f,
+                "key {} is reported compromised: it signs nothing more, and what it signed after leaf {leaf} counts for nothing",
+                public.key_id()
+            ),
+        }
+    }
+}
+
 impl Change {
     /// The key that it is about.
     pub fn key(&self) -> KeyId {
@@ -90,14 +122,24 @@ impl Change {
 /// same command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposal {
+    /// Its number: the index of the leaf that says it was proposed.
+    pub number: u64,
     /// What.
     pub change: Change,
+    /// Why, where the command says it; else empty.
+    pub reason: String,
     /// Who proposed.
     pub by: Actor,
     /// It expires then.
     pub until: TimeMs,
 }
-crate::canonical_struct!(Proposal { change, by, until });
+crate::canonical_struct!(Proposal {
+    number: Index,
+    change,
+    reason: Name,
+    by,
+    until
+});
 
 /// The offices of a registry that supervise it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,11 +203,14 @@ impl Offices {
         }
     }
 
-    /// Takes back what one person proposed of a key.
-    pub fn withdraw(&mut self, proposal: &Proposal) {
-        let key = proposal.change.key();
-        self.proposals
-            .retain(|one| one.change.key() != key || one.by.person != proposal.by.person);
+    /// What is proposed under a number, expired or not.
+    pub fn numbered(&self, number: u64) -> Option<&Proposal> {
+        self.proposals.iter().find(|one| one.number == number)
+    }
+
+    /// Ends a proposal: its proposer took it back, another person rejected it, or it is done.
+    pub fn close(&mut self, number: u64) {
+        self.proposals.retain(|one| one.number != number);
     }
 
     /// Takes a proposal up, in place of an older one of the same change and of those that expired. Where there is no room, the

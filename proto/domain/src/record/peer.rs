@@ -16,7 +16,7 @@ use crate::limits::{
     FIRST_SIGNERS_MAX, Identifier, Index, LEAVES_A_MINUTE_MAX, Lines, List, ListOf,
     MAIL_BYTES_A_MINUTE_MAX, MAIL_ITEMS_A_MINUTE_MAX, MODELS_OF_RECALL_MAX, NACKS_A_MINUTE_MAX,
     NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, ROOT_CHANGES_MAX,
-    ROOT_SIGNATURES_MAX, ROOTS_REPLACED_MAX, SETTLED_OF_PEER_MAX, Sequence,
+    ROOT_SIGNATURES_MAX, ROOTS_REPLACED_MAX, SETTLED_OF_PEER_MAX, Sequence, UpTo,
 };
 pub use crate::record::crossing::AgreementRef;
 use crate::record::crossing::Purpose;
@@ -487,6 +487,15 @@ pub enum Statement {
         /// Why.
         reason: String,
     },
+    /// The contact with a peer ends: as if it were paused, and no agreement with it stands. A newer bundle of it begins it anew.
+    EndPeer {
+        /// Which, by its primary prefix.
+        peer: Prefix,
+        /// The sequence of its bundle that stands, so that an old statement ends no contact that began since.
+        sequence: u64,
+        /// Why.
+        reason: String,
+    },
     /// The roots are replaced, all or some: one was lost or stolen, or is old.
     Roots {
         /// By which.
@@ -509,6 +518,7 @@ crate::canonical_variants!(Statement @ 1 {
     8 => Settle { peer, fork: Index, counts, reason },
     9 => Roots { change },
     10 => Keys { order },
+    12 => EndPeer { peer, sequence: Sequence, reason },
 });
 
 /// A suspension of one version of an agreement.
@@ -526,6 +536,62 @@ crate::canonical_struct!(Suspension {
     number,
     until
 });
+
+/// Whether there is contact with a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Contact {
+    /// There is.
+    Open,
+    /// An office here paused it: nothing is sent, read or asked, and no offer or permit begins. What is under way goes on when it is
+    /// resumed; mail waits on both sides.
+    Paused,
+    /// The roots here ended it: as paused, and no agreement stands. A newer bundle that the roots state begins it anew.
+    Ended,
+}
+crate::canonical_enum!(Contact { 1 => Open, 2 => Paused, 3 => Ended });
+
+/// How much of a peer is read within a minute of log time, by kind: at most what `limits` says for everybody. One item is always read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// Robots offered.
+    pub offers: u64,
+    /// Reports of theft and loss, and their end.
+    pub holds: u64,
+    /// Statements that are answered with a nack.
+    pub nacks: u64,
+    /// Claims and ends of identities.
+    pub claims: u64,
+    /// Leaves of any kind.
+    pub leaves: u64,
+    /// Items, whatever comes of them.
+    pub items: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+crate::canonical_struct!(Allowed {
+    offers: UpTo<OFFERS_A_MINUTE_MAX>,
+    holds: UpTo<REPORTS_A_MINUTE_MAX>,
+    nacks: UpTo<NACKS_A_MINUTE_MAX>,
+    claims: UpTo<CLAIMS_A_MINUTE_MAX>,
+    leaves: UpTo<LEAVES_A_MINUTE_MAX>,
+    items: UpTo<MAIL_ITEMS_A_MINUTE_MAX>,
+    bytes: UpTo<MAIL_BYTES_A_MINUTE_MAX>
+});
+
+impl Default for Allowed {
+    /// As much as of anybody.
+    fn default() -> Self {
+        Self {
+            offers: OFFERS_A_MINUTE_MAX,
+            holds: REPORTS_A_MINUTE_MAX,
+            nacks: NACKS_A_MINUTE_MAX,
+            claims: CLAIMS_A_MINUTE_MAX,
+            leaves: LEAVES_A_MINUTE_MAX,
+            items: MAIL_ITEMS_A_MINUTE_MAX,
+            bytes: MAIL_BYTES_A_MINUTE_MAX,
+        }
+    }
+}
 
 /// What one peer had this registry read and write within a minute of log time, by kind. It is counted in what is replicated, so that
 /// every replica stops at the same item.
@@ -564,15 +630,20 @@ impl Heard {
     ///
     /// # Errors
     /// The kind that is over its limit.
-    pub fn and(&self, item: &Self, at: TimeMs) -> Result<Self, (Counted, u64)> {
+    pub fn and(&self, item: &Self, allowed: &Allowed, at: TimeMs) -> Result<Self, (Counted, u64)> {
         let minute = at.0 / 60_000;
         let so_far = match self.minute == minute {
             true => self.clone(),
             false => Self::default(),
         };
-        let sum = |what, a: u64, b: u64, max: u64| match a.checked_add(b) {
-            Some(sum) if sum <= max => Ok(sum),
-            _ => Err((what, max)),
+        // What comes first in a minute is read whatever it is, or a low limit would keep the feed from going on for ever.
+        let first = so_far.items == 0;
+        let sum = |what, a: u64, b: u64, (allowed, most): (u64, u64)| {
+            let max = if first { most } else { allowed };
+            match a.checked_add(b) {
+                Some(sum) if sum <= max => Ok(sum),
+                _ => Err((what, max)),
+            }
         };
         Ok(Self {
             minute,
@@ -580,38 +651,43 @@ impl Heard {
                 Counted::Offers,
                 so_far.offers,
                 item.offers,
-                OFFERS_A_MINUTE_MAX,
+                (allowed.offers, OFFERS_A_MINUTE_MAX),
             )?,
             holds: sum(
                 Counted::Holds,
                 so_far.holds,
                 item.holds,
-                REPORTS_A_MINUTE_MAX,
+                (allowed.holds, REPORTS_A_MINUTE_MAX),
             )?,
-            nacks: sum(Counted::Nacks, so_far.nacks, item.nacks, NACKS_A_MINUTE_MAX)?,
+            nacks: sum(
+                Counted::Nacks,
+                so_far.nacks,
+                item.nacks,
+                (allowed.nacks, NACKS_A_MINUTE_MAX),
+            )?,
             claims: sum(
                 Counted::Claims,
                 so_far.claims,
                 item.claims,
-                CLAIMS_A_MINUTE_MAX,
+                (allowed.claims, CLAIMS_A_MINUTE_MAX),
             )?,
             leaves: sum(
                 Counted::Leaves,
                 so_far.leaves,
                 item.leaves,
-                LEAVES_A_MINUTE_MAX,
+                (allowed.leaves, LEAVES_A_MINUTE_MAX),
             )?,
             items: sum(
                 Counted::MailItems,
                 so_far.items,
                 item.items,
-                MAIL_ITEMS_A_MINUTE_MAX,
+                (allowed.items, MAIL_ITEMS_A_MINUTE_MAX),
             )?,
             bytes: sum(
                 Counted::MailBytes,
                 so_far.bytes,
                 item.bytes,
-                MAIL_BYTES_A_MINUTE_MAX,
+                (allowed.bytes, MAIL_BYTES_A_MINUTE_MAX),
             )?,
         })
     }
@@ -713,6 +789,10 @@ pub struct Peer {
     pub outbox: u64,
     /// What it had us write in the newest minute of log time.
     pub heard: Heard,
+    /// How much that may be.
+    pub limits: Allowed,
+    /// Whether there is contact with it.
+    pub contact: Contact,
     /// How many robots it offers us that wait for our answer, or for their departure.
     pub offers_open: u64,
     /// How many robots we offer it that wait for its answer, or for their departure.
@@ -748,6 +828,8 @@ crate::canonical_struct!(Peer @ 1 {
     note_seen: Lines<NOTE_KEPT_BYTES_MAX>,
     outbox: Sequence,
     heard,
+    limits,
+    contact,
     offers_open: Sequence,
     offers_made: Sequence,
     told,
@@ -778,6 +860,8 @@ impl Peer {
             note_seen: String::new(),
             outbox: 0,
             heard: Heard::default(),
+            limits: Allowed::default(),
+            contact: Contact::Open,
             offers_open: 0,
             offers_made: 0,
             told: Minute::default(),
@@ -802,10 +886,37 @@ impl Peer {
             .any(|clause| clause.recogniser == me && self.bundle.prefixes.contains(&clause.issuer))
     }
 
+    /// How an agreement with it stands at a time, for people: `86-49 v1 suspended until …`.
+    pub fn standing_of(&self, agreement: &Agreement, at: TimeMs) -> String {
+        let reference = agreement.reference();
+        let mut versions = self.agreements.iter().rev();
+        let newer = versions.find(|one| one.id == agreement.id && one.in_force(at));
+        let stands = match self.suspended_until(&reference, at) {
+            Some(until) => format!(" suspended until {until}"),
+            None if at < agreement.effective_from => {
+                format!(" from {}", agreement.effective_from)
+            }
+            None if agreement.effective_to <= at => {
+                format!(" over since {}", agreement.effective_to)
+            }
+            None if newer.is_none_or(|newer| newer.version != agreement.version) => {
+                " replaced".to_owned()
+            }
+            None => String::new(),
+        };
+        format!("{} v{}{stands}", agreement.id, agreement.version)
+    }
+
+    /// Until when a version is suspended, if it is at a time.
+    pub fn suspended_until(&self, agreement: &AgreementRef, at: TimeMs) -> Option<TimeMs> {
+        let mut suspended = self.suspended.iter();
+        let found = suspended.find(|one| one.agreement == *agreement && at < one.until);
+        found.map(|one| one.until)
+    }
+
     /// Whether a version is suspended at a time.
     pub fn is_suspended(&self, agreement: &AgreementRef, at: TimeMs) -> bool {
-        let mut suspended = self.suspended.iter();
-        suspended.any(|suspension| suspension.agreement == *agreement && at < suspension.until)
+        self.suspended_until(agreement, at).is_some()
     }
 
     fn newest_in_force(&self, id: &str, at: TimeMs) -> Option<&Agreement> {

@@ -132,12 +132,16 @@ pub enum Deed {
     Correct,
     /// Gives a natural person another desk.
     ChangeDesk,
-    /// Takes back what one proposed of a key.
-    WithdrawProposal,
+    /// Ends a proposal that waits for its second word.
+    RejectProposal,
     /// Tries a peer's item that waits once more.
     RetryParked,
     /// Gives up a peer's item that waits.
     DiscardParked,
+    /// Pauses the contact with a peer, or resumes it.
+    SetContact,
+    /// Sets how much is read of a peer.
+    LimitPeer,
     /// Has a certificate refused.
     RevokeCertificate,
     /// Has it refused no more.
@@ -153,8 +157,8 @@ crate::canonical_enum!(Deed {
     40 => RecordTraining, 41 => UpdateSoftware, 42 => ReleaseOwnership, 43 => RequestOwnership, 44 => ApproveOwnership,
     45 => EndOwnershipRequest, 46 => Retire, 47 => ReturnToService, 48 => DeclareEndOfLife, 49 => WithdrawEndOfLife,
     50 => ConfirmEndOfLife, 51 => Annul, 52 => Correct, 53 => ChangeDesk,
-    54 => WithdrawProposal, 55 => AmendRecall, 56 => AmendEnterprise, 57 => SucceedEnterprise,
-    58 => RetryParked, 59 => DiscardParked,
+    54 => RejectProposal, 55 => AmendRecall, 56 => AmendEnterprise, 57 => SucceedEnterprise,
+    58 => RetryParked, 59 => DiscardParked, 62 => SetContact, 63 => LimitPeer,
     60 => RevokeCertificate, 61 => UnrevokeCertificate,
 });
 
@@ -169,7 +173,7 @@ impl Deed {
             Self::SucceedEnterprise => K::SucceedEnterprise,
             Self::AddEnterpriseSigner | Self::AddOfficeSigner => K::AddSigner,
             Self::RetireEnterpriseSigner | Self::RetireOfficeSigner => K::RetireSigner,
-            Self::WithdrawProposal => K::WithdrawProposal,
+            Self::RejectProposal => K::RejectProposal,
             Self::ApproveModel => K::ApproveModel,
             Self::SetModelStatus => K::SetModelStatus,
             Self::Reserve => K::Reserve,
@@ -191,6 +195,8 @@ impl Deed {
             Self::ClearClaim => K::ClearClaim,
             Self::RetryParked => K::RetryParked,
             Self::DiscardParked => K::DiscardParked,
+            Self::SetContact => K::SetContact,
+            Self::LimitPeer => K::LimitPeer,
             Self::RevokeCertificate => K::RevokeCertificate,
             Self::UnrevokeCertificate => K::UnrevokeCertificate,
             Self::Stock
@@ -385,8 +391,9 @@ pub const fn row_of(deed: Deed) -> Row {
         | Deed::RetireOfficeSigner
         | Deed::RevokeCertificate
         | Deed::UnrevokeCertificate => row!(to(&[Admin], OFFICE)),
-        // Of an office's key an admin's, of an enterprise's a registrar's: each its own.
-        Deed::WithdrawProposal => row!(to(&[Admin, Registrar], OFFICE)),
+        // Of an office's key or a certificate an admin's, of an enterprise a registrar's: each its own.
+        Deed::RejectProposal => row!(to(&[Admin, Registrar], OFFICE)),
+        Deed::SetContact | Deed::LimitPeer => row!(to(&[Admin, Registrar], OFFICE)),
         Deed::SetModelStatus => row!(to(&[Registrar, Regulator], OFFICE)),
         Deed::Reserve => row!(to(&[Registrar], OFFICE), to(&[Manufacturer], MAKER)),
         Deed::Register => row!(to(&[Registrar], OFFICE), to(&[Manufacturer], MAKER)),

@@ -12,6 +12,7 @@ use crate::limits::{
 };
 pub use crate::record::crossing::{Purpose, TransferId};
 use crate::record::denied::{Certificate, Refused};
+use crate::record::peer::{Allowed, Contact};
 use crate::record::{
     AgreementRef, ApprovalStatus, Asking, BodyName, Desk, Enrolment, EnterpriseStatus, Firmware,
     Maker, ModelFacts, OwnershipEnd, PartName, PartyName, RecallDecision, RecallId, RecallNotice,
@@ -39,8 +40,8 @@ pub enum CommandKind {
     ApproveModel,
     /// Suspends, reinstates or withdraws an approval.
     SetModelStatus,
-    /// Takes back what one proposed of a signing key.
-    WithdrawProposal,
+    /// Ends a proposal that waits for its second word.
+    RejectProposal,
     /// Sets codes aside.
     Reserve,
     /// Registers a robot.
@@ -81,6 +82,10 @@ pub enum CommandKind {
     RetryParked,
     /// Gives up an item of a peer's mailbox that waits.
     DiscardParked,
+    /// Pauses the contact with a peer, or resumes it.
+    SetContact,
+    /// Sets how much is read of a peer within a minute.
+    LimitPeer,
     /// Has a certificate refused.
     RevokeCertificate,
     /// Has a certificate refused no more.
@@ -88,10 +93,10 @@ pub enum CommandKind {
 }
 crate::canonical_enum!(CommandKind {
     1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddSigner, 4 => RetireSigner, 5 => ApproveModel,
-    6 => SetModelStatus, 7 => WithdrawProposal, 8 => AmendEnterprise, 9 => SucceedEnterprise, 10 => Reserve, 11 => Register, 12 => Act, 13 => SetHold, 14 => LiftHold,
+    6 => SetModelStatus, 7 => RejectProposal, 8 => AmendEnterprise, 9 => SucceedEnterprise, 10 => Reserve, 11 => Register, 12 => Act, 13 => SetHold, 14 => LiftHold,
     20 => DeclareExport, 21 => CancelExport, 22 => PermitImport, 23 => RefuseImport, 24 => Depart, 25 => Admit,
     26 => Return, 30 => OpenRecall, 31 => WithdrawRecall, 32 => RemedyRecall, 33 => AmendRecall, 34 => DecideRecall,
-    40 => ClearClaim, 41 => RetryParked, 42 => DiscardParked,
+    40 => ClearClaim, 41 => RetryParked, 42 => DiscardParked, 43 => SetContact, 44 => LimitPeer,
     50 => RevokeCertificate, 51 => UnrevokeCertificate,
 });
 
@@ -471,10 +476,10 @@ pub enum Command {
         /// Why.
         reason: String,
     },
-    /// Takes back what one proposed of a signing key.
-    WithdrawProposal {
-        /// The key.
-        public: PublicKey,
+    /// Ends what waits for its second word: whoever proposed it takes it back, another rejects it.
+    RejectProposal {
+        /// Its number: the index of the leaf that says it was proposed.
+        number: u64,
         /// Why.
         reason: String,
     },
@@ -653,6 +658,25 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// Pauses the contact with a peer, or resumes it: while it is paused nothing is sent to it, read of it or asked of it, and no
+    /// offer or permit that concerns it begins.
+    SetContact {
+        /// Which peer, by its primary prefix.
+        peer: Prefix,
+        /// Paused or open.
+        contact: Contact,
+        /// Why.
+        reason: String,
+    },
+    /// Sets how much is read of a peer within a minute; more waits.
+    LimitPeer {
+        /// Which peer, by its primary prefix.
+        peer: Prefix,
+        /// How much.
+        limits: Allowed,
+        /// Why.
+        reason: String,
+    },
     /// Has a certificate refused on every plane, open connections included.
     RevokeCertificate {
         /// Which, until when it would be valid, and whether its bearer has another.
@@ -672,10 +696,10 @@ crate::canonical_variants!(Command @ 1 {
     1 => AccreditEnterprise { code, name, maker, roles: List<ROLES_MAX>, valid_from, valid_to },
     2 => SetEnterpriseStatus { id, status, reason },
     3 => AddSigner { enrolment, proof, word },
-    4 => RetireSigner { public, compromised_after: Maybe<Index>, reason },
+    4 => RetireSigner { public, compromised_after: Maybe<Index>, reason: Name },
     5 => ApproveModel { id, facts, production_from, production_to },
     6 => SetModelStatus { id, status, reason },
-    7 => WithdrawProposal { public, reason },
+    7 => RejectProposal { number: Index, reason },
     8 => AmendEnterprise { id, name, roles: List<ROLES_MAX>, valid_from, valid_to, reason },
     9 => SucceedEnterprise { id, successor, reason },
     10 => Reserve { code },
@@ -698,6 +722,8 @@ crate::canonical_variants!(Command @ 1 {
     40 => ClearClaim { peer, identity, reason },
     41 => RetryParked { peer, item: Sequence },
     42 => DiscardParked { peer, item: Sequence, reason },
+    43 => SetContact { peer, contact, reason },
+    44 => LimitPeer { peer, limits, reason },
     50 => RevokeCertificate { refused, reason: Name },
     51 => UnrevokeCertificate { certificate, reason: Name },
 });

@@ -6,6 +6,7 @@ mod border;
 mod denied;
 mod owed;
 mod ownership;
+mod peers;
 mod recall;
 mod robot;
 mod signers;
@@ -544,15 +545,22 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
         Command::RetireSigner {
             public,
             compromised_after,
-            ..
-        } => signers::retire(ledger, cx, command, public, *compromised_after),
-        Command::WithdrawProposal { public, .. } => signers::withdraw(cx, command, public),
+            reason,
+        } => signers::retire(ledger, cx, command, public, (*compromised_after, reason)),
+        Command::RejectProposal { number, .. } => {
+            cx.allow(Deed::RejectProposal, None)?;
+            match cx.registry.offices.numbered(*number) {
+                Some(proposal) => signers::reject(ledger, cx, command, proposal),
+                None => denied::reject(ledger, cx, command, *number),
+            }
+        }
         Command::RevokeCertificate { refused, reason } => {
             denied::revoke(ledger, cx, command, refused, reason)
         }
-        Command::UnrevokeCertificate { certificate, .. } => {
-            denied::unrevoke(ledger, cx, command, certificate)
-        }
+        Command::UnrevokeCertificate {
+            certificate,
+            reason,
+        } => denied::unrevoke(ledger, cx, command, certificate, reason),
         Command::ApproveModel {
             id,
             facts,
@@ -662,6 +670,16 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
             }
             Ok(events)
         }
+        Command::SetContact {
+            peer,
+            contact,
+            reason,
+        } => peers::set_contact(ledger, cx, command, peer, (*contact, reason)),
+        Command::LimitPeer {
+            peer,
+            limits,
+            reason,
+        } => peers::limit(ledger, cx, command, peer, (limits, reason)),
         Command::RemedyRecall { code, recall, .. } => {
             recall::remedy(ledger, cx, command, code, recall)
         }

@@ -100,6 +100,7 @@ reasons! {
     38 ReleaseCodeWrong "The secret is not that of the release.", "Ask the owner for the secret of the newest release.";
     39 PeerUnknown "The other country is not a peer.", "Exchange trust bundles first.";
     40 PeerQuarantined "The other country's log forked; no new offers or accepts.", "Wait for the settlement.";
+    160 ContactPaused "The contact with the other country is paused, or was ended.", "An office resumes what was paused; what the roots ended begins anew with a newer bundle.";
     124 PeerDoubted "What the other country's log shows is doubted; no new offers or accepts.", "See why (runbook doubted-peer), and speak with that country.";
     112 BundleExpired "The other country's trust bundle has expired; what it says waits unread.", "Exchange a newer bundle.";
     113 PeerPaused "The other country's mail reached a limit; the rest of it waits.", "Wait, and ask the other country why it sends so much.";
@@ -136,6 +137,7 @@ reasons! {
     63 NotInitialised "The registry has no genesis yet.", "Found it: the roots sign its genesis.";
     64 ClocksDisagree "No quorum of the voters' clocks stands within two seconds of the time asked for.", "Set the nodes' clocks that are off.";
     65 TimeNeedsRoots "Log time moves by more than an hour only by a statement of the roots.", "Check the nodes' clocks, then have the roots move log time (runbook time).";
+    161 AuditContradicts "The node is no member, or its chain of audit does not go on from where the log says it stood.", "See the runbook audit: the chain was cut or written anew, or the node has another's.";
     66 RecordFull "The record holds as much of this as a record may.", "See the limit named; what is over has to end first.";
     68 LevelRefused "The feature level asked for is not the next, or a member does not know it.", "Bring every member to a version that knows the level.";
     69 RuleUnknown "No published rule of this number runs by an entry at this feature level.", "Raise the feature level.";

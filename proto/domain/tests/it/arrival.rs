@@ -1051,7 +1051,7 @@ fn each_kind_of_mail_has_its_own_limit_in_a_minute() {
         CLAIMS_A_MINUTE_MAX, LEAVES_A_MINUTE_MAX, NACKS_A_MINUTE_MAX, OFFERS_A_MINUTE_MAX,
         REPORTS_A_MINUTE_MAX,
     };
-    use carnet_domain::record::peer::Heard;
+    use carnet_domain::record::peer::{Allowed, Heard};
     use carnet_domain::rules::rejection::Counted;
     type Place = fn(&mut Heard) -> &mut u64;
     let kinds: [(Place, Counted, u64); 5] = [
@@ -1061,18 +1061,26 @@ fn each_kind_of_mail_has_its_own_limit_in_a_minute() {
         (|h| &mut h.claims, Counted::Claims, CLAIMS_A_MINUTE_MAX),
         (|h| &mut h.leaves, Counted::Leaves, LEAVES_A_MINUTE_MAX),
     ];
-    let at = TimeMs(60_000 * 7 + 59_999);
+    let (at, all) = (TimeMs(60_000 * 7 + 59_999), Allowed::default());
     for (place, what, max) in kinds {
         let (mut most, mut one) = (Heard::default(), Heard::default());
         *place(&mut most) = max;
         *place(&mut one) = 1;
-        let full = Heard::default().and(&most, at).expect("up to the limit");
+        let full = Heard::default()
+            .and(&most, &all, at)
+            .expect("up to the limit");
         assert_eq!(full.minute, 7);
-        assert_eq!(full.and(&one, at), Err((what, max)));
-        let next = full.and(&one, TimeMs(at.0 + 1)).expect("the next minute");
+        assert_eq!(full.and(&one, &all, at), Err((what, max)));
+        let next = full
+            .and(&one, &all, TimeMs(at.0 + 1))
+            .expect("the next minute");
         assert_eq!((*place(&mut next.clone()), next.minute), (1, 8));
         *place(&mut one) = u64::MAX;
-        assert_eq!(full.and(&one, at), Err((what, max)), "nothing overflows");
+        assert_eq!(
+            full.and(&one, &all, at),
+            Err((what, max)),
+            "nothing overflows"
+        );
     }
 }
 

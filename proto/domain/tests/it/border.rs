@@ -59,7 +59,7 @@ pub(crate) fn admit(number: u8) -> Command {
 }
 
 /// The answers to a delivery, joined.
-fn mail(from: &mut Country, to: &mut Country, expected: &str) {
+pub(crate) fn mail(from: &mut Country, to: &mut Country, expected: &str) {
     let answers: Vec<String> = from.deliver(to).iter().map(text).collect();
     assert_eq!(
         answers.join("; "),

@@ -439,6 +439,8 @@ fn peers_are_counted() {
         suspended: Vec::new(),
         note_seen: "x".repeat(carnet_domain::limits::NOTE_KEPT_BYTES_MAX),
         heard: carnet_domain::record::peer::Heard::default(),
+        limits: carnet_domain::record::peer::Allowed::default(),
+        contact: carnet_domain::record::peer::Contact::Open,
         offers_open: 10_000,
         offers_made: 10_000,
         told: Default::default(),

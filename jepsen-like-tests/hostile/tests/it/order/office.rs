@@ -593,21 +593,18 @@ fn of_two_faults_of_what_is_taken_back_the_first_is_answered() {
     let mut country = market();
     let add = country.enrolment("ruth", country.office("regulator"), Role::Regulator, "ruth");
     country.must("admin", add);
-    let withdraw = Command::WithdrawProposal {
-        public: country.key("ruth").public(),
+    let proposals = country.registry().offices.proposals;
+    let reject = Command::RejectProposal {
+        number: proposals.last().expect("it waits").number,
         reason: "mistaken".into(),
     };
-    let base = Attempt::new(country, "admin", withdraw);
+    let base = Attempt::new(country, "admin", reject);
     let mut faults = of_offices();
-    faults.extend([
-        fault("who", Reason::NothingPending, |it| it.who = "admin-2"),
-        fault("key", Reason::NothingPending, |it| {
-            let other = it.country.key("nobody").public();
-            if let Command::WithdrawProposal { public, .. } = &mut it.command {
-                *public = other;
-            }
-        }),
-    ]);
+    faults.push(fault("number", Reason::NothingPending, |it| {
+        if let Command::RejectProposal { number, .. } = &mut it.command {
+            *number += 1;
+        }
+    }));
     is_meant(&disorder(&base, &faults), &[]);
     // And of a certificate that is refused no more.
     let mut country = market();

@@ -7,6 +7,7 @@ use carnet_consensus::{ClockOffset, ClockVerdict, Member, Role, Status as RaftSt
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::leaf::LEAF_VERSION;
+use carnet_domain::record::audited::AuditAnchor;
 use carnet_domain::record::peer::Signed;
 use carnet_domain::rules::policy::Query;
 use carnet_store::identity::StoreId;
@@ -19,7 +20,7 @@ use carnet_wire::status::ApiError;
 use tonic::Request;
 
 use super::{Answer, answer, open_for};
-use crate::audit::Stands;
+use crate::audit::{Chain, Stands};
 use crate::certificates::Held;
 use crate::compare::Compare;
 use crate::edge::EdgeCounters;
@@ -206,6 +207,8 @@ fn status_message(node: &Node, status: ClusterStatus) -> pb::GetStatusResponse {
         parked,
         certificates,
         audit,
+        anchors,
+        contradicted,
         proposals,
         skip_files,
         unavailable,
@@ -272,6 +275,8 @@ fn status_message(node: &Node, status: ClusterStatus) -> pb::GetStatusResponse {
         certificates: certificates.into_iter().map(certificate).collect(),
         version: env!("CARGO_PKG_VERSION").into(),
         audit: audit.into_iter().map(audit_status).collect(),
+        audit_anchors: anchors.nodes.iter().map(audit_anchor).collect(),
+        audit_contradicts: contradicted,
         proposals: proposals.into_iter().map(open_proposal).collect(),
         log_keys: node
             .keyring
@@ -283,8 +288,26 @@ fn status_message(node: &Node, status: ClusterStatus) -> pb::GetStatusResponse {
     }
 }
 
+fn audit_anchor(anchor: &AuditAnchor) -> pb::AuditAnchor {
+    let chains = Chain::ALL.into_iter().zip(anchor.heads.all());
+    pb::AuditAnchor {
+        node: anchor.node,
+        chains: chains
+            .map(|(chain, head)| pb::AuditStatus {
+                chain: chain.word().into(),
+                number: head.number,
+                hash: head.hash.0.to_vec().into(),
+                failing: String::new(),
+            })
+            .collect(),
+        leaf: anchor.leaf,
+        at_ms: anchor.at.as_ms(),
+    }
+}
+
 fn open_proposal(proposal: OpenProposal) -> pb::OpenProposal {
     pb::OpenProposal {
+        number: proposal.number,
         what: proposal.what.to_owned(),
         about: proposal.about,
         by: proposal.by,
@@ -356,6 +379,8 @@ fn peer_status(relation: Relation, parked: &BTreeMap<Prefix, u64>) -> pb::PeerSt
             why,
         }),
         bundle_ends_ms: relation.bundle_ends.as_ms(),
+        contact: relation.contact.name().to_lowercase(),
+        agreements: relation.agreements,
     }
 }
 

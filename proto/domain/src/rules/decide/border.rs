@@ -17,7 +17,7 @@ use crate::log::head::Head;
 use crate::log::leaf::{Kind, Subject};
 use crate::record::event::{After, Effect, Event, LinkWritten, Yielded};
 use crate::record::ledger::Ledger;
-use crate::record::peer::{Agreement, Clause, Peer};
+use crate::record::peer::{Agreement, Clause, Contact, Peer};
 use crate::record::transfer::Transfer;
 use crate::record::{
     AgreementRef, ClearedFrom, Ended, Fitted, Fitting, Holder, Party, PartyName, Robot, RobotKey,
@@ -82,6 +82,9 @@ fn open_peer<L: Ledger>(
 ) -> Result<Peer, Stop<L::Fault>> {
     match ledger.peer(prefix).or_fault()? {
         None => no(Reason::PeerUnknown, Detail::Prefix { prefix: *prefix }),
+        Some(peer) if peer.contact != Contact::Open => {
+            no(Reason::ContactPaused, Detail::Prefix { prefix: *prefix })
+        }
         Some(peer) if peer.quarantined => {
             no(Reason::PeerQuarantined, Detail::Prefix { prefix: *prefix })
         }

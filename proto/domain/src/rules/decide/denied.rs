@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::signers::{in_time, may_reject, person_of};
 use super::{Context, Decided, OrFault, Stop, no};
 use crate::bytes::time::TimeMs;
 use crate::limits::{CERTIFICATE_NAME_BYTES_MAX, PROPOSAL_TIME, REVOKED_BY_ONE_MAX, REVOKED_MAX};
@@ -52,7 +53,7 @@ pub(super) fn revoke<L: Ledger>(
         return no(Reason::NothingChanges, Detail::NOTHING);
     }
     match words {
-        Words::First => Ok(asked(cx, command, list, wanted)),
+        Words::First => Ok(asked(cx, command, list, wanted, reason)),
         Words::Last { first } => {
             let second = first.is_some().then(|| cx.side());
             list.revoke(Revocation {
@@ -72,6 +73,7 @@ pub(super) fn unrevoke<L: Ledger>(
     cx: &Context<'_>,
     command: &Command,
     certificate: &Certificate,
+    reason: &str,
 ) -> Decided<L::Fault> {
     cx.allow(Deed::UnrevokeCertificate, None)?;
     let mut list = ledger.deny_list().or_fault()?;
@@ -91,12 +93,34 @@ pub(super) fn unrevoke<L: Ledger>(
         certificate: certificate.clone(),
     };
     match words::<L::Fault>(cx, &list, &wanted)? {
-        Words::First => Ok(asked(cx, command, list, wanted)),
+        Words::First => Ok(asked(cx, command, list, wanted, reason)),
         Words::Last { .. } => {
             list.unrevoke(certificate);
             Ok(changed(command, list, certificate, 3))
         }
     }
+}
+
+/// Ends what one admin asked of a certificate: takes it back, or rejects it.
+pub(super) fn reject<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    number: u64,
+) -> Decided<L::Fault> {
+    let mut list = ledger.deny_list().or_fault()?;
+    let Some(waiting) = list.numbered(number).cloned() else {
+        return no(Reason::NothingPending, Detail::Proposal { number });
+    };
+    in_time(cx, waiting.until)?;
+    let certificate = waiting.wanted.certificate().clone();
+    may_reject(cx, &waiting.by, person_of(&certificate.bearer))?;
+    list.close(number);
+    let status = match list.entry(&certificate) {
+        Some(_) => 1,
+        None => 3,
+    };
+    Ok(changed(command, list, &certificate, status))
 }
 
 /// Which of two words this is, where it takes two.
@@ -212,7 +236,13 @@ fn is_name(person: &str) -> bool {
     person.len() <= CERTIFICATE_NAME_BYTES_MAX && person.bytes().all(allowed)
 }
 
-fn asked(cx: &Context<'_>, command: &Command, mut list: DenyList, wanted: Wanted) -> Vec<Event> {
+fn asked(
+    cx: &Context<'_>,
+    command: &Command,
+    mut list: DenyList,
+    wanted: Wanted,
+    reason: &str,
+) -> Vec<Event> {
     let certificate = wanted.certificate().clone();
     let status = if list.entry(&certificate).is_some() {
         1
@@ -220,6 +250,8 @@ fn asked(cx: &Context<'_>, command: &Command, mut list: DenyList, wanted: Wanted
         2
     };
     list.ask(Waiting {
+        number: cx.next_leaf,
+        reason: reason.to_owned(),
         wanted,
         by: cx.side(),
         until: cx.now.checked_add(PROPOSAL_TIME).unwrap_or(TimeMs::MAX),

@@ -10,16 +10,20 @@
 //!
 //! The first key of an enterprise is a registrar's to enrol. Once it may act, or is party to a robot, its further keys take its
 //! own word, by a key that it has, or a second registrar: nobody becomes its hand alone.
+//!
+//! What waits for its second word has a number, the index of the leaf that says it was proposed. Another person may reject it, but
+//! nobody what is about themselves: whoever has stolen a key does not keep it by saying no.
 
 use super::{Context, Decided, OrFault, Stop, no, standing};
 use crate::bytes::signature::{PublicKey, Signature};
 use crate::bytes::time::TimeMs;
 use crate::limits::{PROPOSAL_TIME, SUPERVISORS_MAX};
 use crate::log::leaf::Kind;
+use crate::record::denied::Bearer;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
 use crate::record::offices::{Change, Profile, Proposal, is_office_of, supervises, takes_two};
-use crate::record::{Daily, Enrolment, Holder, Signer, Word};
+use crate::record::{Actor, Daily, Enrolment, Holder, Signer, Word};
 use crate::rules::actions::Deed;
 use crate::rules::command::Command;
 use crate::rules::parties::are_two;
@@ -105,7 +109,12 @@ pub(super) fn add<L: Ledger>(
         enrolment: enrolment.clone(),
         proof: *new.proof,
     };
-    let mut events = settled(cx, command, signer, change, at_once)?;
+    let said = Said {
+        change,
+        reason: "",
+        at_once,
+    };
+    let mut events = settled(cx, command, signer, said)?;
     if let Some(event) = events.last_mut() {
         event.effects.extend(engages.map(Effect::Engaged));
     }
@@ -166,7 +175,7 @@ pub(super) fn retire<L: Ledger>(
     cx: &Context<'_>,
     command: &Command,
     public: &PublicKey,
-    compromised_after: Option<u64>,
+    (compromised_after, reason): (Option<u64>, &str),
 ) -> Decided<L::Fault> {
     let key = public.key_id();
     let found = ledger.signer(&key).or_fault()?;
@@ -215,27 +224,79 @@ pub(super) fn retire<L: Ledger>(
         compromised_after: None,
         ..retired.clone()
     };
-    let mut events = settled(cx, command, retired, change, at_once)?;
-    if stops && matches!(events.as_slice(), [only] if matches!(only.after, After::Proposal(_))) {
+    let said = Said {
+        change,
+        reason,
+        at_once,
+    };
+    let mut events = settled(cx, command, retired, said)?;
+    if let (true, [only]) = (stops, events.as_mut_slice())
+        && let After::Proposal(proposal) = &mut only.after
+    {
+        // Its leaf comes behind that of the key.
+        proposal.number = cx.next_leaf.saturating_add(1);
         let now = Event::new(Kind::Enterprise, command, After::Signer(stopped));
         events.insert(0, now);
     }
     Ok(events)
 }
 
-/// Takes back what the signer's person proposed of a key, before another confirmed it.
-pub(super) fn withdraw<F>(cx: &Context<'_>, command: &Command, public: &PublicKey) -> Decided<F> {
-    cx.allow(Deed::WithdrawProposal, None)?;
-    let key = public.key_id();
-    let side = cx.side();
-    let mut open = cx.registry.offices.proposals.iter();
-    let own =
-        open.find(|one| cx.now <= one.until && one.change.key() == key && !are_two(&one.by, &side));
-    let Some(own) = own else {
-        return no(Reason::NothingPending, Detail::Key { key });
+/// Ends what is proposed of a key: its proposer takes it back, another person of the same role rejects it.
+pub(super) fn reject<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    proposal: &Proposal,
+) -> Decided<L::Fault> {
+    in_time(cx, proposal.until)?;
+    let about = match &proposal.change {
+        Change::Retire { public, .. } => {
+            let known = ledger.signer(&public.key_id()).or_fault()?;
+            known.map(|known| known.person)
+        }
+        Change::Add { .. } => None,
     };
-    let after = After::Withdrawn(Box::new(own.clone()));
+    may_reject(cx, &proposal.by, about.as_deref())?;
+    let after = After::Withdrawn(Box::new(proposal.clone()));
     Ok(vec![Event::new(Kind::Office, command, after)])
+}
+
+/// Refuses what has expired: nothing more becomes of it.
+pub(super) fn in_time<F>(cx: &Context<'_>, until: TimeMs) -> Result<(), Stop<F>> {
+    if until < cx.now {
+        let now = cx.now;
+        return no(Reason::DeadlinePassed, Detail::ValidUntil { until, now });
+    }
+    Ok(())
+}
+
+/// Refuses to reject what is proposed of oneself, or by those of another role: each decides about its own.
+pub(super) fn may_reject<F>(
+    cx: &Context<'_>,
+    by: &Actor,
+    about: Option<&str>,
+) -> Result<(), Stop<F>> {
+    if !are_two(by, &cx.side()) {
+        return Ok(());
+    }
+    let of_role =
+        matches!(&by.holder, Holder::Office { name } if is_office_of(name, cx.signer.role));
+    if !of_role {
+        let (owner, holder) = (None, cx.signer.holder.clone());
+        return no(Reason::NotYours, Detail::NotOf { owner, holder });
+    }
+    if about == Some(cx.signer.person.as_str()) {
+        return no(Reason::SecondPartyRequired, Detail::AboutOneself {});
+    }
+    Ok(())
+}
+
+/// The person of a bearer whose certificate another admin asks to be refused.
+pub(super) fn person_of(bearer: &Bearer) -> Option<&str> {
+    match bearer {
+        Bearer::Admin { person, .. } => Some(person),
+        Bearer::Client { .. } | Bearer::Node { .. } | Bearer::Peer { .. } => None,
+    }
 }
 
 fn supervising(signer: &Signer) -> bool {
@@ -247,22 +308,25 @@ fn full<T, F>(what: Counted, max: usize) -> Result<T, Stop<F>> {
     no(Reason::RecordFull, Detail::Full { what, max })
 }
 
+/// What a command says of a key that may take two words.
+struct Said<'a> {
+    change: Change,
+    /// Why, where the command says it.
+    reason: &'a str,
+    /// Whether one word is enough.
+    at_once: bool,
+}
+
 /// The change of a key: at once, or as the first of two words. Both are of one role: admins' about offices, registrars' about
 /// enterprises.
-fn settled<F>(
-    cx: &Context<'_>,
-    command: &Command,
-    signer: Signer,
-    change: Change,
-    at_once: bool,
-) -> Decided<F> {
+fn settled<F>(cx: &Context<'_>, command: &Command, signer: Signer, said: Said<'_>) -> Decided<F> {
     let (kind, role) = match signer.holder {
         Holder::Enterprise { .. } => (Kind::Enterprise, Role::Registrar),
         Holder::Office { .. } => (Kind::Office, Role::Admin),
     };
     let offices = &cx.registry.offices;
-    let at_once = at_once || offices.profile == Profile::Sandbox;
-    let first = offices.proposal(&change, cx.now);
+    let at_once = said.at_once || offices.profile == Profile::Sandbox;
+    let first = offices.proposal(&said.change, cx.now);
     // The word of an admin who is none any more is none.
     let same = first.filter(|first| offices.has(role, &first.by.key));
     match same {
@@ -271,7 +335,9 @@ fn settled<F>(
         }
         None if !at_once => {
             let proposal = Proposal {
-                change,
+                number: cx.next_leaf,
+                change: said.change,
+                reason: said.reason.to_owned(),
                 by: cx.side(),
                 until: cx.now.checked_add(PROPOSAL_TIME).unwrap_or(TimeMs::MAX),
             };

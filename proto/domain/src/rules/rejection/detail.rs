@@ -211,6 +211,11 @@ details! {
     182 TwoAdmins {} "a registry in earnest begins with two admins of different persons";
     183 LastOf { role: Role } "{} would be left without a key, or one admin without a second", role.word();
     240 VotersLeft { left: u64, of: u64 } "{left} of {of} voters would be left";
+    250 Proposal { number: u64 } "proposal {number}";
+    251 AboutOneself {} "it is about whoever signs this";
+    252 Node { node: u64 } "node {node}";
+    253 AuditAt { node: u64, leaf: u64 } "node {node}, as leaf {leaf} says";
+    254 OffersOpen { peer: Prefix, offers: u64 } "{offers} offers with {peer} are open";
     241 Certificate { certificate: Certificate } "{certificate}";
     214 NoCountry { prefix: Prefix } "{prefix} is not the code of a country";
     211 EndDeclaredWith { certificate: Digest } "an end is declared, with certificate {certificate}";

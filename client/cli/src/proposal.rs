@@ -1,0 +1,297 @@
+//! What one person proposed and another has to confirm: keys and certificates. Each has a number, the index
+//! of the leaf that says it was proposed.
+//!
+//! To approve is to give the same command: what is signed is all of it, not its number, so that no node has one thing shown and
+//! another signed.
+
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::record::Actor;
+use carnet_domain::record::denied::{Waiting, Wanted};
+use carnet_domain::record::offices::{Change, Proposal};
+use carnet_domain::rules::command::Command;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::exit::Failed;
+use crate::output::say;
+use crate::settings::Settings;
+use crate::submit::{self, Sure, Write};
+use crate::{Outcome, view};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Proposals {
+    /// Lists what waits for a second person: what happens when it is approved, who proposed it, when it ends.
+    List,
+    /// Shows one of them.
+    Get {
+        /// Its number.
+        number: u64,
+    },
+    /// Gives the second word: what was proposed is done. By another person of the same role.
+    Approve {
+        /// Its number, as the list shows it.
+        number: u64,
+        /// Why; default is the reason that was given.
+        #[arg(long)]
+        reason: Option<String>,
+        #[command(flatten)]
+        sure: Sure,
+        #[command(flatten)]
+        write: Write,
+    },
+    /// Ends it without doing it: your own is taken back, another's is rejected. Nobody rejects what is about themselves.
+    Reject {
+        /// Its number, as the list shows it.
+        number: u64,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        write: Write,
+    },
+}
+
+/// One that waits, wherever it is kept.
+enum Open {
+    Office(Proposal),
+    Certificate(Waiting),
+}
+
+impl Open {
+    fn number(&self) -> u64 {
+        match self {
+            Self::Office(one) => one.number,
+            Self::Certificate(one) => one.number,
+        }
+    }
+
+    fn what(&self) -> String {
+        match self {
+            Self::Office(one) => one.change.to_string(),
+            Self::Certificate(one) => one.wanted.to_string(),
+        }
+    }
+
+    fn by(&self) -> &Actor {
+        match self {
+            Self::Office(one) => &one.by,
+            Self::Certificate(one) => &one.by,
+        }
+    }
+
+    fn reason(&self) -> &str {
+        match self {
+            Self::Office(one) => &one.reason,
+            Self::Certificate(one) => &one.reason,
+        }
+    }
+
+    fn until(&self) -> TimeMs {
+        match self {
+            Self::Office(one) => one.until,
+            Self::Certificate(one) => one.until,
+        }
+    }
+
+    /// Whether what is done cannot be undone by the same two.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Office(one) => match &one.change {
+                Change::Add { .. } => false,
+                Change::Retire { .. } => true,
+            },
+            Self::Certificate(_) => false,
+        }
+    }
+
+    /// The command that is its second word.
+    fn command(&self, reason: Option<String>) -> Command {
+        let reason = reason.unwrap_or_else(|| self.reason().to_owned());
+        match self {
+            Self::Office(one) => match one.change.clone() {
+                Change::Add { enrolment, proof } => Command::AddSigner {
+                    enrolment,
+                    proof,
+                    word: None,
+                },
+                Change::Retire {
+                    public,
+                    compromised_after,
+                } => Command::RetireSigner {
+                    public,
+                    compromised_after,
+                    reason,
+                },
+            },
+            Self::Certificate(one) => match one.wanted.clone() {
+                Wanted::Revoke { refused } => Command::RevokeCertificate { refused, reason },
+                Wanted::Unrevoke { certificate } => Command::UnrevokeCertificate {
+                    certificate,
+                    reason,
+                },
+            },
+        }
+    }
+
+    fn is_over(&self, now: TimeMs) -> bool {
+        self.until() < now
+    }
+
+    fn row(&self, now: TimeMs) -> Value {
+        let state = if self.is_over(now) { "expired" } else { "open" };
+        json!({
+            "proposal": self.number().to_string(),
+            "state": state,
+            "what": self.what(),
+            "reason": self.reason(),
+            "by": self.by().person,
+            "of": self.by().holder.to_string(),
+            "until": view::time(self.until()),
+        })
+    }
+}
+
+/// Everything that waits, by number, and the log time that it is judged by.
+async fn open(settings: &Settings) -> Result<(Vec<Open>, TimeMs), Failed> {
+    let client = settings.client()?;
+    let registry = client.unverified().registry().await?.value;
+    let denied = client.unverified().deny_list().await?.value;
+    let offices = registry.offices.proposals.into_iter().map(Open::Office);
+    let certificates = denied.waiting.into_iter().map(Open::Certificate);
+    let mut all: Vec<Open> = offices.chain(certificates).collect();
+    all.sort_by_key(Open::number);
+    Ok((all, registry.log_time))
+}
+
+async fn numbered(settings: &Settings, number: u64) -> Result<(Open, TimeMs), Failed> {
+    let (all, now) = open(settings).await?;
+    let found = all.into_iter().find(|one| one.number() == number);
+    found.map(|one| (one, now)).ok_or_else(|| Failed {
+        next: "It was done, taken back or rejected, or expired and made way: carnet proposal list shows what waits. The leaf of this \
+               number says what was proposed."
+            .into(),
+        ..Failed::usage(format!("no proposal {number} waits"))
+    })
+}
+
+pub(crate) async fn run(verb: Proposals, settings: &Settings) -> Result<Outcome, Failed> {
+    match verb {
+        Proposals::List => {
+            let (all, now) = open(settings).await?;
+            let rows = all.iter().map(|one| one.row(now));
+            Ok(Value::Array(rows.collect()).into())
+        }
+        Proposals::Get { number } => {
+            let (one, now) = numbered(settings, number).await?;
+            Ok(one.row(now).into())
+        }
+        Proposals::Approve {
+            number,
+            reason,
+            sure,
+            write,
+        } => {
+            let (one, now) = numbered(settings, number).await?;
+            not_over(&one, now)?;
+            let by = &one.by().person;
+            say(format!("{} (proposed by {by}): {}", number, one.what()));
+            if one.is_final() {
+                sure.confirm("What is proposed", &number.to_string(), write)?;
+            }
+            let extra = json!({"proposal": number.to_string(), "what": one.what()});
+            let done = submit::one(settings, write, one.command(reason), extra).await?;
+            Ok(approved(done, number))
+        }
+        Proposals::Reject {
+            number,
+            reason,
+            write,
+        } => {
+            let (one, now) = numbered(settings, number).await?;
+            not_over(&one, now)?;
+            let extra = json!({"proposal": number.to_string(), "what": one.what()});
+            let command = Command::RejectProposal { number, reason };
+            submit::one(settings, write, command, extra).await
+        }
+    }
+}
+
+fn not_over(one: &Open, now: TimeMs) -> Result<(), Failed> {
+    if !one.is_over(now) {
+        return Ok(());
+    }
+    let text = format!(
+        "proposal {} expired on {}: nothing more becomes of it",
+        one.number(),
+        one.until()
+    );
+    Err(Failed {
+        next: "If it is still meant, give the command anew: that is the first word, and another person gives the second.".into(),
+        ..Failed::usage(text)
+    })
+}
+
+/// Between the look and the word it may have ended: then the word was the first of another one.
+fn approved(mut done: Outcome, number: u64) -> Outcome {
+    if done.value["state"] == "proposed" {
+        done.value["next"] = format!(
+            "Proposal {number} had ended meanwhile, and this is the first word of another one: see carnet proposal list, and reject it \
+             if it is not meant."
+        )
+        .into();
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carnet_domain::record::Holder;
+
+    fn open(change: Change) -> Open {
+        let country = carnet_kit::Country::new("86");
+        Open::Office(Proposal {
+            number: 7,
+            change,
+            reason: "fraud".into(),
+            by: Actor {
+                holder: Holder::Office {
+                    name: "registrar/hq".into(),
+                },
+                person: "anna".into(),
+                key: country.key("registrar").public().key_id(),
+            },
+            until: TimeMs(1_000),
+        })
+    }
+
+    #[test]
+    fn what_waits_is_said_in_words_and_when_it_has_expired() {
+        let public = carnet_kit::Country::new("86").key("maker").public();
+        let worse = open(Change::Retire {
+            public,
+            compromised_after: Some(3),
+        });
+        assert!(worse.is_final());
+        assert_eq!(worse.row(TimeMs(1_000))["state"], "open");
+        let row = worse.row(TimeMs(1_001));
+        assert_eq!(row["state"], "expired");
+        let what = format!(
+            "key {} is reported compromised: it signs nothing more, and what it signed after leaf 3 counts for nothing",
+            public.key_id()
+        );
+        assert_eq!(row["what"], what);
+        assert_eq!(
+            (&row["by"], &row["reason"]),
+            (&json!("anna"), &json!("fraud"))
+        );
+        let failed = not_over(&worse, TimeMs(1_001)).expect_err("expired");
+        assert!(failed.text.contains("expired"), "{}", failed.text);
+        assert!(not_over(&worse, TimeMs(1_000)).is_ok());
+        // The second word is the same command, with the reason of the first where none is given.
+        let Command::RetireSigner { reason, .. } = worse.command(None) else {
+            panic!("another command");
+        };
+        assert_eq!(reason, "fraud");
+    }
+}
