@@ -29,6 +29,28 @@ fn code_of(x: &Country, enterprise: &str, serial: u32) -> Code {
     Code::parse(&format!("{}{enterprise}100002{serial:017}", x.prefix)).expect("a code")
 }
 
+/// A row remembers from what it was cleared, the newest times: the oldest makes way, and more are not read.
+#[test]
+fn a_row_remembers_its_newest_clearings_and_the_oldest_makes_way() {
+    let x = Country::with_market("86");
+    let whose = Some(x.enterprise("0001"));
+    let mut row = Fitting::word(x.code(1), whose);
+    for serial in 1..=CLEARED_MAX as u32 + 1 {
+        // Somebody takes it on a word, and that is cleared too.
+        let taken = Fitting {
+            cleared: row.cleared,
+            ..Fitting::word(x.code(serial), whose)
+        };
+        row = taken.cleared();
+    }
+    let codes: Vec<Code> = row.cleared.iter().map(|one| one.code).collect();
+    let newest: Vec<Code> = (2..=CLEARED_MAX as u32 + 1).map(|n| x.code(n)).collect();
+    assert_eq!(codes, newest);
+    assert_eq!(Fitting::from_bytes(&row.to_bytes()), Ok(row.clone()));
+    row.cleared.extend(row.cleared.first().copied());
+    assert!(Fitting::from_bytes(&row.to_bytes()).is_err());
+}
+
 /// A registration by the rival of 0003, with a compute unit and a battery of the maker of 0001: those of its robot `serial`.
 fn takes(x: &mut Country, serial: u32) -> Registration {
     let approval = x.approval("0003", "100002");
