@@ -350,6 +350,8 @@ pub fn below(folder: &Path, package: &str) -> Result<BTreeSet<String>, Box<dyn s
         .current_dir(folder)
         .args(["tree", "--locked", "--offline", "-e", "normal"])
         .args(["--prefix", "none", "--format", "{p}", "-p", package])
+        // Whoever links it resolves its features alone, whatever this build shares.
+        .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION")
         .output()?;
     if !listed.status.success() {
         return Err(String::from_utf8_lossy(&listed.stderr).into());

@@ -202,6 +202,8 @@ fn a_sleeping_test_is_reported() {
     );
     check_text("node/store/src/lib.rs", sleeping, &[]);
     check_text("jepsen-like-tests/cluster/tests/it/main.rs", sleeping, &[]);
+    let stopped = "//! T.\n#[tokio::test(start_paused = true)]\nasync fn f() { tokio::time::sleep(pause).await; }\n";
+    check_text("federation/peering/tests/it/asking.rs", stopped, &[]);
 }
 
 #[test]

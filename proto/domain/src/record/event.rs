@@ -671,6 +671,7 @@ pub fn robot_of_slots(code: &Code, slots: &DisclosedSlots) -> Result<Robot, Slot
 
 /// Refuses a record that could not be read again: an encoder knows no bounds.
 fn reads<T: Canonical>(record: &T) -> Result<(), Rejection> {
+    // level: what the rules wrote by the level is only looked at for its bounds.
     match T::from_bytes(&record.to_bytes()) {
         Ok(_) => Ok(()),
         Err(_) => refuse(Reason::RecordFull, Detail::NOTHING),
