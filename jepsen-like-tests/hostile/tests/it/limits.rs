@@ -93,7 +93,8 @@ const NO_BOUNDS: &[&str] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 31] = [
+const SOURCES: [&str; 32] = [
+    include_str!("../../../../proto/domain/tests/it/keys.rs"),
     include_str!("../../../../proto/domain/tests/it/fittings.rs"),
     include_str!("../../../../node/carnetd/src/audit/tests.rs"),
     include_str!("../../../../node/carnetd/src/tls/denied.rs"),

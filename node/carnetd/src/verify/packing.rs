@@ -44,7 +44,7 @@ const KEYS_OF_ROBOTS_MAX: u64 = 1 << 22;
 /// elsewhere are asked about online.
 const KEYS_OF_SETTLED_MAX: u64 = 1 << 20;
 /// Keys noted for one pack. What ended may be fitted in any robot, so there is no other way to name it.
-const KEYS_MAX: usize = 1 << 24;
+const KEYS_READ_MAX: usize = 1 << 24;
 /// Bits of the set below which rows make way for it: one honest key in a thousand is then found by mistake.
 const BITS_GOOD: u8 = 10;
 /// Rows that make way only when the set has no room else.
@@ -167,7 +167,7 @@ impl Given {
     fn models(&mut self, records: &Records<'_>) -> Result<(), StorageFault> {
         let mut after = None;
         let mut all: Vec<ModelId> = Vec::new();
-        while all.len() <= KEYS_MAX {
+        while all.len() <= KEYS_READ_MAX {
             let page = records.fallen_models(after.as_ref(), ROWS_AT_ONCE)?;
             let Some(last) = page.last() else {
                 break;
@@ -502,7 +502,7 @@ impl Robots {
     /// The identities whose end is shown, proven or said here: codes, bodies, parts and keys.
     fn ends(&mut self, records: &Records<'_>, mut left: usize) -> Result<(), StorageFault> {
         let mut after = None;
-        while self.others.added() <= KEYS_MAX {
+        while self.others.added() <= KEYS_READ_MAX {
             let page = records.ends_after(after.as_ref(), ROWS_AT_ONCE)?;
             let Some((last, _)) = page.last() else {
                 break;
@@ -570,7 +570,7 @@ impl Robots {
             .collect();
         robots.sort_by_key(|(key, _)| *key);
         let named = self.others.added();
-        let others = (named > 0 && named <= KEYS_MAX)
+        let others = (named > 0 && named <= KEYS_READ_MAX)
             .then(|| self.others.pack(room.saturating_sub(bytes)))
             .flatten();
         Packed {

@@ -1,11 +1,16 @@
 //! The log key of a country is followed by another while it runs, and what each signed is believed as of its time.
 
 use carnet_domain::bytes::digest::Digest;
-use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::encoding::{Blob, Canonical, Encoder};
 use carnet_domain::bytes::signature::{PublicKey, SecretKey, Signature};
+use carnet_domain::limits::{
+    KEY_ORDERS_MAX, KEY_STEPS_MAX, KEYS_MAX, KEYS_OF_ORDERS_MAX, LOG_KEYS_ACTIVE_MAX,
+};
 use carnet_domain::log::checkpoint::{Checkpoint, NoteError, Origin};
 use carnet_domain::machine::entry::Body;
-use carnet_domain::record::keys::{GoodHead, KeyCause, KeyHistory, KeyRole, KeySignature, KeyStep};
+use carnet_domain::record::keys::{
+    GoodHead, KeyCause, KeyEntry, KeyHistory, KeyRole, KeySignature, KeyStep, KeysOrder,
+};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Bundle, Signed, Statement};
 use carnet_kit::{Country, befriend, text};
@@ -295,6 +300,68 @@ fn orders_about_keys_that_cannot_be_followed_change_nothing() {
         activate(&x, "log-3"),
     ];
     assert!(order(&mut x, third).starts_with("RecordFull"));
+}
+
+/// A history, an order and a publication are read up to their bounds, and no further.
+#[test]
+fn keys_are_read_up_to_their_bounds() {
+    let x = market();
+    let key = public(&x, "log");
+    let entry = KeyEntry {
+        role: KeyRole::Root,
+        key,
+        added: 0,
+        activated: None,
+        end: None,
+    };
+    let history = |count: usize| {
+        let mut e = Encoder::new();
+        e.array(1);
+        e.array(count);
+        (0..count).for_each(|_| entry.encode(&mut e));
+        KeyHistory::from_bytes(&e.finish()).is_ok()
+    };
+    assert!(history(KEYS_MAX) && !history(KEYS_MAX + 1));
+    let order = |count: usize| {
+        let order = KeysOrder {
+            cluster: [7; 16],
+            number: 1,
+            steps: vec![activate(&x, "log"); count],
+            reason: "the key is old".into(),
+        };
+        KeysOrder::from_bytes(&order.to_bytes()).is_ok()
+    };
+    assert!(order(KEY_STEPS_MAX) && !order(KEY_STEPS_MAX + 1));
+    let published = |count: usize| {
+        let signature = Signature([0; 64]);
+        let body = Body::Publish {
+            size: 1,
+            root: Digest::ZERO,
+            signatures: vec![KeySignature { key, signature }; count],
+        };
+        Body::from_bytes(&body.to_bytes()).is_ok()
+    };
+    assert!(published(LOG_KEYS_ACTIVE_MAX) && !published(LOG_KEYS_ACTIVE_MAX + 1));
+}
+
+/// Orders about keys leave room for replacements of the roots, and have an end themselves.
+#[test]
+fn orders_add_so_many_keys_and_are_so_many() {
+    let mut x = market();
+    // The log key of the genesis is one of them.
+    let more = (1..KEYS_OF_ORDERS_MAX).map(|number| x.add_log_key(&format!("log-{number}")));
+    let more: Vec<KeyStep> = more.collect();
+    for steps in more.chunks(KEY_STEPS_MAX) {
+        assert_eq!(order(&mut x, steps.to_vec()), "done");
+    }
+    let another = vec![x.add_log_key("another")];
+    assert!(order(&mut x, another).starts_with("RecordFull"));
+    let mut x = market();
+    let mut registry = x.registry();
+    registry.key_leaves = vec![0; KEY_ORDERS_MAX];
+    let Ok(()) = x.ledger.put_registry(registry);
+    let another = vec![x.add_log_key("another")];
+    assert!(order(&mut x, another).starts_with("RecordFull"));
 }
 
 /// Its peers go on believing it by the old bundle until they state the new one, and then by the new key alone.

@@ -234,6 +234,7 @@ pub(super) fn retire<L: Ledger>(
         && let After::Proposal(proposal) = &mut only.after
     {
         // Its leaf comes behind that of the key.
+        // saturates: a leaf has no such index (`INDEX_MAX`).
         proposal.number = cx.next_leaf.saturating_add(1);
         let now = Event::new(Kind::Enterprise, command, After::Signer(stopped));
         events.insert(0, now);
