@@ -310,7 +310,7 @@ impl Gateway {
             _ if inquired.asked.is_none() => None,
             HeadOrder::OtherHistory if head.size == known.size_seen => {
                 // Two notes that it signed: evidence for the log, whoever has seen them. It goes in once, and each attempt is an entry.
-                if !known.split && self.may_bring(peer) {
+                if self.brings_fork(&known, peer) {
                     self.shows_fork(peer, &evidence);
                 }
                 self.board.doubt(peer, Doubt::Fork).then_some(Doubt::Fork)
@@ -415,6 +415,11 @@ impl Gateway {
                 warn!(%error, %peer, "two heads of one size are not in the log yet");
             }
         });
+    }
+
+    /// Whether two heads of one size are brought to the log now.
+    fn brings_fork(&self, known: &Peer, peer: Prefix) -> bool {
+        !known.split && self.may_bring(peer)
     }
 
     /// Whether a head of a peer is brought now.
@@ -751,6 +756,30 @@ mod tests {
         let records = Records(house.node.state.engine());
         let after = records.peer(&b.prefix).expect("a read").expect("a peer");
         assert_eq!((after.doubted, after.size_seen), (None, proven.size()));
+        house.close().await;
+    }
+
+    /// Each verdict on a robot of a country that had shown two histories was an entry of the log.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn two_heads_of_one_size_are_brought_once() {
+        let (a, b) = two();
+        let Ok(known) = a.ledger.peer(&b.prefix);
+        let known = known.expect("a peer");
+        let house = House::of(&a).await;
+        assert!(house.gateway.brings_fork(&known, b.prefix));
+        assert!(
+            !house.gateway.brings_fork(&known, b.prefix),
+            "a moment later"
+        );
+        let split = Peer {
+            split: true,
+            ..known
+        };
+        let other = Prefix::parse("49").expect("a prefix");
+        assert!(
+            !house.gateway.brings_fork(&split, other),
+            "the log has them"
+        );
         house.close().await;
     }
 
