@@ -303,7 +303,7 @@ mod tests {
             Some(key(1))
         );
         let two = only_key(&KeyHistory::of_log_keys([key(1), key(2)]));
-        let refused = two.err().expect("refused");
+        let refused = two.expect_err("refused");
         assert!(
             refused.next.contains("retire the older one"),
             "{}",

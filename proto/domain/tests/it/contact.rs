@@ -46,7 +46,7 @@ fn while_contact_is_paused_nothing_is_read_and_nothing_begins() {
         set(&a, Contact::Open),
         "NothingChanges: 86",
     );
-    check(&mut b, "admin", set(&a, Contact::Ended), "Malformed: …");
+    check(&mut b, "admin", set(&a, Contact::Ended), "Malformed");
     let mut silent = set(&a, Contact::Paused);
     if let Command::SetContact { reason, .. } = &mut silent {
         reason.clear();
@@ -119,7 +119,7 @@ fn a_limit_holds_mail_back_and_one_item_is_read_all_the_same() {
         &mut b,
         "registrar",
         limit(&a, OFFERS_A_MINUTE_MAX + 1),
-        "Malformed: …",
+        "Malformed",
     );
     check(&mut b, "registrar", limit(&a, 0), "done");
     for serial in 2..=3 {

@@ -51,9 +51,12 @@ mod tests {
             let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
             let server = tonic::transport::Server::builder().add_service(schema);
             let serving = tokio::spawn(server.serve_with_incoming(incoming));
-            let mut client = ServerReflectionClient::connect(format!("http://{address}"))
+            let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))
+                .expect("an address")
+                .connect()
                 .await
                 .expect("connected");
+            let mut client = ServerReflectionClient::new(channel);
             let name = shown(plane).expect("a service").to_owned();
             let asked = [
                 MessageRequest::ListServices(String::new()),
