@@ -1,5 +1,7 @@
 //! What an operator does about another country: paused, limited, an agreement suspended, resumed, ended.
 
+use std::time::{Duration, Instant};
+
 use carnet_cluster::border::{Border, Side, carnet};
 use carnet_cluster::jurisdiction::{Jurisdiction, Plan};
 use carnet_cluster::patience::until;
@@ -19,6 +21,14 @@ async fn relation(of: &Jurisdiction) -> Result<(String, u64, String, Vec<String>
         peer.last_error,
         peer.agreements,
     ))
+}
+
+/// How long ago the leader of a country heard its only peer.
+async fn silence(of: &Jurisdiction) -> Result<Duration, String> {
+    let leader = of.leader().await.map_err(|error| error.to_string())?;
+    let status = of.status(leader).await.map_err(|error| error.to_string())?;
+    let peer = status.peers.first().ok_or("no peer")?;
+    Ok(Duration::from_millis(peer.last_contact_ms))
 }
 
 /// How the only agreement stands, wherever it is shown.
@@ -107,17 +117,25 @@ async fn a_country_is_paused_limited_and_left_and_an_agreement_suspended() -> Re
     let again = refused(carnet(a, &resume));
     assert!(again.contains("is not suspended"), "{again}");
     // Contact goes on.
-    let (_, before, ..) = relation(a).await.map_err(Broken::new)?;
+    let resumed = Instant::now();
     carnet(a, &["peer", "resume", "XB", "--reason", "it was a clock"])?;
+    // Whoever is idle publishes nothing that a new stream could bring.
+    let limit = [
+        "peer",
+        "limits",
+        "XA",
+        "--offers",
+        "9",
+        "--reason",
+        "as we are",
+    ];
+    carnet(b, &limit)?;
     for of in [a, b] {
         until("they hear of each other again", || async {
-            match relation(of).await? {
-                (contact, contacts, error, _)
-                    if contact == "open" && contacts > 0 && !error.contains("paused") =>
-                {
-                    Ok(())
-                }
-                other => Err(format!("{other:?}, before {before}")),
+            let silent = silence(of).await?;
+            match silent < resumed.elapsed() {
+                true => Ok(()),
+                false => Err(format!("heard {} ms ago", silent.as_millis())),
             }
         })
         .await?;
