@@ -6,8 +6,9 @@ use carnet_client::wall_time;
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::level::Level;
+use carnet_domain::record::contact::{Allowed, Contact};
 use carnet_domain::record::peer::{
-    Allowed, Bundle as TrustBundle, Contact, Peer as TrustPeer, Signed, Statement, roots_after,
+    Bundle as TrustBundle, Peer as TrustPeer, Signed, Statement, roots_after,
 };
 use carnet_domain::rules::command::Command;
 use carnet_trust::bundle::verify_bundle;

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::log::checkpoint::Origin;
-use carnet_domain::record::peer::Contact;
+use carnet_domain::record::contact::Contact;
 use carnet_wire::federation::v1 as pb;
 use carnet_wire::federation::v1::federation_server::{Federation, FederationServer};
 use carnet_wire::limits::{

@@ -4,9 +4,9 @@ use crate::{Country, transfer};
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::record::contact::{Allowed, Contact};
 use carnet_domain::record::denied::{Bearer, Certificate, Mark, Refused};
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::peer::{Allowed, Contact};
 use carnet_domain::record::{
     ApprovalStatus, Asking, Desk, EnterpriseStatus, Firmware, IdentifierScheme, Maker,
     OwnershipEnd, PartName, PartType, PartyName, Predicate, RecallDecision, RecallId, RecallNotice,

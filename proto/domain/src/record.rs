@@ -4,6 +4,7 @@
 //! Values only: what may be done with them is in `rules::decide`, how they change in `event`.
 
 pub mod audited;
+pub mod contact;
 pub mod crossing;
 mod daily;
 pub mod denied;

@@ -472,6 +472,7 @@ fn a_bundle_that_its_own_roots_cannot_follow_is_not_recognised() {
         },
         Bundle {
             roots: Vec::new(),
+            keys: KeyHistory::at_genesis(&[], a.key("log").public()),
             ..good.clone()
         },
         Bundle {

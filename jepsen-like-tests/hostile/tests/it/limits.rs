@@ -93,8 +93,9 @@ const NO_BOUNDS: &[&str] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 32] = [
+const SOURCES: [&str; 33] = [
     include_str!("../../../../proto/domain/tests/it/keys.rs"),
+    include_str!("../../../../proto/domain/tests/it/audited.rs"),
     include_str!("../../../../proto/domain/tests/it/fittings.rs"),
     include_str!("../../../../node/carnetd/src/audit/tests.rs"),
     include_str!("../../../../node/carnetd/src/tls/denied.rs"),

@@ -12,10 +12,11 @@ use carnet_domain::limits::{
 use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::machine::entry::{Body, ItemAnswer, Request};
 use carnet_domain::record::audited::AuditHeads;
+use carnet_domain::record::contact::Contact;
 use carnet_domain::record::denied::{Bearer, Certificate};
 use carnet_domain::record::keys::KeySignature;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::peer::{Contact, LogDoubt, Peer, Signed, Statement, TimeChange};
+use carnet_domain::record::peer::{LogDoubt, Peer, Signed, Statement, TimeChange};
 use carnet_domain::record::{
     ApprovalStatus, Asking, EnterpriseStatus, Hold, Holder, ReleaseSecret, Setter, Severity,
 };

@@ -9,7 +9,7 @@ use std::fmt;
 
 use carnet_consensus::{ClockVerdict, Role};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::record::peer::Contact;
+use carnet_domain::record::contact::Contact;
 
 use crate::service::cluster::ClusterStatus;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use carnet_consensus::{ClockVerdict, Role as RaftRole, Space};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::record::peer::Contact;
+use carnet_domain::record::contact::Contact;
 use carnet_domain::rules::policy::Role;
 use carnet_kit::{Country, befriend};
 use carnet_trust::identity::Plane;

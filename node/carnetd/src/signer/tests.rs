@@ -86,7 +86,7 @@ impl Bench {
 
     /// What a start makes of the folder.
     fn open(&self) -> Result<Signer, StorageFault> {
-        let keyring = Arc::new(OneKey(SecretKey::from_seed(&[1; 32])));
+        let keyring = Arc::new(OneKey(self.country.key("log")));
         Signer::open_file(self.file(), CLUSTER, keyring, Duration::from_secs(60))
     }
 
@@ -270,11 +270,11 @@ fn a_leader_that_could_not_keep_a_size_shows_that_it_can_before_it_leads_again()
 }
 
 /// Never answers.
-struct Hangs;
+struct Hangs(PublicKey);
 
 impl Keyring for Hangs {
     fn public(&self, _: KeyRole) -> PublicKey {
-        SecretKey::from_seed(&[1; 32]).public()
+        self.0
     }
 
     fn sign<'a>(&'a self, _: KeyRole, _: &'a [u8]) -> BoxFuture<'a, Result<Signature, SignError>> {
@@ -286,7 +286,7 @@ impl Keyring for Hangs {
 fn a_keyring_that_does_not_answer_is_not_waited_for_for_ever() {
     let bench = Bench::new();
     let mut signer = Signer {
-        keyring: Arc::new(Hangs),
+        keyring: Arc::new(Hangs(bench.country.key("log").public())),
         patience: Duration::from_millis(1),
         ..bench.signer()
     };

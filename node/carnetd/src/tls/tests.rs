@@ -375,6 +375,8 @@ async fn certificate_and_key_are_replaced_without_a_restart() {
         let pem = held.pem.clone() + &country.authority(Plane::Client).pem;
         std::fs::write(&files.certificate, pem).expect("written");
         std::fs::write(&files.key, held.key.serialize_pem()).expect("written");
+        let owners = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&files.key, owners).expect("a mode");
     };
     let good = Sketch::leaf(&node_uri(86, Plane::Client, 1), Plane::Client);
     write(&good);

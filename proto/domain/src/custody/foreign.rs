@@ -29,11 +29,12 @@ use crate::machine::entry::{
 };
 use crate::machine::{Authorised, Run, refused, rule};
 use crate::planted::Planted;
+use crate::record::contact::Contact;
 use crate::record::event::{
     After, Effect, Event, IdentityParts, Other, Standing, robot_of_slots, slot,
 };
 use crate::record::ledger::Ledger;
-use crate::record::peer::{Contact, Heard, LogDoubt, OpenFork, Peer, Repaired, Statement};
+use crate::record::peer::{Heard, LogDoubt, OpenFork, Peer, Repaired, Statement};
 use crate::record::transfer::{Ending, Transfer};
 use crate::record::{
     Ended, Fitted, Fitting, Hold, Parked, Recall, RecallStatus, Robot, RobotKey, Stay,

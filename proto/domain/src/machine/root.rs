@@ -19,13 +19,14 @@ use crate::log::leaf::{Kind, Subject};
 use crate::log::merkle::Frontier;
 use crate::machine::entry::{Answer, Body, Entry, ItemAnswer};
 use crate::planted::{Planted, Sound};
+use crate::record::contact::Contact;
 use crate::record::event::{After, Event};
 use crate::record::keys::{GoodHead, KeyHistory, KeysOrder};
 use crate::record::ledger::Ledger;
 use crate::record::offices::{Change, Offices, Profile, is_office_of};
 use crate::record::peer::{
-    Agreement, Bundle, Contact, Genesis, OfficeOrder, Peer, RootsChange, Signed, Statement,
-    Suspension, roots_after, signed_by_roots,
+    Agreement, Bundle, Genesis, OfficeOrder, Peer, RootsChange, Signed, Statement, Suspension,
+    roots_after, signed_by_roots,
 };
 use crate::record::registry::{OwnBundle, Registry};
 use crate::record::told::Tellings;

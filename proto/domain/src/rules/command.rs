@@ -10,9 +10,9 @@ use crate::limits::{
     Alpha2, CONDITIONS_MAX, DOCUMENTS_MAX, Grade, IDENTITY_PARTS_MAX, Index, List,
     MODELS_OF_RECALL_MAX, Maybe, Name, PARTS_MAX, ROLES_MAX, Sequence,
 };
+use crate::record::contact::{Allowed, Contact};
 pub use crate::record::crossing::{Purpose, TransferId};
 use crate::record::denied::{Certificate, Refused};
-use crate::record::peer::{Allowed, Contact};
 use crate::record::{
     AgreementRef, ApprovalStatus, Asking, BodyName, Desk, Enrolment, EnterpriseStatus, Firmware,
     Maker, ModelFacts, OwnershipEnd, PartName, PartyName, RecallDecision, RecallId, RecallNotice,

@@ -1051,7 +1051,8 @@ fn each_kind_of_mail_has_its_own_limit_in_a_minute() {
         CLAIMS_A_MINUTE_MAX, LEAVES_A_MINUTE_MAX, NACKS_A_MINUTE_MAX, OFFERS_A_MINUTE_MAX,
         REPORTS_A_MINUTE_MAX,
     };
-    use carnet_domain::record::peer::{Allowed, Heard};
+    use carnet_domain::record::contact::Allowed;
+    use carnet_domain::record::peer::Heard;
     use carnet_domain::rules::rejection::Counted;
     type Place = fn(&mut Heard) -> &mut u64;
     let kinds: [(Place, Counted, u64); 5] = [

@@ -1,8 +1,9 @@
 //! The contact with a peer: paused, resumed, ended, and how much of it is read.
 
 use carnet_domain::limits::OFFERS_A_MINUTE_MAX;
+use carnet_domain::record::contact::{Allowed, Contact};
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::peer::{Allowed, Contact, Peer, Statement};
+use carnet_domain::record::peer::{Peer, Statement};
 use carnet_domain::rules::command::Command;
 use carnet_kit::{Country, text, transfer};
 
@@ -51,7 +52,7 @@ fn while_contact_is_paused_nothing_is_read_and_nothing_begins() {
     if let Command::SetContact { reason, .. } = &mut silent {
         reason.clear();
     }
-    check(&mut b, "admin", silent, "ReasonMissing: …");
+    check(&mut b, "admin", silent, "ReasonMissing");
     check(&mut b, "admin", set(&a, Contact::Paused), "done");
     mail(&mut a, &mut b, "ContactPaused: 86");
     assert_eq!(peer(&b, &a).cursor, 0, "it waits");

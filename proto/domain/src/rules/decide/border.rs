@@ -15,9 +15,10 @@ use crate::custody::{Act, Chain, Link, Phase, Step, propose};
 use crate::limits::{EPOCH_FOREIGN_MAX, EPOCHS_TO_LEAVE, OFFER_MAX, OFFERS_OF_PEER_MAX};
 use crate::log::head::Head;
 use crate::log::leaf::{Kind, Subject};
+use crate::record::contact::Contact;
 use crate::record::event::{After, Effect, Event, LinkWritten, Yielded};
 use crate::record::ledger::Ledger;
-use crate::record::peer::{Agreement, Clause, Contact, Peer};
+use crate::record::peer::{Agreement, Clause, Peer};
 use crate::record::transfer::Transfer;
 use crate::record::{
     AgreementRef, ClearedFrom, Ended, Fitted, Fitting, Holder, Party, PartyName, Robot, RobotKey,

@@ -4,9 +4,10 @@
 use super::{Context, Decided, OrFault, no};
 use crate::bytes::code::Prefix;
 use crate::log::leaf::Kind;
+use crate::record::contact::{Allowed, Contact};
 use crate::record::event::{After, Event};
 use crate::record::ledger::Ledger;
-use crate::record::peer::{Allowed, Contact, Peer};
+use crate::record::peer::Peer;
 use crate::rules::actions::Deed;
 use crate::rules::command::Command;
 use crate::rules::rejection::{Detail, Reason};
