@@ -24,6 +24,7 @@
 //!             'o' ‖ peer 2 ‖ enterprise id 6                → how many robots it offers the peer that wait, u64
 //!             'h' ‖ holder                                  → ToldBy: how much it had others told
 //!             'd' ‖ rule u16 ‖ time u64 ‖ subject           → (empty): a deadline
+//!             'u' ‖ about 32                                → Untold: what waits to be told of something
 //! sessions    's' ‖ session u64                             → Session
 //!             'u' ‖ SHA-256(subject) 32 ‖ session u64       → (empty)
 //!             'a' ‖ session u64 ‖ place u32 ‖ item u32      → StoredAnswer

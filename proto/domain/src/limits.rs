@@ -199,7 +199,7 @@ pub const TOLD_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub const LATER_LEAVES_MAX: usize = 512;
 /// The most leaves of other registries that travel with a mailbox item.
 pub const CHAIN_MAX: usize = 64;
-/// The most items of one mailbox batch.
+/// The most items that are read of one mailbox batch; whoever sends puts fewer into it.
 pub const MAIL_ITEMS_MAX: usize = 4_096;
 /// The most bytes of a robot's record.
 pub const ROBOT_BYTES_MAX: usize = 96 * 1024;

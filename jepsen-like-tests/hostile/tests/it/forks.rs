@@ -2,6 +2,7 @@
 
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::custody::movement::EvidenceRef;
 use carnet_domain::custody::{Link, Phase, Step};
@@ -165,10 +166,21 @@ fn a_fork_is_settled_by_the_other_leaf() {
     let code = a.code(1);
     let open = fork(&b, &a);
     assert_eq!(peer_of(&b, &a.prefix).offers_open, 1);
+    let size = b.registry().tree.size();
     assert_eq!(
         text(&b.state(&settle(&a, open.recorded, open.second))),
         "done"
     );
+    // What moved the robot's chain shows by which leaf of theirs.
+    let moved = kinds_since(&b, size);
+    let at = moved.iter().position(|kind| *kind == Kind::Foreign);
+    let at = size + at.expect("a step") as u64;
+    let Ok(record) = b.ledger.leaf(at);
+    let values = record.expect("a leaf").values;
+    let shown = values[usize::from(slot::EVIDENCE)].clone();
+    let shown = Vec::<EvidenceRef>::from_bytes(&shown.expect("evidence").0).expect("a list");
+    assert_eq!(shown.len(), 1);
+    assert_eq!(shown[0].leaf, open.second);
     let peer = peer_of(&b, &a.prefix);
     assert_eq!((peer.quarantined, peer.offers_open), (false, 0));
     assert_eq!(peer.settled, [open.first]);
