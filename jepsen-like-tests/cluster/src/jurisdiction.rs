@@ -5,7 +5,7 @@ mod genesis;
 mod layout;
 mod outage;
 
-pub(crate) use self::layout::{run, stem};
+pub(crate) use self::layout::{no_contexts, run, stem};
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

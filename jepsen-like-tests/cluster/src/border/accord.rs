@@ -1,11 +1,10 @@
 //! How two countries become peers: with the commands that their operators would give.
 
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::jurisdiction::{ADMIN, Jurisdiction, run, stem};
+use crate::jurisdiction::{ADMIN, Jurisdiction, no_contexts, run, stem};
 use crate::patience::Broken;
 
 /// The agreement's name.
@@ -77,17 +76,9 @@ pub fn carnet_as(of: &Jurisdiction, who: &str, arguments: &[&str]) -> Result<Val
         .args(["--as", &stem(who), "--admin-endpoints", &admin.join(",")])
         .args(["--endpoints", &client.join(",")]);
     // Nothing of the person who runs the tests: neither their contexts nor their sessions.
-    let contexts = contexts(of.folder())?;
-    command.arg("--config").arg(contexts);
+    command.arg("--config").arg(no_contexts(of.folder())?);
     command.arg("--state-dir").arg(of.folder().join("state"));
     command.arg("--pki").arg(of.pki()).args(arguments);
     let printed = run(&mut command)?;
     serde_json::from_slice(&printed).map_err(Broken::at(format!("{command:?}")))
-}
-
-/// A file with no contexts.
-fn contexts(folder: &Path) -> Result<std::path::PathBuf, Broken> {
-    let path = folder.join("contexts.toml");
-    std::fs::write(&path, "").map_err(Broken::at(path.display().to_string()))?;
-    Ok(path)
 }

@@ -90,14 +90,20 @@ fn writes(of: &Jurisdiction, first: u32) -> Result<Load, Broken> {
     }))
 }
 
-/// Reads that are proven on this side, under these log keys.
-fn verifications(of: &Jurisdiction, keys: Vec<PublicKey>) -> Result<Load, Broken> {
+/// Reads that are proven on this side, under these log keys: of an enterprise that a published head shows by now.
+async fn verifications(of: &Jurisdiction, keys: Vec<PublicKey>) -> Result<Load, Broken> {
     let (origin, _) = of.log_identity()?;
     let log = Log::of_keys(origin.prefix, keys).of_life(origin.incarnation);
     let client = of.client(MANUFACTURER, &of.running())?.log(log).build();
     let client = Arc::new(client.map_err(Broken::at(MANUFACTURER))?);
     let id = format!("{}0001", of.prefix());
     let id = EnterpriseId::parse(&id).map_err(Broken::at("an enterprise"))?;
+    until("a head shows the enterprise", || async {
+        let read = client.enterprise(&id).await;
+        let read = read.map_err(|error| error.to_string())?.into_value();
+        read.map(drop).ok_or_else(|| "none does".to_owned())
+    })
+    .await?;
     Ok(Load::start(move |_| {
         let client = Arc::clone(&client);
         async move {
@@ -142,7 +148,7 @@ async fn the_log_key_is_rotated_under_load_without_a_failed_write_or_verificatio
     let nodes = registry.running();
     let (_, old) = registry.log_identity()?;
     let load = writes(&registry, 1)?;
-    let by_old = verifications(&registry, vec![old])?;
+    let by_old = verifications(&registry, vec![old]).await?;
     load.goes_on().await?;
     by_old.goes_on().await?;
 
@@ -189,8 +195,8 @@ async fn the_log_key_is_rotated_under_load_without_a_failed_write_or_verificatio
     };
     assert_eq!(log_keys(&registry)?, both("active", "active"));
     // Whoever knows either key believes every head, and who knows both notices nothing of what follows.
-    let by_new = verifications(&registry, vec![new])?;
-    let by_both = verifications(&registry, vec![old, new])?;
+    let by_new = verifications(&registry, vec![new]).await?;
+    let by_both = verifications(&registry, vec![old, new]).await?;
     for one in [&load, &by_old, &by_new, &by_both] {
         one.goes_on().await?;
     }
