@@ -46,7 +46,7 @@ The whole way (PKI is the directory of `carnet pki init`; no write and no verifi
   carnet key rotate log draft --file k2.cbor --retire PKI/keys/log.pub --reason \"followed by another\"
   carnet key rotate log sign k2.cbor --root PKI/root/root-1.seed
   carnet key rotate log submit k2.cbor                          from here on the new key signs alone
-  carnet key rotate log finish                                  in the PKI directory, and in that of each node
+  carnet key rotate log finish                                  in the PKI directory; then copy keys/log.seed and .pub to the nodes
 Of a key that was stolen, `--compromised KEY --last-good SIZE,ROOT` takes the place of `--retire KEY`, in the order with `--new`, if it
 hurries (runbook log-key).";
 
