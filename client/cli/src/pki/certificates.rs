@@ -494,7 +494,7 @@ fn refusals(settings: &Settings, revoke: &Revoke) -> Result<Vec<Refused>, Failed
             all.filter(|one| one.is(&revoke.what)).collect()
         }
     };
-    unambiguous(&found, &revoke.what)?;
+    unambiguous(&found, &revoke.what, revoke.only_this)?;
     let mut refused: BTreeMap<Certificate, (TimeMs, Option<Digest>)> = BTreeMap::new();
     for one in &found {
         let Some(bearer) = one.facts.bearer() else {
@@ -572,12 +572,19 @@ fn in_place_of(old: &Found, all: &[Found]) -> Result<Digest, Failed> {
     }
 }
 
-/// Whoever was given a new certificate keeps it: by a name that the old and the new one have, neither is meant for sure.
-fn unambiguous(found: &[Found], what: &str) -> Result<(), Failed> {
+/// Whoever was given a new certificate keeps it: by a name that the old and the new one have, neither is meant for sure. Where both have
+/// one key and are refused by it, both are meant.
+fn unambiguous(found: &[Found], what: &str, only_this: bool) -> Result<(), Failed> {
     let was_replaced = |one: &&Found| one.file.starts_with("retired");
+    let in_use = |one: &&Found| !was_replaced(one);
+    let has_key_in_use = |one: &&Found| {
+        let same = |other: &Found| other.facts.marks.key == one.facts.marks.key;
+        !only_this && found.iter().filter(in_use).any(same)
+    };
     let replaced: Vec<String> = found
         .iter()
         .filter(was_replaced)
+        .filter(|one| !has_key_in_use(one))
         .map(|one| one.file.display().to_string())
         .collect();
     if replaced.is_empty() || replaced.len() == found.len() {
@@ -850,13 +857,19 @@ mod tests {
         let mut plan = carnet_pki::PkiPlan::new(here);
         plan.clients.push(ada.clone());
         carnet_pki::init(&directory, &plan, wall_time()).expect("made");
-        let named = |what: &str| {
+        let found = |what: &str, only_this: bool| {
             let all = all(&directory).expect("read").into_iter();
             let found: Vec<Found> = all.filter(|one| one.is(what)).collect();
-            let said = unambiguous(&found, what).map(|()| found.len());
+            let said = unambiguous(&found, what, only_this).map(|()| found.len());
             said.map_err(|failed| failed.next)
         };
+        let named = |what: &str| found(what, false);
         assert_eq!(named("dealer/0003/ada"), Ok(1));
+        // Renewed with the key it had, both are one: a stolen key is refused with either.
+        let at = (90, wall_time());
+        carnet_pki::renew_client(&directory, &ada, Keys::Same, at).expect("renewed");
+        assert_eq!(named("dealer/0003/ada"), Ok(2));
+        assert!(found("dealer/0003/ada", true).is_err());
         let done = carnet_pki::renew_client(&directory, &ada, Keys::New, (90, wall_time()));
         let old = done.expect("renewed")[0].retired.display().to_string();
         let next = named("dealer/0003/ada").expect_err("old and new");
