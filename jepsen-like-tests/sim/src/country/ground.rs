@@ -119,7 +119,10 @@ impl Ground {
             let chain = format!("{}{}", held.pem, authority.pem);
             std::fs::write(folder.join(format!("{plane}.crt")), &chain)?;
             let key: &KeyPair = &held.key;
-            std::fs::write(folder.join(format!("{plane}.key")), key.serialize_pem())?;
+            let secret = folder.join(format!("{plane}.key"));
+            std::fs::write(&secret, key.serialize_pem())?;
+            let owners = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(&secret, owners)?;
             std::fs::write(self.pki().join("keys/passport.crt"), &chain)?;
         }
         Ok(())
