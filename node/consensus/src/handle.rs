@@ -20,6 +20,7 @@ use crate::campaign;
 use crate::clock::Clock;
 use crate::codec::Body;
 use crate::compare::{MarksAnswer, MarksQuestion};
+use crate::confirming::Confirming;
 use crate::connector::{Connector, Purpose};
 use crate::error::{AdminError, Fatal, ProposeError, ReadError, StartError};
 use crate::fitness::NEARLY_UP_TO_DATE;
@@ -161,6 +162,7 @@ impl Consensus {
         let plane = Arc::new(Plane {
             raft: raft.clone(),
             machine,
+            confirming: Confirming::new(Arc::clone(&peers)),
             peers,
             gate,
             log,

@@ -23,6 +23,7 @@ mod campaign;
 mod clock;
 mod codec;
 mod compare;
+mod confirming;
 mod connector;
 mod disk;
 mod error;

@@ -76,7 +76,7 @@ pub(crate) struct Peers {
     connector: Arc<dyn Connector>,
     channels: Mutex<BTreeMap<(u64, Purpose), Kept>>,
     gate: Arc<Gate>,
-    paces: Paces,
+    pub(crate) paces: Paces,
     append_stall: Duration,
     pub(crate) snapshot_stall: Duration,
     snapshot_install: Duration,

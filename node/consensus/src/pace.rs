@@ -4,8 +4,8 @@
 //! acknowledged, which it takes for impossible): against a peer that always answers so it never ends and never sleeps.
 //! Here each session that brought nothing new lengthens the pause before the next, whatever ended it.
 //!
-//! Heartbeats have no back-off in openraft: one is sent at each beat, and at each linearizable read. To a peer that cannot be
-//! reached, the next is tried only a beat after the last, however many reads there are.
+//! Heartbeats have no back-off in openraft: one is sent at each beat; and each linearizable read asks the voters. To a peer
+//! that cannot be reached, the next is tried only a beat after the last, however many reads there are.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

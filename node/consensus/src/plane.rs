@@ -7,6 +7,7 @@ use carnet_store::log::RaftLog;
 use openraft::async_runtime::WatchReceiver;
 
 use crate::clock::Clock;
+use crate::confirming::Confirming;
 use crate::disk::SpaceProbe;
 use crate::error::AdminError;
 use crate::forward::ForwardHandler;
@@ -24,6 +25,8 @@ pub(crate) struct Plane {
     pub(crate) machine: Machine,
     pub(crate) peers: Arc<Peers>,
     pub(crate) gate: Arc<Gate>,
+    /// Whom the voters follow, asked for every read.
+    pub(crate) confirming: Arc<Confirming>,
     pub(crate) log: Arc<dyn RaftLog>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Where the room on this node's disk is read.

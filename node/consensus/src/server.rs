@@ -5,6 +5,7 @@
 //! name, and all from whom the gate lets in; only then does the core see them. The first frame that is refused ends its
 //! stream.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -19,19 +20,20 @@ use carnet_wire::limits::RAFT_MESSAGE_BYTES_MAX;
 use carnet_wire::raft::v1::Envelope;
 use carnet_wire::raft::v1::raft_server::{Raft as RaftPlane, RaftServer};
 use futures::{Stream, StreamExt, future, stream};
-use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{LinearizableReadError, RaftError};
-use openraft::raft::{ReadPolicy, TransferLeaderError};
+use openraft::raft::TransferLeaderError;
+use openraft::{RaftState, ServerState};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::codec::{BODY_VERSION, Body, Undecodable};
 use crate::compare::{MarksAnswer, MarksQuestion};
+use crate::confirming::Confirmed;
 use crate::connector::PeerNode;
 use crate::error::{Fatal, ProposeError};
 use crate::fitness::{Fitness, Hindrance};
 use crate::forward::Forwarded;
 use crate::gate::{Ask, Ground, Refusal, Sender};
+use crate::member::Member;
 use crate::messages::{
     ForwardAnswer, ReadIndexAnswer, SnapshotPart, TransferAnswer, append_from, append_result_body,
     is_of, snapshot_meta, transfer_from, vote_answer_body, vote_from, went_back_from,
@@ -40,7 +42,9 @@ use crate::plane::Plane;
 use crate::space;
 use crate::state_machine::SnapshotData;
 use crate::timekeeper;
-use crate::types::{RaftSnapshotMeta, RaftVote, Runtime, our_vote, position, raft_vote};
+use crate::types::{
+    RaftLogId, RaftSnapshotMeta, RaftVote, Runtime, Types, our_vote, position, raft_vote,
+};
 
 /// The gRPC service of the Raft plane; whoever serves it puts a [`PeerNode`] into each request's extensions.
 #[derive(Clone)]
@@ -165,18 +169,30 @@ impl Plane {
         Ok(self.answer(&sender, vote_answer_body(&voted)))
     }
 
-    /// The index from which a read that begins now is linearizable.
+    /// The index from which a read that begins now is linearizable: of what this node, which leads, knows to be committed,
+    /// once a majority of the voters has said, asked after this began, that it follows this leader and no later one.
+    /// openraft has such a round too, but takes an acknowledgement that was under way before it for one of its own.
     pub(crate) async fn read_index(&self) -> Result<ReadIndexAnswer, ()> {
-        match self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
-            Ok(linearizer) => Ok(ReadIndexAnswer::Index(linearizer.read_log_id().index())),
-            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => {
-                Ok(ReadIndexAnswer::NotLeader)
-            }
-            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
-                Ok(ReadIndexAnswer::NoQuorum)
-            }
-            Err(RaftError::Fatal(_)) => Err(()),
-        }
+        let lead = self.raft.with_raft_state(lead).await.map_err(|_| ())?;
+        let Some(lead) = lead else {
+            return Ok(ReadIndexAnswer::NotLeader);
+        };
+        let confirmed = self
+            .confirming
+            .round(lead.vote, &lead.configs, &lead.members);
+        Ok(match confirmed.await {
+            Confirmed::Followed => ReadIndexAnswer::Index(lead.index),
+            Confirmed::Superseded => ReadIndexAnswer::NotLeader,
+            Confirmed::NoQuorum => ReadIndexAnswer::NoQuorum,
+        })
+    }
+
+    /// The vote that this node has promised or follows, as its core has it now, before any later answer of it.
+    async fn promised(&self) -> Result<Vote, Status> {
+        let vote = self
+            .raft
+            .with_raft_state(|state| our_vote(state.vote_ref()));
+        vote.await.map_err(|_| stopped())
     }
 
     /// The vote this node follows; a sender with a lower one is no longer the leader.
@@ -477,6 +493,13 @@ impl RaftPlane for RaftService {
         Ok(self.0.answer(&sender, answer.to_body()))
     }
 
+    async fn follows(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {
+        let (sender, _) = self.0.unary(request)?;
+        self.0.admit(&sender, Ask::Member)?;
+        let vote = self.0.promised().await?;
+        Ok(self.0.answer(&sender, vote.to_body()))
+    }
+
     async fn clock(&self, request: Request<Envelope>) -> Result<Response<Envelope>, Status> {
         let (sender, _) = self.0.unary(request)?;
         self.0.admit(&sender, Ask::Member)?;
@@ -550,6 +573,38 @@ impl RaftPlane for RaftService {
         }
         Ok(self.0.answer(&sender, Bytes::new()))
     }
+}
+
+/// What a leader has when it is asked for a read index.
+struct Lead {
+    vote: Vote,
+    index: u64,
+    configs: Vec<BTreeSet<u64>>,
+    members: BTreeMap<u64, Member>,
+}
+
+/// `None`: this node does not lead. What was committed under an earlier leader is known for certain only once a record of
+/// this one is committed; until then the read waits for its newest record, which lies above all of them.
+fn lead(state: &RaftState<Types>) -> Option<Lead> {
+    if state.server_state != ServerState::Leader {
+        return None;
+    }
+    let vote = our_vote(state.vote_ref());
+    let own = |at: &&RaftLogId| (at.leader_id.term, at.leader_id.node_id) == (vote.term, vote.node);
+    let at = state
+        .local_committed()
+        .filter(own)
+        .or_else(|| state.log_ids.last().filter(own))?;
+    let membership = state.membership_state.effective().membership();
+    let voters = membership.voter_ids();
+    Some(Lead {
+        vote,
+        index: at.index,
+        configs: membership.get_joint_config().clone(),
+        members: voters
+            .filter_map(|voter| Some((voter, membership.get_node(&voter)?.clone())))
+            .collect(),
+    })
 }
 
 fn peer_of<T>(request: &Request<T>) -> Result<PeerNode, Status> {

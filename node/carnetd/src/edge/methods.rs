@@ -291,6 +291,10 @@ pub const RAFT_PLANE: [Method; 12] = [
         ..RAFT
     },
     Method {
+        path: "/carnet.raft.v1.Raft/Follows",
+        ..RAFT
+    },
+    Method {
         path: "/carnet.raft.v1.Raft/Clock",
         ..RAFT
     },

@@ -29,6 +29,7 @@ pub(crate) enum Rpc {
     Snapshot,
     TransferLeader,
     ReadIndex,
+    Follows,
     Clock,
     Forward,
     Identify,
@@ -38,13 +39,14 @@ pub(crate) enum Rpc {
 }
 
 impl Rpc {
-    pub(crate) const ALL: [Rpc; 12] = [
+    pub(crate) const ALL: [Rpc; 13] = [
         Rpc::Vote,
         Rpc::PreVote,
         Rpc::Append,
         Rpc::Snapshot,
         Rpc::TransferLeader,
         Rpc::ReadIndex,
+        Rpc::Follows,
         Rpc::Clock,
         Rpc::Forward,
         Rpc::Identify,
@@ -54,7 +56,7 @@ impl Rpc {
     ];
 }
 
-fn put_vote(to: &mut BytesMut, term: u64, node: u64, committed: bool) {
+pub(crate) fn put_vote(to: &mut BytesMut, term: u64, node: u64, committed: bool) {
     to.put_u64(term);
     to.put_u64(node);
     to.put_u8(u8::from(committed));
@@ -195,7 +197,7 @@ impl Speaker {
                 body.put_u64(1 << 40);
                 body.freeze()
             }
-            Rpc::ReadIndex | Rpc::Clock | Rpc::Identify | Rpc::Space => Bytes::new(),
+            Rpc::ReadIndex | Rpc::Follows | Rpc::Clock | Rpc::Identify | Rpc::Space => Bytes::new(),
         }
     }
 
@@ -240,6 +242,7 @@ impl Speaker {
             Rpc::Snapshot => client.snapshot(tokio_stream::iter([envelope])).await,
             Rpc::TransferLeader => client.transfer_leader(envelope).await,
             Rpc::ReadIndex => client.read_index(envelope).await,
+            Rpc::Follows => client.follows(envelope).await,
             Rpc::Clock => client.clock(envelope).await,
             Rpc::Forward => client.forward(envelope).await,
             Rpc::Identify => client.identify(envelope).await,

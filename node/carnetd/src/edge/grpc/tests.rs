@@ -806,7 +806,7 @@ fn calls(country: &mut Country, seat: &Seat, method: &Method) -> Vec<Vec<Vec<u8>
         (
             "carnet.raft.v1.Raft",
             "StreamAppend" | "Vote" | "PreVote" | "TransferLeader" | "Snapshot" | "ReadIndex"
-            | "Clock" | "Compare" | "Space" | "Forward" | "Identify" | "WentBack",
+            | "Follows" | "Clock" | "Compare" | "Space" | "Forward" | "Identify" | "WentBack",
         ) => Vec::new(),
         (service, name) => panic!("{service}/{name} is a new call: what may each role see of it?"),
     }
