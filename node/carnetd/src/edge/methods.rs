@@ -262,7 +262,7 @@ pub const FEDERATION: [Method; 2] = [
 ];
 
 /// The methods of the Raft plane.
-pub const RAFT_PLANE: [Method; 12] = [
+pub const RAFT_PLANE: [Method; 13] = [
     Method {
         path: "/carnet.raft.v1.Raft/StreamAppend",
         timeout: None,
