@@ -93,7 +93,9 @@ fn run(check: &Check) -> Result<usize, Box<dyn std::error::Error>> {
         ),
         Check::Unused => {
             let (workspace, tree) = (layers::read(&here)?, tidy::read(&root_of(&here)?)?);
-            ("unused", texts(&unused::check(&workspace, &tree)))
+            let dependencies = texts(&unused::check(&workspace, &tree));
+            let items = texts(&unused::items(&tree));
+            ("unused", [dependencies, items].concat())
         }
         Check::Figures { from } => {
             let root = root_of(&here)?;

@@ -169,13 +169,6 @@ impl PinnedBundle {
     pub fn issues(&self, code: &Code) -> bool {
         self.owns(&code.prefix())
     }
-
-    /// The first prefix that another jurisdiction's bundle claims as well: two tables that disagree are evidence.
-    pub fn overlap(&self, other: &Self) -> Option<Prefix> {
-        let claimed = self.bundle.prefixes.iter().copied();
-        let other = (self.primary != other.primary).then_some(other)?;
-        claimed.into_iter().find(|prefix| other.owns(prefix))
-    }
 }
 
 fn decode(signed: &Signed) -> Result<Bundle, BundleError> {

@@ -21,7 +21,6 @@ use carnet_domain::record::peer::Peer;
 use carnet_peering::follower::{Dialer, Follower, Jittered};
 use carnet_peering::home::Home;
 use carnet_peering::inquirer::{Answered, Fetched, InquireError, Inquirer, InquiryPurpose};
-use carnet_peering::judge::SeenHead;
 use carnet_peering::server::{Caller, FederationService};
 use carnet_peering::status::Board;
 use carnet_trust::evidence::{self, Evidence, HeadOrder, ProvenEvidence};
@@ -225,11 +224,6 @@ impl Gateway {
             })
         };
         peers.iter().filter_map(row).collect()
-    }
-
-    /// The newest head that a peer showed and when it arrived here, for freshness; known on the leader.
-    pub fn newest_head(&self, peer: Prefix) -> Option<(SeenHead, TimeMs)> {
-        self.board.newest(peer)
     }
 
     /// Why a peer's word is doubted: by what was seen of it here, or by another node of this registry.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
-use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::Signature;
 
 use crate::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
@@ -70,11 +70,6 @@ pub fn of_digests(list: &[Digest]) -> Vec<Bytes> {
     list.iter()
         .map(|digest| Bytes::copy_from_slice(&digest.0))
         .collect()
-}
-
-/// Byte strings of a repeated field, as received.
-pub fn blobs(list: &[Bytes]) -> Vec<Blob> {
-    list.iter().map(|bytes| Blob(bytes.to_vec())).collect()
 }
 
 /// A page size; 0 stands for the default.

@@ -337,7 +337,7 @@ impl Registry for Node {
             if !message.header.is_empty() {
                 (header, signature) = (message.header, message.signature);
             }
-            items.extend(carnet_wire::convert::blobs(&message.items));
+            items.extend(message.items.iter().map(|bytes| Blob(bytes.to_vec())));
         }
         let signature = carnet_wire::convert::signature("signature", &signature)?;
         let mut state = self.state();

@@ -17,6 +17,57 @@ fn every_dependency_of_the_workspace_is_used() {
     assert_eq!(found, Vec::<String>::new());
 }
 
+#[test]
+fn every_public_item_of_the_product_is_used() {
+    let tree = tidy::read(root()).expect("the tracked files");
+    let found: Vec<String> = unused::items(&tree)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn a_public_item_that_only_its_own_line_or_tests_name_is_found() {
+    let items = |files: &[(&str, &str)]| {
+        let tree: Vec<Text> = files
+            .iter()
+            .map(|(path, content)| Text {
+                path: (*path).into(),
+                content: (*content).into(),
+            })
+            .collect();
+        let found = unused::items(&tree);
+        let named = found.iter().map(|item| (item.name.clone(), item.tested));
+        named.collect::<Vec<_>>()
+    };
+    let lib = "node/a/src/lib.rs";
+    let alone = [("go".to_owned(), false)];
+    assert_eq!(items(&[(lib, "pub fn go() {}")]), alone);
+    assert_eq!(
+        items(&[(lib, "/// `go`.\npub const fn go() {}\nlet x = \"go\";")]),
+        alone
+    );
+    assert_eq!(items(&[(lib, "pub async fn go<T>() {}")]), alone);
+    assert_eq!(items(&[(lib, "pub struct go;")]), alone);
+    assert_eq!(items(&[(lib, "pub const go: u8 = 1;")]), alone);
+    assert_eq!(items(&[(lib, "pub fn go() {}\nfn f() { go() }")]), []);
+    assert_eq!(items(&[(lib, "pub(crate) fn go() {}")]), []);
+    assert_eq!(
+        items(&[(lib, "pub fn go() {}"), ("node/b/src/x.rs", "a::go()")]),
+        []
+    );
+    // The SDK is for others.
+    assert_eq!(items(&[("client/sdk/src/lib.rs", "pub fn go() {}")]), []);
+    let tested = [("go".to_owned(), true)];
+    assert_eq!(
+        items(&[(lib, "pub fn go() {}"), ("node/a/tests/it/x.rs", "go()")]),
+        tested
+    );
+    let within = "pub fn go() {}\n#[cfg(test)]\nmod tests {\n    go()\n}\n";
+    assert_eq!(items(&[(lib, within)]), tested);
+}
+
 fn check(path: &str, content: &str, reach: Reach, expected: &str) {
     let workspace = Workspace {
         members: [("carnet-a".to_owned(), "a".to_owned())].into(),

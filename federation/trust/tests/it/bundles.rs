@@ -1,6 +1,5 @@
 //! Bundles: pinned by what two people compared, replaced only by newer ones of the same roots.
 
-use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::record::peer::{Bundle, Signed};
@@ -95,20 +94,6 @@ fn a_bundle_is_replaced_only_by_a_newer_one_of_the_pinned_roots() {
         text(pinned.renew(&signed(&a, &moved))),
         "the bundle is of 49, pinned is 86"
     );
-}
-
-#[test]
-fn two_bundles_that_claim_one_prefix_overlap() {
-    let (a, b) = (Country::new("86"), Country::new("49"));
-    let pin = |bundle| PinnedBundle::of_state(bundle).expect("the bundle names a prefix");
-    let one = pin(a.bundle_of(1));
-    assert_eq!(one.overlap(&pin(b.bundle_of(1))), None);
-    assert_eq!(one.overlap(&pin(a.bundle_of(2))), None);
-    let greedy = Bundle {
-        prefixes: vec![b.prefix, a.prefix],
-        ..b.bundle_of(1)
-    };
-    assert_eq!(one.overlap(&pin(greedy)), Prefix::parse("86").ok());
 }
 
 #[test]

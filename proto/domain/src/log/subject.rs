@@ -51,11 +51,6 @@ impl SubjectType {
     pub fn letter(self) -> char {
         char::from(self.number() as u8)
     }
-
-    /// The type of a letter.
-    pub fn from_letter(letter: char) -> Option<Self> {
-        Self::from_number(u64::from(u32::from(letter)))
-    }
 }
 
 /// Whom a leaf is about.
