@@ -4,7 +4,7 @@ use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
-    Asking, Desk, EnterpriseStatus, Holder, Party, PartyName, Pending, Robot,
+    Asking, Desk, EnterpriseStatus, Holder, OwnershipEnd, Party, PartyName, Pending, Robot,
 };
 use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{EndOfLife, State};
@@ -182,6 +182,76 @@ fn a_registrar_releases_nothing_of_who_may_act() {
     check(&mut x, "registrar", silent, "ReasonMissing");
     check(&mut x, "regulator", release.clone(), "RoleNotAllowed: …");
     check(&mut x, "registrar", release, "done");
+}
+
+/// An owner that may act again is asked itself: what was released in its place, before, is nobody's to ask for nor an office's to give.
+#[test]
+fn what_was_released_for_an_owner_who_may_act_again_is_given_by_that_owner() {
+    let mut x = begun(Some(enterprise(&Country::unborn("86"), "0002")));
+    strike(&mut x, EnterpriseStatus::Suspended);
+    // By one who did not make that owner what it is.
+    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    let release = registrars_release(&x, Asking::Waits);
+    x.must("registrar-2", release);
+    let asked = ask(&x, "0005");
+    let approve = on(Action::ApproveOwnership {});
+    let mut meant = x.clone();
+    meant.must("0005-owner", asked.clone());
+    let mut lost = meant.clone();
+    check(&mut lost, "regulator", approve.clone(), "done");
+    strike(&mut x, EnterpriseStatus::Active);
+    let none = "NothingPending: …";
+    check(&mut x, "0005-owner", asked, none);
+    // It was asked for while the owner could not answer.
+    strike(&mut meant, EnterpriseStatus::Active);
+    for who in ["regulator", "regulator-2"] {
+        check(&mut meant, who, approve.clone(), "NotYours: …");
+    }
+    let mut given = meant.clone();
+    check(&mut given, "owner", approve, "done");
+    let rejected = on(Action::EndOwnershipRequest {
+        end: OwnershipEnd::Rejected,
+        reason: "it is ours".into(),
+    });
+    check(&mut meant, "owner", rejected, "done");
+    let own = Party::Enterprise {
+        id: meant.enterprise("0002"),
+    };
+    assert_eq!(robot(&meant).owner, Some(own));
+}
+
+/// What was released of a robot is over when it leaves: sent back at the border, long after, it is nobody's to ask for, whatever log
+/// time says by then.
+#[test]
+fn a_release_ends_when_the_robot_leaves() {
+    let (mut a, mut b) = two();
+    a.must("maker", on(samples::stock_at_dealer(&a)));
+    let owner = enterprise(&a, "0002");
+    a.must("dealer", on(Action::Sell { owner }));
+    let release = samples::release(&a, a.code(1), None, Asking::Suffices);
+    a.must("owner", release);
+    assert!(matches!(robot(&a).pending, Pending::Released { .. }));
+    let mut declared = a.declare(1, transfer(1), &b.prefix);
+    if let Command::DeclareExport { purpose, .. } = &mut declared {
+        *purpose = Purpose::Exhibition;
+    }
+    a.must("customs", declared);
+    a.deliver(&mut b);
+    b.must("customs", permit(&b, 1, vec![]));
+    b.deliver(&mut a);
+    a.must("customs", depart(1));
+    assert_eq!(robot(&a).pending, Pending::Nothing {});
+    assert_eq!(robot(&a).due, None);
+    a.deliver(&mut b);
+    let back = Command::Return {
+        transfer: transfer(1),
+        reason: "no papers".into(),
+    };
+    b.must("customs", back);
+    b.deliver(&mut a);
+    assert!(robot(&a).custody.in_custody());
+    let asked = ask(&a, "0003");
+    check(&mut a, "buyer", asked, "NothingPending: …");
 }
 
 /// Its desk may act no more: a registrar gives the person another, and the old one's releases are over.

@@ -21,8 +21,8 @@ use crate::record::ledger::Ledger;
 use crate::record::peer::{Agreement, Clause, Peer};
 use crate::record::transfer::Transfer;
 use crate::record::{
-    AgreementRef, ClearedFrom, Ended, Fitted, Fitting, Holder, Party, PartyName, Robot, RobotKey,
-    Stay,
+    AgreementRef, ClearedFrom, Ended, Fitted, Fitting, Holder, Party, PartyName, Pending, Robot,
+    RobotKey, Stay,
 };
 use crate::rules::actions::{Deed, PARTIES, TRADERS, WORKSHOPS};
 use crate::rules::command::{Command, Condition, Purpose, TransferId};
@@ -654,8 +654,8 @@ pub(super) fn depart<L: Ledger>(
     place: &str,
 ) -> Decided<L::Fault> {
     cx.allow(Deed::Depart, None)?;
-    let (transfer, held) = at_step(ledger, cx, id, |t| t.from, Step::Depart)?;
-    let Some(robot) = held.robot.as_ref() else {
+    let (transfer, mut held) = at_step(ledger, cx, id, |t| t.from, Step::Depart)?;
+    let Some(robot) = held.robot.as_mut() else {
         return no(
             Reason::RobotUnknown,
             Detail::Code {
@@ -696,6 +696,10 @@ pub(super) fn depart<L: Ledger>(
         return no(Reason::PeerQuarantined, Detail::Prefix { prefix });
     }
     let code = transfer.code;
+    // Nobody takes it over while it is away, and nothing ends there by its date: what was released of it is over.
+    if !matches!(robot.pending, Pending::EndOfLife { .. }) {
+        robot.pending = Pending::Nothing {};
+    }
     // Body and identity parts stay bound to their code for ever; the others may be fitted elsewhere abroad.
     let mut freed = Vec::new();
     for part in &robot.parts {

@@ -187,6 +187,10 @@ pub(super) fn request<L: Ledger>(
     };
     let release = release.clone();
     let code = after.identity.code;
+    // An owner whose side may act again releases it itself.
+    if is_in_place(cx, after, &release) && owner_acts(ledger, cx, after)? {
+        return no(Reason::NothingPending, Detail::NoRelease {});
+    }
     // The secret first: who does not have it learns nothing of the release.
     if release_commitment(&code, release.sequence, secret) != release.commitment {
         return no(Reason::ReleaseCodeWrong, Detail::NOTHING);
@@ -229,6 +233,18 @@ fn is_in_stock(robot: &Robot) -> bool {
 fn is_in_place(cx: &Context<'_>, robot: &Robot, release: &Release) -> bool {
     let mut owner = robot.owner.iter();
     owner.any(|owner| stands_for(cx.me(), &release.by.holder, owner).is_none())
+}
+
+/// Whether the owner's side may act now.
+fn owner_acts<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    robot: &Robot,
+) -> Result<bool, Stop<L::Fault>> {
+    match &robot.owner {
+        Some(owner) => cx.acts(ledger, owner, PARTIES),
+        None => Ok(false),
+    }
 }
 
 /// Whether an office released it, as the desk of a person: where offices act, two persons do. In a sandbox one may be all there is.
@@ -349,10 +365,10 @@ pub(super) fn approve<L: Ledger>(
     };
     in_time(cx, release)?;
     cx.second_to(ledger, by)?;
-    // Where the owner's side may approve, no office does: but what was given in its place, by a desk that an office chose, or
-    // by one desk to itself.
-    let for_office = is_in_place(cx, after, release) || after.desk_set_by.is_some();
-    let for_office = for_office || !cx.are_two(ledger, &release.by, by)?;
+    // Where the owner's side may approve, no office does: but what was given by a desk that an office chose, or by one desk to
+    // itself. What was given in its place, while its side may act no more: one that may act again is asked.
+    let for_office = after.desk_set_by.is_some() || !cx.are_two(ledger, &release.by, by)?;
+    let for_office = for_office && !is_in_place(cx, after, release);
     if let Some(owner) = after.owner.as_ref().filter(|owner| !cx.is_side_of(owner))
         && !for_office
     {
