@@ -137,6 +137,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         });
         let Some(to) = to else { return Ok(()) };
         let (is_alarm, sort) = sort_of(command);
+        let is_alarm = is_alarm || self.is_raised(command)?;
         let (line, more) = (Line::of(holder, is_alarm), by(event));
         let about = sha256(&[&event.subject().key().0, &sort]);
         let waits = self.ledger.untold(&about)?;
@@ -165,14 +166,13 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 progress.told = progress.told.and(more);
                 return Ok(());
             }
-            // Whoever has nothing waiting begins behind what was told last: one after the other, each once a turn.
-            let served = self.registry.told.of(line).served;
-            let place = own.place_in(line);
-            *place = next_own((*place).max(served));
         }
+        // Whoever has nothing waiting begins behind what was told last: one after the other, each once a turn.
+        let served = self.registry.told.of(line).served;
+        let place = next_own((*own.place_in(line)).max(served));
         let news = Untold {
             line,
-            place: *own.place_in(line),
+            place,
             holder: holder.clone(),
             leaf: 0,
             told: more,
@@ -182,12 +182,37 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 _ => None,
             },
         };
+        if waits.is_none_or(|waits| self.is_before(&news, &waits)) {
+            *own.place_in(line) = place;
+        }
         event.effects.retain(|effect| !tells(effect));
         event.effects.push(Effect::TellLater(about, Box::new(news)));
         Ok(())
     }
 
-    /// Puts a leaf where it waits to be told: in the place of what waits there of the same thing already.
+    /// Whether an amendment makes a recall graver than it is.
+    fn is_raised(&self, command: &Command) -> Result<bool, L::Fault> {
+        let Command::AmendRecall { notice, .. } = command else {
+            return Ok(false);
+        };
+        let before = self.ledger.recall(&notice.id)?;
+        Ok(before.is_some_and(|before| before.notice.severity < notice.severity))
+    }
+
+    /// Whether what is said now of something that waits is told before it: an alarm before a notice, else by whose turn comes first.
+    fn is_before(&self, news: &Untold, waits: &Untold) -> bool {
+        let mut told = self.registry.told;
+        // saturates: who is served already waits for no turn
+        let mut turns = |one: &Untold| one.place.saturating_sub(told.of(one.line).served);
+        let (sooner, later) = (turns(news), turns(waits));
+        match (news.line.is_of_alarms(), waits.line.is_of_alarms()) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => sooner < later,
+        }
+    }
+
+    /// Puts a leaf where it waits to be told: in the better of its own place and that of what waits of the same thing already.
     pub(super) fn tell_later(
         &mut self,
         about: &Digest,
@@ -199,13 +224,20 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             ..news.clone()
         };
         if let Some(before) = self.ledger.untold(about)? {
+            self.ledger.put_due(&row(about, &before), false)?;
             let to = before.to.filter(|_| before.to == news.to);
+            let unheard = before.unheard;
+            let place = match self.is_before(&news, &before) {
+                true => news.clone(),
+                false => before,
+            };
             let (told, leaf) = (news.told, news.leaf);
             news = Untold {
                 told,
                 leaf,
                 to,
-                ..before
+                unheard,
+                ..place
             };
         }
         self.ledger.put_due(&row(about, &news), true)?;

@@ -443,6 +443,83 @@ fn nobody_in_a_line_goes_before_another_twice() {
     assert!(place(40).expect("it waits") <= 1, "{:?}", place(40));
 }
 
+/// What two say of one thing waits in the better of their places: behind whoever reported a whole fleet, an office's own first word is
+/// not.
+#[test]
+fn a_word_on_what_waits_already_waits_no_longer_than_its_own_would() {
+    let (mut a, b) = stocked(40);
+    next_minute(&mut a);
+    let mut registry = a.registry();
+    registry.told = registry.told.at(a.clock);
+    registry.told.offices_alarms.told.items = ALARMS_A_MINUTE_MAX;
+    let Ok(()) = a.ledger.put_registry(registry);
+    let many: Vec<Command> = (1..=39).map(|serial| stolen(&a, serial)).collect();
+    asked(&mut a, "registrar", &many);
+    let theirs = |a: &Country, code| {
+        let Ok(rows) = a.ledger.due(8, TimeMs::MAX, 99);
+        let place = rows.iter().position(|row| {
+            let DueSubject::News { about } = row.subject else {
+                return false;
+            };
+            let Ok(news) = a.ledger.untold(&about);
+            let Ok(leaf) = a.ledger.leaf(news.expect("it waits").leaf);
+            let leaf = Leaf::from_bytes(&leaf.expect("written").leaf.0);
+            leaf.is_ok_and(|leaf| leaf.key == Subject::robot(&code).key())
+        });
+        (place.expect("it waits"), rows.len())
+    };
+    let last = a.code(39);
+    assert_eq!(theirs(&a, last), (38, 39));
+    a.must("customs", stolen(&a, 39));
+    let (place, rows) = theirs(&a, last);
+    assert!(place <= 1, "{place}");
+    assert_eq!(rows, 39, "one row a thing");
+    // What is said of it anew by who waits longer moves nothing back.
+    let lifted = Command::LiftHold {
+        code: last,
+        kind: HoldKind::Theft,
+        reason: "found".into(),
+    };
+    a.must("registrar", lifted);
+    assert_eq!(theirs(&a, last), (place, 39));
+    next_minute(&mut a);
+    tell(&mut a, &b.prefix);
+    assert_eq!(waiting(&a), [0; 4]);
+}
+
+/// An amendment by which a recall becomes graver is an alarm, and what waits of it becomes one.
+#[test]
+fn a_recall_that_becomes_a_stop_waits_among_alarms() {
+    let (mut a, _) = two();
+    a.must("maker", recall(&a, "R1", Severity::Advisory));
+    next_minute(&mut a);
+    let mut registry = a.registry();
+    registry.told = registry.told.at(a.clock);
+    registry.told.enterprises_alarms.told.items = ALARMS_A_MINUTE_MAX;
+    registry.told.enterprises_notices.told.items = TOLD_A_MINUTE_MAX;
+    let Ok(()) = a.ledger.put_registry(registry);
+    let amended = |severity, remedy: &str| {
+        let Command::OpenRecall { notice, models, .. } =
+            recall(&Country::unborn("86"), "R1", severity)
+        else {
+            unreachable!("a recall");
+        };
+        Command::AmendRecall {
+            notice,
+            models,
+            remedy: remedy.into(),
+            reason: "worse than it seemed".into(),
+        }
+    };
+    a.must("maker", amended(Severity::Advisory, "look at the battery"));
+    assert_eq!(waiting(&a), [0, 0, 1, 0]);
+    a.must("maker", amended(Severity::StopUse, "take it out"));
+    assert_eq!(waiting(&a), [1, 0, 0, 0]);
+    // It waits there whatever is said of it then.
+    a.must("maker", amended(Severity::StopUse, "take the battery out"));
+    assert_eq!(waiting(&a), [1, 0, 0, 0]);
+}
+
 #[test]
 fn what_changes_nothing_writes_nothing() {
     let (mut a, _) = two();
