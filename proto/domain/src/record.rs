@@ -33,7 +33,7 @@ pub mod transfer;
 pub use crossing::AgreementRef;
 pub use daily::Daily;
 pub use enrolment::{Enrolment, Word};
-pub use enterprise::{Enterprise, EnterpriseStatus};
+pub use enterprise::{Enterprise, EnterpriseStatus, Naming};
 pub use ids::{
     BodyName, IdentifierScheme, Maker, Part, PartName, PartType, key_identity, part_identity,
 };

@@ -4,7 +4,7 @@ use super::{Actor, Daily, FirstWord, Maker};
 use crate::bytes::code::EnterpriseId;
 use crate::bytes::signature::KeyId;
 use crate::bytes::time::TimeMs;
-use crate::limits::{FIRST_WORDS_MAX, List, ROLES_MAX, Sequence};
+use crate::limits::{FIRST_WORDS_MAX, Index, List, ROLES_MAX, Sequence};
 use crate::log::head::Head;
 use crate::rules::policy::Role;
 
@@ -19,6 +19,16 @@ pub enum EnterpriseStatus {
     StruckOff,
 }
 crate::canonical_enum!(EnterpriseStatus { 1 => Active, 2 => Suspended, 3 => StruckOff });
+
+/// A word by which a successor was named. It stands as long as its key: what was signed after that was taken from its holder falls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Naming {
+    /// The key.
+    pub key: KeyId,
+    /// Index of the leaf by which it counts.
+    pub leaf: u64,
+}
+crate::canonical_struct!(Naming { key, leaf: Index });
 
 /// An accredited enterprise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,10 +59,10 @@ pub struct Enterprise {
     pub declared: Daily,
     /// Recalls that it opened; kept here alone, and in no leaf.
     pub recalled: Daily,
-    /// The key that named the successor; kept here alone, and in no leaf. So is the next.
-    pub named_by: Option<KeyId>,
-    /// The key of another person that named the same successor again: what it still held goes on only then.
-    pub seconded_by: Option<KeyId>,
+    /// Who named the successor; kept here alone, and in no leaf. So is the next.
+    pub named_by: Option<Naming>,
+    /// Another person who named the same successor again: what it still held goes on only then.
+    pub seconded_by: Option<Naming>,
     /// First words for another successor than the one whom two named, and for its being struck off. Kept here alone, and in no leaf.
     pub first_words: Vec<FirstWord>,
     /// How many keys it has that sign. Kept here alone, and in no leaf.

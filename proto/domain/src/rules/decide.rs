@@ -23,7 +23,8 @@ use crate::record::offices::Profile;
 use crate::record::registry::Registry;
 use crate::record::{
     Actor, ApprovalStatus, Clearing, Daily, Desk, Enterprise, EnterpriseStatus, Fitted, Fitting,
-    Holder, Maker, Model, ModelFacts, Party, PartyName, Robot, Setter, Signer, recalls_digest,
+    Holder, Maker, Model, ModelFacts, Naming, Party, PartyName, Robot, Setter, Signer,
+    recalls_digest,
 };
 use crate::rules::actions::{Deed, Judgement, PARTIES, Relation, Standing, TRADERS, judge};
 use crate::rules::command::Command;
@@ -343,7 +344,7 @@ impl Context<'_> {
             let Some(next) = found.successor.filter(|_| found.is_over(self.now)) else {
                 return Ok(true);
             };
-            let two = found.named_by.is_some() && found.seconded_by.is_some();
+            let two = stands(ledger, &found.named_by)? && stands(ledger, &found.seconded_by)?;
             if !is_over(&found) || !two && self.is_in_earnest() {
                 return Ok(false);
             }
@@ -887,20 +888,27 @@ fn succeed_enterprise<L: Ledger>(
         };
     }
     let first = match &enterprise.named_by {
-        Some(key) if enterprise.successor == Some(*successor) => ledger.signer(key).or_fault()?,
+        Some(named) if enterprise.successor == Some(*successor) => {
+            ledger.signer(&named.key).or_fault()?
+        }
         _ => None,
     };
     // The word of a key that was taken from its holder, or of one who is no registrar any more, is none.
     let offices = &cx.registry.offices;
     let first = first.filter(|first| offices.has(Role::Registrar, &first.id));
+    let seconded = stands(ledger, &enterprise.seconded_by)?;
+    let naming = |key| Naming {
+        key,
+        leaf: cx.next_leaf,
+    };
     let mut waits = false;
     let after = match first {
         Some(first) => {
-            if enterprise.seconded_by.is_some() || !are_two(&first.side(), &cx.side()) {
+            if seconded || !are_two(&first.side(), &cx.side()) {
                 return no(Reason::NothingChanges, Detail::Enterprise { id: *id });
             }
             Enterprise {
-                seconded_by: Some(cx.signer.id),
+                seconded_by: Some(naming(cx.signer.id)),
                 ..enterprise
             }
         }
@@ -911,8 +919,8 @@ fn succeed_enterprise<L: Ledger>(
             match ownership::agreed(ledger, cx, &mut after.first_words, act)? {
                 Some(first) => Enterprise {
                     successor: Some(*successor),
-                    named_by: Some(first.key),
-                    seconded_by: Some(cx.signer.id),
+                    named_by: Some(naming(first.key)),
+                    seconded_by: Some(naming(cx.signer.id)),
                     ..after
                 },
                 None => {
@@ -924,7 +932,7 @@ fn succeed_enterprise<L: Ledger>(
         // Nobody's word for another one counts for this one.
         None => Enterprise {
             successor: Some(*successor),
-            named_by: Some(cx.signer.id),
+            named_by: Some(naming(cx.signer.id)),
             seconded_by: None,
             ..enterprise
         },
@@ -935,6 +943,18 @@ fn succeed_enterprise<L: Ledger>(
         event.effects.push(Effect::TellAll);
     }
     Ok(vec![event])
+}
+
+/// Whether a successor was named by a word that stands: whatever was signed by a key after it was in other hands is nobody's.
+fn stands<L: Ledger>(ledger: &L, named: &Option<Naming>) -> Result<bool, Stop<L::Fault>> {
+    let Some(named) = named else {
+        return Ok(false);
+    };
+    let known = ledger.signer(&named.key).or_fault()?;
+    Ok(known.is_some_and(|known| {
+        let last = known.compromised_after;
+        last.is_none_or(|last| named.leaf <= last)
+    }))
 }
 
 /// The enterprise, unless it was struck off.

@@ -395,6 +395,46 @@ fn the_word_of_a_key_that_is_gone_names_nobody() {
     assert_eq!(words(&x), (true, true));
 }
 
+/// Two words of which one turns out to be a thief's are one: who was named goes on with nothing more, until another says it.
+#[test]
+fn a_word_of_a_key_that_was_in_other_hands_counts_no_more_for_a_successor() {
+    for thief in ["registrar", "registrar-2"] {
+        let mut x = stocked(after(3_650));
+        for name in ["registrar-2", "registrar-3", "registrar-4"] {
+            x.enrol_office(name, "registrar", Role::Registrar);
+        }
+        x.must("maker", x.register(2));
+        let struck = status(&x, "0001", EnterpriseStatus::StruckOff);
+        x.must("registrar-3", struck);
+        let before = x.registry().tree.size();
+        let named = succeed(&x, "0001", "0003");
+        x.must("registrar", named.clone());
+        x.must("registrar-2", named.clone());
+        let to_shelf = act(&x, 2, Action::Stock { at: None });
+        check(&mut x.clone(), "rival", to_shelf.clone(), "done");
+        let retire = |last: u64| Command::RetireSigner {
+            public: Country::unborn("86").key(thief).public(),
+            compromised_after: Some(last),
+            reason: "stolen".into(),
+        };
+        // After both had said it, by what they say now: their words stand.
+        let mut later = x.clone();
+        let last = later.registry().tree.size();
+        for who in ["admin", "admin-2"] {
+            later.must(who, retire(last));
+        }
+        check(&mut later, "rival", to_shelf.clone(), "done");
+        for who in ["admin", "admin-2"] {
+            x.must(who, retire(before - 1));
+        }
+        check(&mut x, "rival", to_shelf.clone(), "NotYours: …");
+        for who in ["registrar-3", "registrar-4"] {
+            x.command(who, named.clone());
+        }
+        check(&mut x, "rival", to_shelf, "done");
+    }
+}
+
 #[test]
 fn no_succession_leads_back() {
     let mut x = Country::with_market("86");

@@ -21,7 +21,7 @@ use carnet_kit::Country;
 use carnet_kit::samples::{amendment, client, recall, recall_id, refused};
 
 use super::{Attempt, Fault, disorder, fault, hold, is_meant, market, strike_off, withdraw_model};
-use carnet_domain::record::Predicate;
+use carnet_domain::record::{Naming, Predicate};
 
 /// What is wrong with anything that an office is asked.
 fn of_offices() -> Vec<Fault<Attempt>> {
@@ -581,7 +581,8 @@ fn of_two_faults_of_a_succession_the_first_is_answered() {
                 it.country.key("registrar").public(),
             );
             enterprise(it, "0001", |known| {
-                (known.successor, known.named_by) = (Some(id), Some(key.key_id()));
+                let (key, leaf) = (key.key_id(), 0);
+                (known.successor, known.named_by) = (Some(id), Some(Naming { key, leaf }));
             });
         }),
     ]);
