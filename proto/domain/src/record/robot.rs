@@ -604,9 +604,14 @@ impl Fitting {
         found.copied()
     }
 
-    /// On what it stands that the part is in this robot; nothing where it is in another.
+    /// On what it stands that the part is in this robot; nothing where it is in another. What a maker fitted that one person made is
+    /// that person's word: the end of the robot proves nothing of the serial.
     pub fn of(&self, code: &Code) -> Option<Fitted> {
-        (self.code == *code).then_some(self.by)
+        let by = match (self.by, self.said_by) {
+            (Fitted::Here, Some(_)) => Fitted::Word,
+            (by, _) => by,
+        };
+        (self.code == *code).then_some(by)
     }
 
     /// Whether it keeps a robot out that comes from abroad with the part: whatever was done or said here does, for nobody's word is

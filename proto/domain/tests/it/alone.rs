@@ -1,7 +1,7 @@
 //! What one registrar does alone, however many commands it takes, never moves a robot from who owns or holds it: a small walk
 //! over all of them, each followed by everything that accomplices can do.
 
-use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
@@ -11,8 +11,8 @@ use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::machine::{Question, foresee};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
-    ApprovalStatus, Asking, Desk, EnterpriseStatus, Holder, Party, PartyName, Pending,
-    ReleaseSecret, Severity,
+    ApprovalStatus, Asking, Desk, EnterpriseStatus, Holder, Maker, PartName, Party, PartyName,
+    Pending, ReleaseSecret, Severity,
 };
 use carnet_domain::rules::command::{Action, Command, Purpose, TransferId};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
@@ -327,6 +327,200 @@ fn one_registrar_with_accomplices_in_every_role_ends_no_robot_of_a_person() {
 #[test]
 fn one_registrar_with_accomplices_in_every_role_ends_no_robot_in_stock() {
     nothing_ends(None);
+}
+
+/// A step, which may be refused, by its name.
+type Tried = (&'static str, fn(&mut Country, &Maker));
+
+/// What one registrar, who made a shell, may do to the serials of others.
+const TO_SERIALS: [Tried; 8] = [
+    ("a shell is made their maker", |x, maker| {
+        let mut accreditation = x.accreditation("0007");
+        if let Command::AccreditEnterprise { maker: named, .. } = &mut accreditation {
+            *named = maker.clone();
+        }
+        x.command("registrar", accreditation);
+        let enrol = without_word(x, "0007-manufacturer", "0007", Role::Manufacturer);
+        x.command("registrar", enrol);
+        let approval = x.approval("0007", "100002");
+        x.command("registrar", approval);
+    }),
+    ("the shell registers them", |x, maker| {
+        by_known(x, "0007-manufacturer", squat(x, "0007", maker, maker));
+    }),
+    ("another shell fits them", |x, maker| {
+        let own = x.maker("0005");
+        by_known(x, "0005-manufacturer", squat(x, "0005", &own, maker));
+    }),
+    ("the registrar registers them", |x, maker| {
+        let own = x.maker("0005");
+        let mut squat = squat(x, "0005", &own, maker);
+        if let Command::Register { registration } = &mut squat {
+            registration.code = code_under(x, "0005", 78);
+            registration.body.serial = "S78".into();
+        }
+        x.command("registrar", squat);
+    }),
+    ("an importer files them", |x, maker| {
+        let mut filed = squat(x, "0005", maker, maker);
+        if let Command::Register { registration } = &mut filed {
+            registration.code = code_under(x, "0005", 79);
+            registration.importers_filing = true;
+        }
+        by_known(x, "0005-importer", filed);
+    }),
+    ("what has them is scrapped", |x, _| {
+        let (outcome, certificate) = (EndOfLife::Scrapped, certificate());
+        for code in squats(x) {
+            let on = |action| Command::Act {
+                code,
+                expected_sequence: None,
+                action,
+            };
+            let declare = Action::DeclareEndOfLife {
+                outcome,
+                certificate,
+            };
+            by_known(x, "0005-recycler", on(declare));
+            for who in [
+                "registrar",
+                "0007-manufacturer",
+                "0005-manufacturer",
+                "owner",
+            ] {
+                by_known(x, who, on(Action::ConfirmEndOfLife { certificate }));
+            }
+        }
+    }),
+    ("their rows are cleared", |x, maker| {
+        for identity in serials(x, maker) {
+            let peer = x.prefix;
+            let reason = "mistyped".to_owned();
+            let clear = Command::ClearClaim {
+                peer,
+                identity,
+                reason,
+            };
+            x.command("registrar", clear);
+        }
+    }),
+    ("what has them is annulled", |x, _| {
+        for code in squats(x) {
+            let annul = Command::Act {
+                code,
+                expected_sequence: None,
+                action: Action::Annul {
+                    reason: "why".into(),
+                },
+            };
+            x.command("registrar", annul);
+        }
+    }),
+];
+
+fn code_under(x: &Country, enterprise: &str, serial: u32) -> Code {
+    Code::parse(&format!("{}{enterprise}100002{serial:017}", x.prefix)).expect("a code")
+}
+
+fn squats(x: &Country) -> [Code; 4] {
+    let of = |(enterprise, serial)| code_under(x, enterprise, serial);
+    [("0007", 77), ("0005", 77), ("0005", 78), ("0005", 79)].map(of)
+}
+
+/// The registration, under `enterprise`, of a robot with a body of `body` and compute unit and battery of `maker`, who made robot 77
+/// with them.
+fn squat(x: &Country, enterprise: &str, body: &Maker, maker: &Maker) -> Command {
+    let mut registration = x.registration(77);
+    registration.code = code_under(x, enterprise, 77);
+    registration.body.maker = body.clone();
+    registration.identity_parts.truncate(1);
+    for part in registration
+        .identity_parts
+        .iter_mut()
+        .chain(&mut registration.parts)
+    {
+        part.maker = maker.clone();
+    }
+    Command::Register { registration }
+}
+
+/// Body, compute unit and battery.
+fn serials(x: &Country, maker: &Maker) -> Vec<Digest> {
+    let Command::Register { registration } = squat(x, "0001", maker, maker) else {
+        unreachable!("a registration");
+    };
+    let parts = registration
+        .identity_parts
+        .iter()
+        .chain(&registration.parts);
+    let parts = parts.map(PartName::identity);
+    std::iter::once(registration.body.identity())
+        .chain(parts)
+        .collect()
+}
+
+/// By who has a session: whose key is not enrolled has none.
+fn by_known(x: &mut Country, who: &str, command: Command) {
+    if x.ledger.signers().any(|one| one.person == who) {
+        x.command(who, command);
+    }
+}
+
+/// One registrar, with shells of hers, takes no serial from who makes it, in whatever order: a maker that two persons made registers
+/// it all the same, whether it was here all along or comes later, and its end is proven by nobody but that one.
+#[test]
+fn one_registrar_with_shells_takes_no_serial_from_its_maker() {
+    let mut x = Country::with_market("86");
+    x.vouch("0001");
+    x.must("registrar", x.accreditation("0005"));
+    x.must("registrar", x.approval("0005", "100002"));
+    accredit_in_every_role(&mut x);
+    let late = x.maker("0009");
+    let mut proven = 0;
+    for maker in [x.maker("0001"), late.clone()] {
+        let mut reached = vec![x.clone()];
+        for _ in 0..3 {
+            let steps = |from: &Country| {
+                TO_SERIALS.map(|(_, step)| {
+                    let mut then = from.clone();
+                    step(&mut then, &maker);
+                    then
+                })
+            };
+            reached = reached.iter().flat_map(steps).collect();
+        }
+        for mut then in reached {
+            let is_proven = |identity: &Digest| {
+                let Ok(ends) = then.ledger.ends(identity);
+                ends.is_some_and(|ends| ends.proven.is_some())
+            };
+            proven += serials(&then, &maker)
+                .iter()
+                .filter(|it| is_proven(it))
+                .count();
+            let mut own = squat(&then, "0001", &maker, &maker);
+            if maker == late {
+                // Two strike off whoever poses as it.
+                let struck = status(&then, "0007", EnterpriseStatus::StruckOff);
+                then.command("registrar", struck.clone());
+                then.command("registrar-2", struck);
+                let mut accreditation = then.accreditation("0009");
+                if let Command::AccreditEnterprise { roles, .. } = &mut accreditation {
+                    *roles = vec![Role::Manufacturer];
+                }
+                then.must("registrar-2", accreditation);
+                let enrol = without_word(&then, "0009-manufacturer", "0009", Role::Manufacturer);
+                then.must("registrar", enrol);
+                let approval = then.approval("0009", "100002");
+                then.must("registrar", approval);
+                own = squat(&then, "0009", &maker, &maker);
+                check(&mut then, "0009-manufacturer", own, "done");
+            } else {
+                check(&mut then, "maker", own, "done");
+            }
+        }
+    }
+    assert_eq!(proven, 0, "ends that one person proved");
 }
 
 /// Robot 1 of an owner, three registrars, and 0006, whom the first one accredited: without a key.

@@ -147,11 +147,14 @@ fn a_claim_stops_an_importers_filing_until_a_registrar_clears_it() {
 #[test]
 fn a_proven_end_is_cleared_by_nobody() {
     let (mut a, mut b) = two();
-    export(&mut a, &mut b, 1, 1);
-    let code = a.code(1);
+    // By a maker that two persons made.
+    a.vouch("0001");
+    a.must("maker", a.register(2));
+    export(&mut a, &mut b, 2, 1);
+    let code = a.code(2);
     scrap(&mut b, code);
     deliver(&mut b, &mut a);
-    let body = a.registration(1).body.identity();
+    let body = a.registration(2).body.identity();
     for identity in [body, Subject::robot(&code).key()] {
         let clear = Command::ClearClaim {
             peer: b.prefix,

@@ -8,7 +8,7 @@ use carnet_domain::limits::CLEARED_MAX;
 use carnet_domain::log::leaf::{Kind, Leaf};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
-    ClearedFrom, EnterpriseStatus, Fitted, Fitting, PartName, PartType, PartyName,
+    ClearedFrom, EnterpriseStatus, Fitted, Fitting, Holder, PartName, PartType, PartyName,
 };
 use carnet_domain::rules::command::{Action, Command, Purpose, Registration};
 use carnet_domain::rules::lifecycle::HoldKind;
@@ -699,6 +699,86 @@ fn one_registrar_makes_no_maker_that_takes_a_part() {
     shell.body.serial = "NEXT".into();
     check(&mut x, "0007-manufacturer", registers(&shell), "done");
     assert_eq!(fitting(&x, &unit), Some(Fitting::here(shell.code)));
+}
+
+/// A shell that one registrar made as the maker of somebody's serials scraps its robot, so as to prove their end: it is that one
+/// person's word, which the maker that two made takes no notice of, and which two registrars clear.
+#[test]
+fn the_end_of_what_one_person_fitted_proves_nothing() {
+    let mut x = market();
+    accredit(&mut x, "0007", &[Role::Manufacturer]);
+    let approval = x.approval("0007", "100002");
+    x.must("registrar", approval);
+    let mut squatted = x.registration(9);
+    squatted.code = code_of(&x, "0007", 9);
+    squatted.body.maker = x.maker("0007");
+    squatted.identity_parts.truncate(1);
+    squatted.identity_parts[0].maker = x.maker("0007");
+    squatted.parts.clear();
+    x.must("0007-manufacturer", registers(&squatted));
+    scrap(&mut x, squatted.code);
+    let (body, unit) = (
+        squatted.body.identity(),
+        squatted.identity_parts[0].identity(),
+    );
+    for identity in [body, unit] {
+        let Ok(ends) = x.ledger.ends(&identity);
+        let ends = ends.expect("said");
+        assert_eq!(ends.proven, None);
+        assert_eq!(ends.said.map(|end| end.code), Some(squatted.code));
+    }
+    // A maker does not bring back what it scrapped itself, whoever vouches for it since.
+    let mut again = squatted.clone();
+    again.code = code_of(&x, "0007", 10);
+    check(
+        &mut x,
+        "0007-manufacturer",
+        registers(&again),
+        "IdentityEnded: …",
+    );
+    let mut vouched = x.clone();
+    vouched.vouch("0007");
+    check(
+        &mut vouched,
+        "0007-manufacturer",
+        registers(&again),
+        "BodyExists: …",
+    );
+    // The true one comes, once two have struck the shell off.
+    let struck = Command::SetEnterpriseStatus {
+        id: x.enterprise("0007"),
+        status: EnterpriseStatus::StruckOff,
+        reason: "a shell".into(),
+    };
+    x.must("registrar", struck);
+    let mut accreditation = x.accreditation("0008");
+    if let Command::AccreditEnterprise { maker, roles, .. } = &mut accreditation {
+        *maker = x.maker("0007");
+        *roles = vec![Role::Manufacturer];
+    }
+    x.must("registrar-2", accreditation);
+    let id = x.enterprise("0008");
+    let role = Role::Manufacturer;
+    let enrol = x.enrolment("0008-maker", Holder::Enterprise { id }, role, "0008-maker");
+    x.must("registrar", enrol);
+    let approval = x.approval("0008", "100002");
+    x.must("registrar", approval);
+    again.code = code_of(&x, "0008", 9);
+    let mut cleared = x.clone();
+    check(&mut x, "0008-maker", registers(&again), "done");
+    assert_eq!(fitting(&x, &unit), Some(Fitting::here(again.code)));
+    for identity in [body, unit] {
+        let Ok(ends) = x.ledger.ends(&identity);
+        assert_eq!(ends.expect("said once").shown(), None);
+    }
+    // Or two say so.
+    for identity in [body, unit] {
+        for who in ["registrar", "registrar-2"] {
+            cleared.must(who, clear(&cleared, identity, "it never made one"));
+        }
+        let Ok(ends) = cleared.ledger.ends(&identity);
+        assert_eq!(ends.expect("said once").shown(), None);
+    }
 }
 
 /// A body that somebody abroad filed, mistyped or on purpose, and that was admitted here keeps its maker at home from nothing, and two

@@ -180,10 +180,18 @@ fn a_part_that_carries_identity_stands_among_those_that_do() {
     check(&mut x, "maker", register(good), "done");
 }
 
+/// Robot 1 of a maker that two persons made.
+fn vouched() -> Country {
+    let mut x = Country::with_market("86");
+    x.vouch("0001");
+    x.must("maker", x.register(1));
+    x
+}
+
 /// A country that lies hides them where they carry no identity: they end with the robot all the same.
 #[test]
 fn identity_parts_in_the_other_list_end_with_the_robot() {
-    let mut x = market();
+    let mut x = vouched();
     let code = x.code(1);
     let mut robot = robot_of(&x, &code);
     robot.parts.append(&mut robot.identity_parts);
@@ -525,7 +533,7 @@ fn spare(x: &Country, kind: PartType, serial: &str) -> PartName {
 
 #[test]
 fn a_replaced_identity_part_stays_bound_and_ends_with_its_robot() {
-    let mut x = market();
+    let mut x = vouched();
     let code = x.code(1);
     let old = x.registration(1).identity_parts[0].clone();
     let new = spare(&x, PartType::Compute, "NEW");
