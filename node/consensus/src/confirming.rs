@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use carnet_domain::machine::entry::Voters;
 use carnet_store::log::Vote;
 use tokio::sync::watch;
 
@@ -72,18 +73,18 @@ impl Confirming {
     }
 
     /// Asks the voters of every configuration whom they follow, now. `own` is this node's vote, read after the caller was
-    /// asked; `configs` are the configurations in force, and `members` their nodes.
+    /// asked; `voters` are those of the configurations in force, and `members` their nodes.
     pub(crate) async fn round(
         self: &Arc<Self>,
         own: Vote,
-        configs: &[BTreeSet<u64>],
+        voters: &Voters,
         members: &BTreeMap<u64, Member>,
     ) -> Confirmed {
         let mut answers = self.answers.subscribe();
         let round = self.begin(members);
         loop {
             answers.borrow_and_update();
-            if let Some(confirmed) = self.lock().judged(round, self.peers.node, own, configs) {
+            if let Some(confirmed) = self.lock().judged(round, self.peers.node, own, voters) {
                 return confirmed;
             }
             if answers.changed().await.is_err() {
@@ -168,44 +169,31 @@ impl Confirming {
 
 impl Inner {
     /// What the answers to this round say; `None`: wait for more.
-    fn judged(
-        &self,
-        round: u64,
-        me: u64,
-        own: Vote,
-        configs: &[BTreeSet<u64>],
-    ) -> Option<Confirmed> {
+    fn judged(&self, round: u64, me: u64, own: Vote, voters: &Voters) -> Option<Confirmed> {
         let leads = (own.term, own.node);
         let said = |node: u64| {
             let voter = self.voters.get(&node)?;
             (voter.answered >= round).then_some(voter.follows)
         };
-        let voters: BTreeSet<u64> = configs.iter().flatten().copied().collect();
+        let all: BTreeSet<u64> = voters.0.iter().flatten().copied().collect();
         let later = |vote: Vote| (vote.term, vote.node) > leads;
-        if voters
+        if all
             .iter()
             .any(|node| said(*node).flatten().is_some_and(later))
         {
             return Some(Confirmed::Superseded);
         }
-        let follows = |node: &&u64| {
-            **node == me
-                || said(**node)
-                    .flatten()
-                    .is_some_and(|vote| (vote.term, vote.node) == leads)
+        let follow = |node: u64| {
+            let same = |vote: Vote| (vote.term, vote.node) == leads;
+            node == me || said(node).flatten().is_some_and(same)
         };
-        let open = |node: &&u64| **node == me || said(**node).is_none();
-        let majority = |count: usize, config: &BTreeSet<u64>| count > config.len() / 2;
-        let is_so =
-            |config: &BTreeSet<u64>| majority(config.iter().filter(follows).count(), config);
-        let may_be = |config: &BTreeSet<u64>| {
-            let either = |node: &&u64| follows(node) || open(node);
-            majority(config.iter().filter(either).count(), config)
-        };
-        if !configs.is_empty() && configs.iter().all(is_so) {
+        let following = all.iter().copied().filter(|node| follow(*node)).collect();
+        if voters.have_quorum(&following) {
             return Some(Confirmed::Followed);
         }
-        (configs.is_empty() || !configs.iter().all(may_be)).then_some(Confirmed::NoQuorum)
+        let may_follow = |node: &u64| follow(*node) || said(*node).is_none();
+        let hoped = all.iter().copied().filter(may_follow).collect();
+        (!voters.have_quorum(&hoped)).then_some(Confirmed::NoQuorum)
     }
 }
 
@@ -238,11 +226,8 @@ mod tests {
             };
             inner.voters.insert(*node, voter);
         }
-        let configs: Vec<BTreeSet<u64>> = configs
-            .iter()
-            .map(|config| config.iter().copied().collect())
-            .collect();
-        inner.judged(7, 1, OWN, &configs)
+        let sets = configs.iter().map(|set| set.iter().copied().collect());
+        inner.judged(7, 1, OWN, &Voters(sets.collect()))
     }
 
     #[test]

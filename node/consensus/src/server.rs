@@ -5,7 +5,7 @@
 //! name, and all from whom the gate lets in; only then does the core see them. The first frame that is refused ends its
 //! stream.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use carnet_domain::machine::entry::Voters;
 use carnet_store::identity::StoreId;
 use carnet_store::log::Vote;
 use carnet_store::machine::{LogPosition, SnapshotFile, SnapshotSink};
@@ -179,7 +180,7 @@ impl Plane {
         };
         let confirmed = self
             .confirming
-            .round(lead.vote, &lead.configs, &lead.members);
+            .round(lead.vote, &lead.voters, &lead.members);
         Ok(match confirmed.await {
             Confirmed::Followed => ReadIndexAnswer::Index(lead.index),
             Confirmed::Superseded => ReadIndexAnswer::NotLeader,
@@ -579,7 +580,7 @@ impl RaftPlane for RaftService {
 struct Lead {
     vote: Vote,
     index: u64,
-    configs: Vec<BTreeSet<u64>>,
+    voters: Voters,
     members: BTreeMap<u64, Member>,
 }
 
@@ -596,12 +597,12 @@ fn lead(state: &RaftState<Types>) -> Option<Lead> {
         .filter(own)
         .or_else(|| state.log_ids.last().filter(own))?;
     let membership = state.membership_state.effective().membership();
-    let voters = membership.voter_ids();
+    let ids = membership.voter_ids();
     Some(Lead {
         vote,
         index: at.index,
-        configs: membership.get_joint_config().clone(),
-        members: voters
+        voters: Voters(membership.get_joint_config().clone()),
+        members: ids
             .filter_map(|voter| Some((voter, membership.get_node(&voter)?.clone())))
             .collect(),
     })

@@ -24,6 +24,29 @@ fn confirmed() -> (Country, TimeMs) {
     (x, now)
 }
 
+#[test]
+fn a_quorum_is_more_than_half_of_every_set_of_voters() {
+    let nodes = |ids: &[u64]| ids.iter().copied().collect();
+    let quorum = |sets: &[&[u64]], ids: &[u64]| {
+        Voters(sets.iter().map(|set| nodes(set)).collect()).have_quorum(&nodes(ids))
+    };
+    for count in 1..=7_u64 {
+        let all: Vec<u64> = (1..=count).collect();
+        for present in 0..=all.len() {
+            let expected = present * 2 > all.len();
+            assert_eq!(
+                quorum(&[&all], &all[..present]),
+                expected,
+                "{present} of {count}"
+            );
+        }
+    }
+    assert!(!quorum(&[], &[1, 2, 3]), "nobody votes");
+    assert!(!quorum(&[&[1, 2, 3]], &[3, 4, 5]), "others do not count");
+    assert!(!quorum(&[&[1, 2, 3], &[1, 4, 5]], &[1, 2]));
+    assert!(quorum(&[&[1, 2, 3], &[1, 4, 5]], &[1, 2, 4]));
+}
+
 /// Readings as (node, milliseconds beside `to`, round trip).
 fn advance(to: TimeMs, readings: &[(u64, i64, u64)]) -> Body {
     let reading = |(node, beside, round_trip): &(u64, i64, u64)| ClockReading {
