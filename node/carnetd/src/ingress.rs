@@ -7,7 +7,7 @@ use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::{KeyId, Signature};
-use carnet_domain::log::authority::{SignedHeader, verify_header};
+use carnet_domain::log::authority::{EnvelopeError, SignedHeader};
 use carnet_domain::machine::entry::{Request, SessionOpening};
 use carnet_domain::machine::parsed::{Parsed, any_command};
 use carnet_domain::machine::{Question, is_answered, signature_digest};
@@ -54,7 +54,7 @@ fn may(caller: &Caller, kind: CommandKind) -> Result<(), ApiError> {
     Err(denied(role, &spaced(kind.name()), roles_for(kind)))
 }
 
-/// Verifies a request's signature over its header before it is proposed, and remembers it for `apply`.
+/// Verifies a request's signature over its header before it is proposed, by the rule of `apply`, and remembers it for `apply`.
 ///
 /// A key that is not enrolled or has ended, belongs to another than the caller, or is of an enterprise that may not act, is
 /// refused here, so that nothing of them comes into the log; anything else that `apply` refuses by number is left to it, and
@@ -70,8 +70,9 @@ pub async fn verify(
 ) -> Result<(), ApiError> {
     let signer = signer(node, (header.prefix, header.incarnation), &header.key).await?;
     belongs(caller, &signer)?;
-    match verify_header(bytes, signature, &signer.public) {
-        Ok(_) => {
+    let asked = (&signer.public, bytes, signature);
+    match node.signatures.verify(caller.holder(), asked).await {
+        Ok(()) => {
             let digest = sha256(&[bytes, &signature.0]);
             stands(node, header, (&digest, &signer)).await?;
             node.state
@@ -79,7 +80,10 @@ pub async fn verify(
                 .note(signature_digest(&signer, &digest));
             Ok(())
         }
-        Err(error) => Err(ApiError::invalid("request.signature", error)),
+        Err(error) => {
+            let error = EnvelopeError::Signature(error);
+            Err(ApiError::invalid("request.signature", error))
+        }
     }
 }
 

@@ -35,6 +35,7 @@ pub mod run_error;
 pub mod sequencer;
 pub mod service;
 pub mod share;
+pub mod signatures;
 pub mod signer;
 pub mod skip_files;
 pub mod timekeeper;

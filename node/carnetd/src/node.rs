@@ -29,6 +29,7 @@ use crate::publication::Publication;
 use crate::service::Caller;
 use crate::service::caller::Permitted;
 use crate::share::{Readers, RequestIds};
+use crate::signatures::Signatures;
 use crate::timekeeper::{self, Timekeeper};
 use crate::tls::PlaneTls;
 use crate::world::{Chance, Means};
@@ -65,6 +66,8 @@ pub struct Node {
     pub publication: Publication,
     /// The threads that read its state for callers.
     pub readers: Readers,
+    /// The signatures of requests that wait to be checked.
+    pub signatures: Signatures,
     /// What became of its proposals.
     pub outcomes: Outcomes,
     /// Who read and did what on it.
@@ -132,6 +135,7 @@ impl Node {
             work,
             time: Timekeeper::default(),
             publication: Publication::default(),
+            signatures: Signatures::new(work),
             outcomes: Outcomes::default(),
             waiting: AtomicUsize::new(0),
             open: AtomicBool::new(false),
