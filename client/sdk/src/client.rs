@@ -19,6 +19,7 @@ use carnet_wire::status::ApiError;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use rand::Rng;
+use tokio::sync::Semaphore;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
@@ -31,6 +32,7 @@ use crate::pin::Pin;
 use crate::retry::{Backoff, Failure, Intent, Next, judge};
 use crate::session::{MemorySessions, OpenSession, Sessions};
 use crate::signer::Signer;
+use crate::stream::Streams;
 
 /// The least time an attempt after the first is given. One that cannot be answered before the deadline would only make an
 /// unknown outcome of one that is certain.
@@ -171,7 +173,9 @@ impl ClientBuilder {
                 reached: AtomicBool::new(false),
                 silence: Some(self.silence),
                 probes: Mutex::default(),
+                streams: Streams::default(),
             },
+            under_way: Semaphore::new(limits::SUBMIT_STREAM_REQUESTS_MAX),
             signer: self.signer,
             sessions: self.sessions,
             opening: tokio::sync::Mutex::new(()),
@@ -191,6 +195,8 @@ pub(crate) struct Inner {
     sessions: Arc<dyn Sessions>,
     opening: tokio::sync::Mutex<()>,
     log_time: Mutex<TimeMs>,
+    /// Requests that are signed and have no answer: a server takes no more of one stream.
+    pub(crate) under_way: Semaphore,
     pub(crate) heads: Heads,
 }
 
@@ -348,6 +354,8 @@ pub(crate) struct Net {
     silence: Option<Duration>,
     /// By address, whether a server shows life: one question for all calls that wait for it.
     probes: Mutex<BTreeMap<String, Probe>>,
+    /// By address, the stream of requests.
+    pub(crate) streams: Streams,
 }
 
 /// Whether a server said who it is.
@@ -389,6 +397,7 @@ impl Net {
             reached: AtomicBool::new(false),
             silence: None,
             probes: Mutex::default(),
+            streams: Streams::default(),
         }
     }
 
@@ -409,6 +418,22 @@ impl Net {
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
         let give_up_at = now() + self.deadline;
+        let make = |_: &str, channel| make(channel);
+        self.call_until(give_up_at, intent, attempt, &make).await
+    }
+
+    /// As [`Self::call`], until an instant; `make` is told the address that the channel leads to.
+    pub(crate) async fn call_until<T, F, Fut>(
+        &self,
+        give_up_at: Instant,
+        intent: Intent,
+        attempt: Duration,
+        make: &F,
+    ) -> Called<T>
+    where
+        F: Fn(&str, Channel) -> Fut,
+        Fut: Future<Output = Result<Response<T>, Status>>,
+    {
         let mut tries = Tries::begin();
         loop {
             let left = give_up_at.saturating_duration_since(now());
@@ -416,7 +441,7 @@ impl Net {
                 Ok(picked) => picked,
                 Err(error) => return tries.end(Err(error)),
             };
-            let asking = tokio::time::timeout(attempt.min(left), make(channel.clone()));
+            let asking = tokio::time::timeout(attempt.min(left), make(&address, channel.clone()));
             let answered = tokio::select! {
                 biased;
                 answered = asking => answered.map_err(|_| Failure::TimedOut),

@@ -44,6 +44,7 @@ mod release;
 mod retry;
 mod session;
 mod signer;
+mod stream;
 mod submit;
 pub mod tls;
 pub mod types;

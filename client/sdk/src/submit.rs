@@ -1,5 +1,7 @@
 //! One signed request of few commands.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
@@ -12,9 +14,12 @@ use carnet_domain::rules::command::{Command, CommandKind};
 use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_wire::limits;
 use carnet_wire::registry::v1 as pb;
+use carnet_wire::status::ApiError;
+use tokio::sync::SemaphorePermit;
 use tonic::Request;
 
 use crate::client::{Client, Position, lifetime, no_key, registry};
+use crate::clock::now;
 use crate::error::ClientError;
 use crate::retry::Intent;
 use crate::session::{OpenSession, SESSIONS_TRIED_MAX};
@@ -153,9 +158,12 @@ impl Client {
             return Err(ClientError::Usage(text));
         }
         let whole = u32::try_from(items.len()).map_err(|_| too_many(items.len()))?;
+        let give_up_at = now() + self.0.net.deadline;
+        // Before there is a number: a session remembers so many, and one that waits here would grow old.
+        let _turn = self.turn(give_up_at).await?;
         for tried in 1.. {
             let signed = self.sign(kind, &items, whole).await?;
-            let (submitted, uncertain) = self.send(&signed, &items, wait).await?;
+            let (submitted, uncertain) = self.send(&signed, &items, wait, give_up_at).await?;
             match lost_session(&submitted.answer) {
                 // Refused without having been executed, unless an attempt before it was.
                 Some(_) if !uncertain && tried < SESSIONS_TRIED_MAX => {
@@ -175,6 +183,20 @@ impl Client {
             }
         }
         unreachable!("the loop ends by its own count")
+    }
+
+    /// A place among the requests that are under way.
+    async fn turn(&self, give_up_at: Instant) -> Result<SemaphorePermit<'_>, ClientError> {
+        let patience = give_up_at.saturating_duration_since(now());
+        let turn = tokio::time::timeout(patience, self.0.under_way.acquire()).await;
+        // Nobody closes it: what is left is that it took too long.
+        turn.ok().and_then(Result::ok).ok_or_else(|| {
+            let text = format!(
+                "this client had {} requests under way and no answer to one of them",
+                limits::SUBMIT_STREAM_REQUESTS_MAX
+            );
+            ClientError::Api(ApiError::DidNotHappen { text })
+        })
     }
 
     /// Takes a number and signs a request that may be cut into parts of `part_items` items.
@@ -214,6 +236,7 @@ impl Client {
         signed: &Signed,
         items: &[Blob],
         wait: Wait,
+        give_up_at: Instant,
     ) -> Result<(Submitted, bool), ClientError> {
         let request = entry::Request {
             header: Blob(signed.header.to_vec()),
@@ -222,20 +245,30 @@ impl Client {
             items: items.to_vec(),
             range_proof: Vec::new(),
         };
-        let message = pb::SubmitRequest {
-            request: request.to_bytes().into(),
-            wait_published: wait == Wait::Published,
+        let request = Bytes::from(request.to_bytes());
+        let net = &self.0.net;
+        let called = match wait {
+            Wait::Committed => {
+                let make = |address: &str, channel| net.streams.ask(address, channel, &request);
+                net.call_until(give_up_at, Intent::Write, net.attempt, &make)
+                    .await
+            }
+            // It would take the place of many others in the stream until a checkpoint is published.
+            Wait::Published => {
+                let message = pb::SubmitRequest {
+                    request,
+                    wait_published: true,
+                };
+                let make = |_: &str, channel| {
+                    let mut client = registry(channel);
+                    let message = message.clone();
+                    async move { client.submit(Request::new(message)).await }
+                };
+                let attempt = net.attempt.max(limits::REQUEST_TIMEOUT);
+                net.call_until(give_up_at, Intent::Write, attempt, &make)
+                    .await
+            }
         };
-        let make = |channel| {
-            let mut client = registry(channel);
-            let message = message.clone();
-            async move { client.submit(Request::new(message)).await }
-        };
-        let attempt = match wait {
-            Wait::Committed => self.0.net.attempt,
-            Wait::Published => self.0.net.attempt.max(limits::REQUEST_TIMEOUT),
-        };
-        let called = self.0.net.call(Intent::Write, attempt, &make).await;
         let response = called.outcome?;
         let answer = Answer::from_bytes(&response.answer).map_err(|error| {
             ClientError::Protocol(format!("the answer is not canonical: {error}"))

@@ -16,7 +16,7 @@ pub mod room;
 pub mod seats;
 
 pub use self::counters::{EdgeCounters, Turned};
-pub use self::door::{Door, DoorLimits, Notes, REQUEST_HEADER};
+pub use self::door::{Door, DoorLimits, Notes, Pass, Place, REQUEST_HEADER};
 pub use self::memory::Memory;
 pub use self::room::{Room, Seat};
 pub use self::seats::{NoSeat, Over, SeatLimits, Seats};

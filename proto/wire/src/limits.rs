@@ -20,6 +20,8 @@ pub const BULK_PART_BYTES_MAX: usize = 128 * 1024;
 pub const BULK_PART_ITEMS_MAX: u32 = 512;
 /// The most bytes of items that one `Submit` carries; more goes through `SubmitBulk`.
 pub const SUBMIT_BYTES_MAX: usize = 256 * 1024;
+/// Requests of one `SubmitStream` that are not answered yet; no more of the stream is read meanwhile.
+pub const SUBMIT_STREAM_REQUESTS_MAX: usize = 256;
 /// The largest message that a client or admin port reads, in bytes.
 pub const CLIENT_REQUEST_BYTES_MAX: usize = 1024 * 1024;
 /// The largest message that a client reads from a registry, in bytes.

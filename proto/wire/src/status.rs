@@ -11,8 +11,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::registry::v1::SubmitFailure;
 
 /// The domain in every `ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "carnet";
@@ -551,6 +554,24 @@ impl ApiError {
                 self.to_string()
             }
         }
+    }
+}
+
+/// A status as a stream carries it that goes on.
+pub fn to_failure(status: &Status) -> SubmitFailure {
+    SubmitFailure {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        details: Bytes::copy_from_slice(status.details()),
+    }
+}
+
+/// The status that a stream carried. One that says it is no failure was lost on the way: what became of the request is
+/// unknown.
+pub fn of_failure(failure: SubmitFailure) -> Status {
+    match Code::from_i32(failure.code) {
+        Code::Ok => Status::unknown("a failure without a code"),
+        code => Status::with_details(code, failure.message, failure.details),
     }
 }
 

@@ -16,8 +16,9 @@ use carnet_domain::machine::Question;
 use carnet_domain::machine::entry::{Answer, ItemAnswer, Request as Signed};
 use carnet_domain::rules::rejection::{Reason, Rejection};
 use carnet_wire::registry::v1::registry_server::{Registry, RegistryServer};
+use carnet_wire::registry::v1::submit_stream_response::Outcome;
 use carnet_wire::registry::v1::*;
-use carnet_wire::status::ApiError;
+use carnet_wire::status::{ApiError, to_failure};
 use futures::stream::BoxStream;
 use hyper_util::rt::TokioIo;
 use tokio::io::DuplexStream;
@@ -59,6 +60,14 @@ pub(crate) struct State {
     pub(crate) arrived: Vec<String>,
     /// Items executed.
     pub(crate) executed: u64,
+    /// Streams of requests that were opened.
+    pub(crate) streams: usize,
+    /// What is said instead of opening one.
+    pub(crate) refuse_streams: Option<ApiError>,
+    /// After so many answers a stream is ended, as one that was asked nothing for long.
+    pub(crate) stream_ends_after: Option<u64>,
+    /// Answers what was never asked, and twice.
+    pub(crate) babbles: bool,
     /// Sessions opened.
     pub(crate) sessions: u64,
     /// What is answered to questions for evidence, if anything.
@@ -172,6 +181,7 @@ impl Dial for Fake {
     }
 }
 
+#[derive(Clone)]
 struct Node {
     name: String,
     state: Arc<Mutex<State>>,
@@ -270,6 +280,39 @@ impl Node {
     }
 }
 
+impl Node {
+    /// One request: what it comes to, and whether nobody is told.
+    fn one(&self, request: &[u8]) -> (Result<SubmitResponse, Status>, bool) {
+        let signed = match Signed::from_bytes(request) {
+            Ok(signed) => signed,
+            Err(error) => return (Err(Status::invalid_argument(error.to_string())), false),
+        };
+        let mut state = self.state();
+        let mood = state.mood(&self.name);
+        let mut execute = || {
+            state.execute(
+                &signed.header.0,
+                &signed.signature,
+                signed.first_item,
+                signed.items.clone(),
+            )
+        };
+        let is_lost = matches!(mood, Some(Mood::LoseAnswer | Mood::BreakAfter(_)));
+        let answer = match mood {
+            Some(Mood::Say(error)) => Err(error.to_status()),
+            Some(Mood::Refuse(reason)) => Ok(refused(reason)),
+            Some(Mood::Expired(at)) => Ok(expired(at)),
+            None | Some(Mood::LoseAnswer | Mood::BreakAfter(_) | Mood::Room(_)) => execute(),
+        };
+        let answered = answer.map(|answer| SubmitResponse {
+            answer: answer.to_bytes().into(),
+            position: None,
+            checkpoint: String::new(),
+        });
+        (answered, is_lost)
+    }
+}
+
 type Answered<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
@@ -293,35 +336,65 @@ impl Registry for Node {
     }
 
     async fn submit(&self, request: Request<SubmitRequest>) -> Answered<SubmitResponse> {
-        let signed = Signed::from_bytes(&request.into_inner().request)
-            .map_err(|e| Status::invalid_argument(e.to_string()))?;
-        let mut state = self.state();
-        let mood = state.mood(&self.name);
-        let answer = match mood {
-            Some(Mood::Say(error)) => return Err(error.to_status()),
-            Some(Mood::Refuse(reason)) => refused(reason),
-            Some(Mood::Expired(at)) => expired(at),
-            Some(Mood::LoseAnswer | Mood::BreakAfter(_)) => {
-                state.execute(
-                    &signed.header.0,
-                    &signed.signature,
-                    signed.first_item,
-                    signed.items,
-                )?;
-                return Err(lost());
+        let (answered, is_lost) = self.one(&request.into_inner().request);
+        match is_lost {
+            true => Err(lost()),
+            false => answered.map(Response::new),
+        }
+    }
+
+    type SubmitStreamStream = BoxStream<'static, Result<SubmitStreamResponse, Status>>;
+
+    async fn submit_stream(
+        &self,
+        request: Request<Streaming<SubmitStreamRequest>>,
+    ) -> Answered<Self::SubmitStreamStream> {
+        self.state().streams += 1;
+        let refused = self.state().refuse_streams.clone();
+        if let Some(error) = refused {
+            return Err(error.to_status());
+        }
+        let (node, mut requests) = (self.clone(), request.into_inner());
+        let (sends, mut answers) = mpsc::channel(4);
+        tokio::spawn(async move {
+            let mut number = 0;
+            while let Ok(Some(message)) = requests.message().await {
+                number += 1;
+                let (answered, is_lost) = node.one(&message.request);
+                if is_lost {
+                    let _ = sends.send(Err(lost())).await;
+                    return;
+                }
+                let outcome = match answered {
+                    Ok(answer) => Outcome::Answer(answer),
+                    Err(status) => Outcome::Failure(to_failure(&status)),
+                };
+                let mut said = vec![SubmitStreamResponse {
+                    number,
+                    outcome: Some(outcome),
+                }];
+                let (babbles, ends_after) = {
+                    let state = node.state();
+                    (state.babbles, state.stream_ends_after)
+                };
+                if babbles {
+                    // Of a request that was never sent, and twice of one that was.
+                    let mut other = said[0].clone();
+                    other.number += 1_000;
+                    said.extend([said[0].clone(), other]);
+                }
+                for answer in said {
+                    let _ = sends.send(Ok(answer)).await;
+                }
+                if ends_after == Some(number) {
+                    let idle = ApiError::unavailable("nothing was asked for long");
+                    let _ = sends.send(Err(idle.to_status())).await;
+                    return;
+                }
             }
-            None | Some(Mood::Room(_)) => state.execute(
-                &signed.header.0,
-                &signed.signature,
-                signed.first_item,
-                signed.items,
-            )?,
-        };
-        Ok(Response::new(SubmitResponse {
-            answer: answer.to_bytes().into(),
-            position: None,
-            checkpoint: String::new(),
-        }))
+        });
+        let answers = futures::stream::poll_fn(move |cx| answers.poll_recv(cx));
+        Ok(Response::new(Box::pin(answers)))
     }
 
     type SubmitBulkStream = BoxStream<'static, Result<BulkResponse, Status>>;

@@ -3,3 +3,4 @@
 mod fake;
 mod proven;
 mod retry;
+mod stream;

@@ -25,7 +25,7 @@ use tracing::{Instrument, error_span, info, warn};
 
 use super::counters::{EdgeCounters, Turned};
 use super::memory::{Held, Memory};
-use super::methods::{self, Late, Method, PIECE_TIMEOUT};
+use super::methods::{self, Counts, Late, Method, PIECE_TIMEOUT};
 use crate::audit::{Audit, Kind, Note};
 use crate::clock::Clock;
 use crate::service::caller::{denied, spaced};
@@ -233,6 +233,29 @@ impl Door {
             .and_then(|said| said.to_str().ok())
             .unwrap_or_default()
             .to_owned();
+        let about = said.replace("%20", " ");
+        if !self.note((code, &about), request, who, method).await {
+            return response;
+        }
+        let headers = response.headers_mut();
+        if let Ok(value) = HeaderValue::from_str(request.as_str()) {
+            headers.insert(REQUEST_HEADER, value);
+        }
+        if let Ok(value) = HeaderValue::from_str(&format!("{said} (request {request})")) {
+            headers.insert(GRPC_MESSAGE, value);
+        }
+        response
+    }
+
+    /// Notes who was refused, and has what an operator may be asked about in the log; whether the caller is told the name of
+    /// the request.
+    async fn note(
+        &self,
+        (code, said): (Code, &str),
+        request: &RequestId,
+        who: &PeerIdentity,
+        method: &str,
+    ) -> bool {
         let who = who.to_string();
         match code {
             Code::PermissionDenied => {
@@ -240,7 +263,7 @@ impl Door {
                     kind: Kind::Denied,
                     who: &who,
                     what: method,
-                    about: &said.replace("%20", " "),
+                    about: said,
                     request: request.as_str(),
                 };
                 self.0.notes.audit.denied(&note).await;
@@ -257,16 +280,9 @@ impl Door {
             }
             Code::Unavailable | Code::DeadlineExceeded => {}
             // What is wrong is the caller's to see.
-            _ => return response,
+            _ => return false,
         }
-        let headers = response.headers_mut();
-        if let Ok(value) = HeaderValue::from_str(request.as_str()) {
-            headers.insert(REQUEST_HEADER, value);
-        }
-        if let Ok(value) = HeaderValue::from_str(&format!("{said} (request {request})")) {
-            headers.insert(GRPC_MESSAGE, value);
-        }
-        response
+        true
     }
 
     /// The path in the table, or none.
@@ -327,6 +343,91 @@ impl Drop for Entered {
     }
 }
 
+/// What lets the requests of a stream in, one by one, by the limits of those that come alone. Its handler finds it among the
+/// extensions of the call. Cheap to clone.
+#[derive(Clone)]
+pub struct Pass {
+    door: Door,
+    at: usize,
+    identity: PeerIdentity,
+    held: Option<Arc<Held>>,
+}
+
+/// A request of a stream that was let in, until this is dropped.
+pub struct Place {
+    pass: Pass,
+    request: RequestId,
+    _held: Option<Held>,
+    has_place: bool,
+}
+
+impl Pass {
+    /// The next request of the stream, of so many bytes of it, which count until its place is dropped.
+    ///
+    /// # Errors
+    /// The certificate has its share of requests in work, or has sent too many of late.
+    pub fn enter(&self, size: usize) -> Result<Place, Status> {
+        let inside = &self.door.0;
+        let mut place = Place {
+            pass: self.clone(),
+            request: inside.notes.requests.draw(),
+            _held: self.held.as_ref().map(|held| held.part(size)),
+            has_place: false,
+        };
+        let holder = self.identity.holder();
+        let now = inside.clock.monotonic();
+        let rated = lock(&inside.rates).take(holder, now);
+        if let Err(retry_after) = rated {
+            self.turn(Turned::RequestRate);
+            return Err(ApiError::Overloaded { retry_after }.to_status());
+        }
+        let taken = lock(&inside.requests).take(holder, 1);
+        if taken.is_err() {
+            self.turn(Turned::Requests);
+            let retry_after = RETRY_AFTER_DEFAULT;
+            return Err(ApiError::Overloaded { retry_after }.to_status());
+        }
+        place.has_place = true;
+        Ok(place)
+    }
+
+    fn turn(&self, why: Turned) {
+        let method = &self.door.0.methods[self.at];
+        self.door.turn(why, &self.identity, &method.path);
+    }
+}
+
+impl Place {
+    /// What the request is called.
+    pub fn request(&self) -> &RequestId {
+        &self.request
+    }
+
+    /// Notes a failure as that of a call of its own; names the request in it where an operator may be asked about it.
+    pub async fn failed(&self, status: Status) -> Status {
+        let Pass {
+            door, at, identity, ..
+        } = &self.pass;
+        let method = &door.0.methods[*at];
+        let (code, said) = (status.code(), status.message());
+        let named = door.note((code, said), &self.request, identity, method.path);
+        if !named.await {
+            return status;
+        }
+        let said = format!("{said} (request {})", self.request);
+        Status::with_details(code, said, Bytes::copy_from_slice(status.details()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.has_place {
+            let inside = &self.pass.door.0;
+            lock(&inside.requests).give_back(self.pass.identity.holder(), 1);
+        }
+    }
+}
+
 impl<S> Layer<S> for Door {
     type Service = Guarded<S>;
 
@@ -383,6 +484,14 @@ where
         let method = entered.method();
         let mut request = request;
         request.extensions_mut().insert(id.clone());
+        if method.counts == Counts::Messages {
+            request.extensions_mut().insert(Pass {
+                door: self.door.clone(),
+                at: entered.at,
+                identity: entered.identity.clone(),
+                held: entered.held.clone(),
+            });
+        }
         let identity = entered.identity.clone();
         let span = error_span!("request", %id, method = method.path);
         let door = self.door.clone();
@@ -390,6 +499,7 @@ where
             Body::new(Asked {
                 body,
                 left: method.request_bytes_max,
+                counts: method.counts,
                 held: entered.held.clone(),
                 timer: Box::pin(tokio::time::sleep(PIECE_TIMEOUT)),
                 waits: None,
@@ -417,6 +527,7 @@ struct Asked {
     body: Body,
     /// Bytes that may still come.
     left: Option<usize>,
+    counts: Counts,
     held: Option<Arc<Held>>,
     timer: Pin<Box<Sleep>>,
     /// Until when no more is read: what the transport holds meanwhile is bounded by its windows.
@@ -426,6 +537,16 @@ struct Asked {
 }
 
 impl Asked {
+    /// Whether there is something that has to come.
+    fn is_in_the_middle(&self) -> bool {
+        match (&self.held, self.counts) {
+            (None, _) => false,
+            (Some(_), Counts::Call) => true,
+            // What was read to its end is held by its own place.
+            (Some(held), Counts::Messages) => held.bytes() > 0,
+        }
+    }
+
     fn take(&mut self, size: usize) -> Result<(), Status> {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(size).ok_or_else(|| {
@@ -475,7 +596,7 @@ impl http_body::Body for Asked {
                 }
             }
             // On the Raft plane silence is part of a stream; everybody else has something to say.
-            Poll::Pending if self.held.is_some() && self.timer.as_mut().poll(cx).is_ready() => {
+            Poll::Pending if self.is_in_the_middle() && self.timer.as_mut().poll(cx).is_ready() => {
                 self.door.turn(Turned::RequestTime, &self.identity, &"");
                 let text = "the request stopped in the middle".to_owned();
                 let status = ApiError::DidNotHappen { text }.to_status();

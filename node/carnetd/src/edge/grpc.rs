@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod reflection;
 pub mod registry;
+pub mod submitting;
 #[cfg(test)]
 mod tests;
 

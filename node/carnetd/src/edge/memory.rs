@@ -81,6 +81,28 @@ impl Held {
     }
 }
 
+impl Held {
+    /// Bytes that it has in flight.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Parts with so many of its bytes, or with all if it has fewer: they are given back when the part is dropped.
+    pub fn part(&self, bytes: usize) -> Self {
+        let wanted = bytes as u64;
+        let left = |had: u64| Some(had.saturating_sub(wanted)); // saturates: it parts with all it has
+        let had = self
+            .bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left)
+            .unwrap_or_else(|had| had);
+        Self {
+            memory: self.memory.clone(),
+            holder: self.holder.clone(),
+            bytes: AtomicU64::new(had.min(wanted)),
+        }
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         let bytes = self.bytes.load(Ordering::Relaxed);
@@ -102,6 +124,25 @@ impl AsRef<[u8]> for Charged {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_is_given_back_by_itself_and_is_never_more_than_the_whole() {
+        let memory = Memory::new(PoolLimits {
+            total: 100,
+            each: 100,
+        });
+        let held = memory.hold(Holder::new("a"));
+        held.grow(60).expect("room");
+        let (first, second) = (held.part(25), held.part(50));
+        assert_eq!((first.bytes(), second.bytes(), held.bytes()), (25, 35, 0));
+        assert_eq!(memory.used(), 60);
+        drop(first);
+        assert_eq!(memory.used(), 35);
+        drop(held);
+        assert_eq!(memory.used(), 35);
+        drop(second);
+        assert_eq!(memory.used(), 0);
+    }
 
     #[test]
     fn an_answer_counts_until_its_last_part_is_sent() {

@@ -21,6 +21,8 @@ use carnet_consensus::pool::PoolLimits;
 pub const BULK_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two pieces of a request, and between two answers of a bulk request.
 pub const PIECE_TIMEOUT: Duration = Duration::from_secs(20);
+/// A stream of requests that was asked nothing for so long, and has answered everything, is ended.
+pub const STREAM_IDLE: Duration = Duration::from_secs(60);
 /// Founding, changes of members and digests of everything may take long.
 pub const ADMIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// The caller of a call on the Raft plane has a shorter deadline of its own; this ends what it forgot.
@@ -46,6 +48,15 @@ pub enum Late {
     Nothing,
 }
 
+/// What counts as a request, by the limits of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    /// The call, whatever it consists of.
+    Call,
+    /// The call, and each of its messages: each has its own size, time, place and answer.
+    Messages,
+}
+
 /// One method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Method {
@@ -53,13 +64,15 @@ pub struct Method {
     pub path: &'static str,
     /// Who may call it.
     pub callers: Callers,
+    /// What counts as a request.
+    pub counts: Counts,
     /// Until the answer begins; `None` where that is not how it ends.
     pub timeout: Option<Duration>,
     /// What a call that took longer means.
     pub late: Late,
     /// Between two answers of a stream; `None` where silence is part of it.
     pub answers_every: Option<Duration>,
-    /// The most bytes of a request, over all its messages; `None` for streams without end.
+    /// The most bytes of a request, over all its messages; `None` for streams without end, whose messages are bounded alone.
     pub request_bytes_max: Option<usize>,
     /// Calls in work, of all certificates and of one, beside the port's own limits.
     pub share: Option<PoolLimits>,
@@ -70,6 +83,7 @@ pub struct Method {
 const READ: Method = Method {
     path: "",
     callers: Callers::All,
+    counts: Counts::Call,
     timeout: Some(REQUEST_TIMEOUT),
     late: Late::Nothing,
     answers_every: None,
@@ -119,7 +133,7 @@ const SCHEMA: Method = Method {
 };
 
 /// The methods of the client plane.
-pub const CLIENT: [Method; 13] = [
+pub const CLIENT: [Method; 14] = [
     Method {
         path: "/carnet.registry.v1.Registry/OpenSession",
         ..WRITE
@@ -127,6 +141,17 @@ pub const CLIENT: [Method; 13] = [
     Method {
         path: "/carnet.registry.v1.Registry/Submit",
         callers: Callers::Signers,
+        ..WRITE
+    },
+    Method {
+        path: "/carnet.registry.v1.Registry/SubmitStream",
+        callers: Callers::Signers,
+        counts: Counts::Messages,
+        request_bytes_max: None,
+        share: Some(PoolLimits {
+            total: 1_024,
+            each: 64,
+        }),
         ..WRITE
     },
     Method {
@@ -426,7 +451,9 @@ mod tests {
         );
         for plane in [Plane::Client, Plane::Admin, Plane::Federation] {
             for method in of(plane) {
-                assert!(method.request_bytes_max.is_some(), "{}", method.path);
+                // Where each message is a request, each has the size that a request may have.
+                let bounded = method.request_bytes_max.is_some();
+                assert_eq!(bounded, method.counts == Counts::Call, "{}", method.path);
             }
         }
     }

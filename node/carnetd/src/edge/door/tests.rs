@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_trust::chain::verify_client;
 use carnet_wire::limits::{CLIENT_REQUEST_BYTES_MAX, FRAME_BYTES_MAX};
+use futures::FutureExt as _;
 use tokio::sync::watch;
 use tonic::Code;
 
@@ -13,6 +14,7 @@ use crate::forge::{Country, NOW, Sketch};
 use crate::tls::Who;
 
 const BULK: &str = "/carnet.registry.v1.Registry/SubmitBulk";
+const STREAM: &str = "/carnet.registry.v1.Registry/SubmitStream";
 const RECORD: &str = "/carnet.registry.v1.Registry/GetRecord";
 const VERIFY: &str = "/carnet.registry.v1.Registry/Verify";
 const KIB: usize = 1024;
@@ -78,10 +80,12 @@ impl http_body::Body for Chained {
     }
 }
 
-/// Reads a request whole, waits until it may go on, and answers with as many bytes.
+/// Gives a stream back as it comes. Reads any other request whole, waits until it may go on, and answers with as many bytes.
 #[derive(Clone)]
 struct Stub {
     go: watch::Receiver<bool>,
+    /// Of the last call, what lets its messages in.
+    pass: Arc<Mutex<Option<Pass>>>,
 }
 
 impl Service<Request<Body>> for Stub {
@@ -95,8 +99,14 @@ impl Service<Request<Body>> for Stub {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let mut go = self.go.clone();
+        let pass = request.extensions().get::<Pass>().cloned();
+        let is_stream = pass.is_some();
+        *lock(&self.pass) = pass;
         Box::pin(async move {
             let mut body = request.into_body();
+            if is_stream {
+                return Ok(Response::new(body));
+            }
             let size = match whole(&mut body).await {
                 Ok(bytes) => bytes,
                 Err(status) => return Ok(status.into_http()),
@@ -171,7 +181,10 @@ impl Scene {
         );
         let (go, may_go) = watch::channel(true);
         Self {
-            guarded: door.layer(Stub { go: may_go }),
+            guarded: door.layer(Stub {
+                go: may_go,
+                pass: Arc::default(),
+            }),
             memory,
             counters,
             clock,
@@ -625,4 +638,144 @@ impl http_body::Body for Slow {
         self.next.as_mut().reset(Instant::now() + pause);
         Pin::new(&mut self.pieces).poll_frame(cx)
     }
+}
+
+impl Scene {
+    /// A stream of requests of which so many kibibytes have come and been read, and what lets its requests in.
+    fn stream(&self, who: &PeerIdentity, kib: usize) -> (Response<Body>, Pass) {
+        let pieces = Pieces {
+            left: kib,
+            size: KIB,
+            read: Arc::default(),
+            ends: false,
+        };
+        let begun = self.begin(who, STREAM, pieces).now_or_never();
+        let mut stream = begun.expect("it begins at once");
+        let read = whole(stream.body_mut()).now_or_never();
+        assert!(read.is_none(), "it goes on");
+        let pass = lock(&self.guarded.inner.pass).clone();
+        (stream, pass.expect("a stream of requests"))
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_signs_nothing_opens_no_stream_of_requests() {
+    let scene = Scene::wide();
+    let auditor = scene.somebody("auditor/court/a");
+    let (code, _, read) = scene.call(&auditor, STREAM, 100).await;
+    assert_eq!((code, read), (Code::PermissionDenied, 0));
+    let maker = scene.somebody("manufacturer/0001/line");
+    assert_eq!(scene.call(&maker, RECORD, 1).await.0, Code::Ok);
+    assert!(lock(&scene.guarded.inner.pass).is_none(), "one request");
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_stream_are_given_back_request_by_request() {
+    let scene = Scene::wide();
+    let maker = scene.somebody("manufacturer/0001/line");
+    let (stream, pass) = scene.stream(&maker, 4);
+    assert_eq!(scene.memory.used(), 4 * KIB as u64);
+    let places: Vec<Place> = (0..3).map(|_| pass.enter(KIB).expect("let in")).collect();
+    for (done, place) in places.into_iter().enumerate() {
+        assert_eq!(scene.memory.used(), ((4 - done) * KIB) as u64);
+        drop(place);
+    }
+    // A message is never more than what came, whatever it says.
+    let last = pass.enter(100 * KIB).expect("let in");
+    drop(stream);
+    assert_eq!(scene.memory.used(), KIB as u64);
+    drop((last, pass));
+    assert_eq!(scene.memory.used(), 0);
+}
+
+#[tokio::test]
+async fn the_requests_of_a_stream_have_the_places_and_the_rate_of_requests_that_come_alone() {
+    let requests = PoolLimits { total: 8, each: 4 };
+    let scene = Scene::new(requests, DoorLimits::unbounded().rate);
+    let maker = scene.somebody("manufacturer/0001/line");
+    let (_stream, pass) = scene.stream(&maker, 0);
+    let mut places: Vec<Place> = (0..3).map(|_| pass.enter(KIB).expect("let in")).collect();
+    let refused = |pass: &Pass| {
+        let status = pass.enter(KIB).err().expect("refused");
+        status.code()
+    };
+    assert_eq!(refused(&pass), Code::ResourceExhausted);
+    // Nor does a call of its own find a place; another certificate does.
+    assert_eq!(
+        scene.call(&maker, RECORD, 0).await.0,
+        Code::ResourceExhausted
+    );
+    let other = scene.somebody("manufacturer/0002/line");
+    assert_eq!(scene.call(&other, RECORD, 0).await.0, Code::Ok);
+    places.pop();
+    assert!(pass.enter(KIB).is_ok());
+    drop(places);
+    let rate = Rate {
+        per_second: 10,
+        burst: 10,
+    };
+    let scene = Scene::new(DoorLimits::unbounded().requests, rate);
+    let maker = scene.somebody("manufacturer/0001/line");
+    let (_stream, pass) = scene.stream(&maker, 0);
+    for _ in 0..9 {
+        assert!(pass.enter(KIB).is_ok(), "the tenth is the stream itself");
+    }
+    assert_eq!(refused(&pass), Code::ResourceExhausted);
+    scene.clock.0.fetch_add(1_000, Ordering::SeqCst);
+    assert!(pass.enter(KIB).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_may_be_silent_between_requests_and_not_in_the_middle_of_one() {
+    let scene = Scene::wide();
+    let maker = scene.somebody("manufacturer/0001/line");
+    let (mut stream, pass) = scene.stream(&maker, 2);
+    let places = [pass.enter(KIB).ok(), pass.enter(KIB).ok()];
+    let long = tokio::time::timeout(10 * PIECE_TIMEOUT, whole(stream.body_mut()));
+    assert!(long.await.is_err(), "it goes on");
+    drop((places, stream));
+    let (mut stream, pass) = scene.stream(&maker, 2);
+    let _place = pass.enter(KIB);
+    let cut = whole(stream.body_mut()).await;
+    assert_eq!(cut.map_err(|status| status.code()), Err(Code::Aborted));
+    assert_eq!(scene.counters.turned(Turned::RequestTime), 1);
+}
+
+#[tokio::test]
+async fn a_refused_request_of_a_stream_is_noted_as_one_that_came_alone() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut scene = Scene::wide();
+    let clock = Arc::clone(&scene.clock) as Arc<dyn Clock>;
+    let work = carnet_consensus::Work::Inline;
+    let audit = Arc::new(Audit::open(data.path(), Arc::clone(&clock), work));
+    scene.guarded.door = Door::new(
+        Plane::Client,
+        DoorLimits::unbounded(),
+        None,
+        Arc::clone(&scene.counters),
+        clock,
+        Notes {
+            audit: Arc::clone(&audit),
+            requests: RequestIds::new([0x7f, 0x3a, 0]),
+        },
+    );
+    let maker = scene.somebody("manufacturer/0001/line");
+    let (_stream, pass) = scene.stream(&maker, 0);
+    let place = pass.enter(KIB).expect("let in");
+    assert_eq!(place.request().as_str(), "7f3a00-2");
+    let denied = ApiError::denied("manufacturer may not recall").to_status();
+    let told = place.failed(denied).await;
+    assert!(told.message().ends_with("(request 7f3a00-2)"), "{told}");
+    assert!(matches!(
+        ApiError::of_status(&told),
+        ApiError::PermissionDenied { .. }
+    ));
+    let noted = audit.page(crate::audit::Chain::Denied, 0, 9).await;
+    let noted = noted.expect("read").lines;
+    assert_eq!(noted.len(), 1);
+    assert!(noted[0].contains("SubmitStream"), "{}", noted[0]);
+    // What is wrong with a request is its sender's to see.
+    let wrong = ApiError::invalid("request", "no canonical bytes").to_status();
+    let told = place.failed(wrong).await;
+    assert!(!told.message().contains("(request"), "{told}");
 }

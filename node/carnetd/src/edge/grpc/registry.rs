@@ -8,14 +8,18 @@ use carnet_domain::machine::entry::Request as SignedRequest;
 use carnet_domain::record::RecallId;
 use carnet_domain::rules::command::TransferId;
 use carnet_wire::convert;
-use carnet_wire::limits::{CLIENT_REQUEST_BYTES_MAX, CLIENT_RESPONSE_BYTES_MAX};
+use carnet_wire::limits::{CLIENT_REQUEST_BYTES_MAX, CLIENT_RESPONSE_BYTES_MAX, REQUEST_TIMEOUT};
 use carnet_wire::registry::v1 as pb;
 use carnet_wire::registry::v1::registry_server::{Registry, RegistryServer};
-use carnet_wire::status::ApiError;
+use carnet_wire::registry::v1::submit_stream_response::Outcome;
+use carnet_wire::status::{ApiError, to_failure};
+use futures::future::ready;
 use futures::{Stream, StreamExt};
 use tonic::{Request, Status, Streaming};
 
+use super::submitting::{Answering, Submitting};
 use super::{Answer, answer, open, position};
+use crate::edge::Pass;
 use crate::service::bulk::{Bulk, Whole};
 use crate::service::query::{Freshness, Provable, RecordName, RecordsQuery};
 use crate::service::registry::{Covering, Named, Patience};
@@ -26,6 +30,7 @@ pub struct GrpcRegistry {
     pub(crate) service: Arc<RegistryService>,
 }
 
+type SubmitStream = Pin<Box<dyn Stream<Item = Result<pb::SubmitStreamResponse, Status>> + Send>>;
 type BulkStream = Pin<Box<dyn Stream<Item = Result<pb::BulkResponse, Status>> + Send>>;
 
 impl GrpcRegistry {
@@ -77,6 +82,23 @@ impl Registry for GrpcRegistry {
             })
         };
         answer(submitted.await)
+    }
+
+    type SubmitStreamStream = SubmitStream;
+
+    async fn submit_stream(
+        &self,
+        request: Request<Streaming<pb::SubmitStreamRequest>>,
+    ) -> Answer<SubmitStream> {
+        let pass = request.extensions().get::<Pass>().cloned();
+        let opened = open(request).map(|(caller, requests)| {
+            let service = Arc::clone(&self.service);
+            let ask = move |number, message: pb::SubmitStreamRequest| {
+                submit_one(&service, &caller, pass.as_ref(), (number, message))
+            };
+            Box::pin(Submitting::new(requests, ask)) as SubmitStream
+        });
+        answer(opened)
     }
 
     async fn foresee(&self, request: Request<pb::ForeseeRequest>) -> Answer<pb::ForeseeResponse> {
@@ -280,6 +302,50 @@ impl GrpcRegistry {
         }
         bulk.whole()
     }
+}
+
+/// One request of a stream, to its end: by the rules and within the time of one that comes alone.
+fn submit_one(
+    service: &Arc<RegistryService>,
+    caller: &Caller,
+    pass: Option<&Pass>,
+    (number, message): (u64, pb::SubmitStreamRequest),
+) -> Answering {
+    let failed = move |status: &Status| pb::SubmitStreamResponse {
+        number,
+        outcome: Some(Outcome::Failure(to_failure(status))),
+    };
+    let size = convert::streamed_size(&message);
+    let place = match pass.map(|pass| pass.enter(size)).transpose() {
+        Ok(place) => place,
+        Err(refused) => return Box::pin(ready(failed(&refused))),
+    };
+    let request = place.as_ref().map(|place| place.request().clone());
+    let caller = caller.clone().asking(request.unwrap_or_default());
+    let service = Arc::clone(service);
+    Box::pin(async move {
+        let submitted = async {
+            let request: SignedRequest = convert::canonical("request", &message.request)?;
+            service.submit(&caller, request, Patience::Committed).await
+        };
+        let submitted = tokio::time::timeout(REQUEST_TIMEOUT, submitted).await;
+        let submitted = submitted.unwrap_or_else(|_| {
+            let text = format!("it took longer than {} s", REQUEST_TIMEOUT.as_secs());
+            Err(ApiError::UnknownOutcome { text })
+        });
+        match (submitted, place) {
+            (Ok(submitted), _) => pb::SubmitStreamResponse {
+                number,
+                outcome: Some(Outcome::Answer(pb::SubmitResponse {
+                    answer: submitted.value.answer,
+                    position: position(&service.node, submitted.log_index),
+                    checkpoint: String::new(),
+                })),
+            },
+            (Err(error), None) => failed(&error.to_status()),
+            (Err(error), Some(place)) => failed(&place.failed(error.to_status()).await),
+        }
+    })
 }
 
 fn opened(
