@@ -238,6 +238,16 @@ pub fn recognised() -> (Country, Country) {
     (a, b)
 }
 
+/// What another country's roots state to recognise this one by its bundle.
+pub fn recognition(of: &mut Country) -> Statement {
+    let bundle = of.bundle();
+    Statement::Recognise {
+        changes: Vec::new(),
+        fingerprint: sha256(&[&bundle.bytes.0]),
+        bundle,
+    }
+}
+
 /// Applies a batch of mail.
 pub fn take(
     country: &mut Country,

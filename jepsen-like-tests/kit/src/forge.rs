@@ -4,15 +4,17 @@
 //! it says is not what the rules would have let it say.
 
 use crate::Country;
-use carnet_domain::bytes::code::Prefix;
+use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical, Encoder};
-use carnet_domain::custody::mail::disclose;
+use carnet_domain::custody::mail::{chain, disclose};
+use carnet_domain::custody::{Link, Step};
 use carnet_domain::log::leaf::{Kind, Leaf, SLOT_COUNT, Slots, Subject, leaf_bytes_hash};
 use carnet_domain::log::map::{self, MapValue};
 use carnet_domain::log::merkle::{consistency_proof, inclusion_proof};
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::entry::{MailBatch, MailItem, NewestProof, ProvenLeaf};
+use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::reader::Whole;
 
@@ -68,6 +70,7 @@ impl Country {
             facts: Digest::ZERO,
         };
         let values = forged.slots.values.into_iter();
+        let step_before = self.step_before(&forged.subject, before.map(|head| head.leaf_index));
         let record = LeafRecord {
             leaf: Blob(bytes),
             seed,
@@ -78,7 +81,7 @@ impl Country {
             item: 0,
             before: before.map(|head| head.leaf_index),
             jump: None,
-            step_before: None,
+            step_before,
         };
         self.ledger.append_as(index, key, seq, record);
         registry.unsealed += 1;
@@ -88,6 +91,21 @@ impl Country {
         let Ok(()) = self.ledger.post(to, peer.outbox, index);
         peer.outbox += 1;
         let Ok(()) = self.ledger.put_peer(peer);
+    }
+}
+
+impl Country {
+    /// The custody step before a leaf about a robot, forged or not. `before` is the leaf before it.
+    fn step_before(&self, subject: &Subject, before: Option<u64>) -> Option<u64> {
+        let code = Code::parse(&subject.name).ok()?;
+        let Ok(robot) = self.ledger.robot(&code);
+        let told = robot
+            .and_then(|robot| robot.head)
+            .and_then(|head| head.step);
+        let Ok(record) = self.ledger.leaf(before?);
+        let leaf = Leaf::from_bytes(&record?.leaf.0).ok();
+        let is_step = leaf.is_some_and(|leaf| matches!(leaf.kind, Kind::Custody | Kind::Register));
+        told.max(before.filter(|_| is_step))
     }
 }
 
@@ -148,6 +166,32 @@ impl Country {
                     map_head,
                 })
             });
+        let link = this.values[usize::from(slot::CUSTODY)].as_ref();
+        let link = link.and_then(|bytes| Option::<Link>::from_bytes(&bytes.0).ok().flatten());
+        let chain = match link.filter(|link| link.step == Step::Offer) {
+            Some(offer) => {
+                let shown = |offer: &Link| {
+                    let chain = chain(&stored, &self.registry(), (&this, offer), size);
+                    chain.expect("a whole log")
+                };
+                let code = this.values[usize::from(slot::CODE)].as_ref();
+                let code = code.and_then(|code| String::from_bytes(&code.0).ok());
+                let code = code.and_then(|code| Code::parse(&code).ok());
+                let robot = code.and_then(|code| {
+                    let Ok(robot) = self.ledger.robot(&code);
+                    robot
+                });
+                // Of an offer that names what never was, the true steps.
+                match (shown(&offer), robot) {
+                    (chain, Some(robot)) if chain.is_empty() => shown(&Link {
+                        prev: robot.custody.link,
+                        ..offer
+                    }),
+                    (chain, _) => chain,
+                }
+            }
+            None => Vec::new(),
+        };
         MailItem {
             sequence,
             proven: ProvenLeaf {
@@ -157,7 +201,7 @@ impl Country {
                 leaf: this.leaf,
             },
             newest,
-            chain: Vec::new(),
+            chain,
         }
     }
 }

@@ -16,9 +16,11 @@ pub mod admission;
 pub mod chain;
 pub mod follows;
 pub mod foreign;
+pub mod links;
 pub mod mail;
 pub mod movement;
 mod parking;
+pub mod proven;
 mod settle;
 #[allow(clippy::indexing_slicing)]
 pub mod trail;

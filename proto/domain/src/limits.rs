@@ -197,8 +197,16 @@ pub const TOLD_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// The most leaves that follow a departure and are shown with it. What is written of a robot that is under way is far
 /// less: each hold once, an end, a claim.
 pub const LATER_LEAVES_MAX: usize = 512;
-/// The most leaves of other registries that travel with a mailbox item.
+/// The most custody steps that lead to an offer and travel with it, and the most heads that they stand under.
 pub const CHAIN_MAX: usize = 64;
+/// The most bytes of them. So many have room beside the largest record and its event in one mailbox item.
+pub const CHAIN_BYTES_MAX: usize = 96 * 1024;
+/// How many bytes of them there may be where a robot is offered to anybody but the issuer of its code: the rest is for its way home.
+pub const CHAIN_BYTES_ABROAD_MAX: usize = CHAIN_BYTES_MAX / 4 * 3;
+/// As [`CHAIN_BYTES_ABROAD_MAX`], steps.
+pub const CHAIN_ABROAD_MAX: usize = CHAIN_MAX / 4 * 3;
+/// The most bytes of one such step of the registry that shows it, its head included: as many are reckoned before they are written.
+pub const CHAIN_STEP_BYTES: usize = 2_048;
 /// The most items that are read of one mailbox batch; whoever sends puts fewer into it.
 pub const MAIL_ITEMS_MAX: usize = 4_096;
 /// The most bytes of a robot's record.
@@ -314,6 +322,12 @@ const _: () = assert!(MAIL_ITEM_BYTES_MAX as u64 <= MAIL_BYTES_A_MINUTE_MAX);
 const _: () = assert!(
     ROBOT_BYTES_MAX + COMMAND_BYTES_MAX + LATER_LEAVES_MAX * 208 + 16 * 1024 <= MAIL_ITEM_BYTES_MAX
 );
+// An offer has no leaves behind it, and a chain before it.
+const _: () = assert!(
+    ROBOT_BYTES_MAX + COMMAND_BYTES_MAX + CHAIN_BYTES_MAX + 16 * 1024 <= MAIL_ITEM_BYTES_MAX
+);
+// Home again: what leads there has room behind what may be offered abroad.
+const _: () = assert!(CHAIN_BYTES_MAX - CHAIN_BYTES_ABROAD_MAX >= 8 * CHAIN_STEP_BYTES);
 const _: () = assert!(HOLDS_MAX + 4 <= LATER_LEAVES_MAX);
 // A registration with every list full and every text at its bound fits into one command.
 const _: () = assert!(

@@ -14,4 +14,5 @@ pub mod head;
 pub mod map;
 pub mod merkle;
 pub mod passport;
+pub mod shown;
 pub mod stored;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use carnet_domain::limits::{MAIL_ITEM_BYTES_MAX, NOTE_BYTES_MAX};
-use carnet_domain::machine::entry::{Body, ChainLeaf, ItemAnswer, MailItem};
+use carnet_domain::limits::{CHAIN_MAX, MAIL_ITEM_BYTES_MAX, NOTE_KEPT_BYTES_MAX};
+use carnet_domain::machine::entry::{Body, ChainRun, ItemAnswer, MailItem};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::LogDoubt;
 use carnet_domain::rules::rejection::{Reason, Rejection};
@@ -390,11 +390,11 @@ async fn a_feed_that_stands_at_an_item_says_so_until_the_item_is_taken() {
 
 /// More bytes than an item may have, which its registry's log says nothing about.
 fn swell(item: &mut MailItem) {
-    let leaf = ChainLeaf {
-        checkpoint: "x".repeat(NOTE_BYTES_MAX),
-        proven: item.proven.clone(),
+    let leaf = ChainRun {
+        checkpoint: "x".repeat(NOTE_KEPT_BYTES_MAX),
+        leaves: vec![item.proven.clone(); CHAIN_MAX],
     };
-    item.chain = vec![leaf; MAIL_ITEM_BYTES_MAX / NOTE_BYTES_MAX + 1];
+    item.chain = vec![leaf; CHAIN_MAX];
 }
 
 /// Whoever stands at one of its servers, or at a name before all of them, could have any item passed over.

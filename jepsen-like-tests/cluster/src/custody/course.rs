@@ -115,6 +115,8 @@ mod tests {
             agreement: AgreementRef::parse("XA-XB:1").expect("name and version"),
             clause: None,
             current: true,
+            chain: Vec::new(),
+            passed: Vec::new(),
             detained: None,
             declared_by: None,
             ends_at: TimeMs(0),

@@ -24,7 +24,7 @@ use carnet_domain::record::{
 use carnet_domain::rules::command::{Command, Purpose};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::rejection::{Counted, Detail, Reason};
-use carnet_hostile::judge::{nack_at, nacked, refused, statement_refused};
+use carnet_hostile::judge::{nack_at, nacked, refused, statement_refused, unproven};
 use carnet_hostile::liar::{
     kinds_since, last_leaf, last_said, lies, link, say, say_ended, say_of, standing, step_slots,
 };
@@ -85,13 +85,8 @@ fn no_epoch_is_taken_on_trust() {
         let slots = step_slots(&code, &step, &offer(&b, &a, code, 2));
         say(&mut b, Kind::Custody, &code, slots, &a.prefix);
         let batch = lies(&mut b, &a);
-        let detail = doubtful(Doubt::AnotherBefore);
-        // Between the next epoch and the one known here nothing fits that could still come.
-        let reason = match ahead {
-            1 => Reason::TransferEnded,
-            _ => Reason::Parked,
-        };
-        nacked(&mut a, batch, reason, detail);
+        let detail = Detail::ChainUnbound { code };
+        unproven(&mut a, batch, Reason::EvidenceBroken, detail);
         assert_eq!(robot(&a, &code).custody.epoch, 1);
     }
 }
@@ -196,12 +191,13 @@ fn an_open_offer_is_not_offered_over() {
         if permitted {
             b.must("customs", permit(&b, 1, Vec::new()));
         }
-        let step = link(Step::Offer, 2, 3, &a.prefix, &b.prefix, d("x"));
+        let prev = last_leaf(&a, &code);
+        let step = link(Step::Offer, 2, 3, &a.prefix, &b.prefix, prev);
         slots.set(slot::CUSTODY, &step);
         slots.set(slot::EVENT, &offer(&a, &b, code, 2));
         say(&mut a, Kind::Custody, &code, slots, &b.prefix);
         let batch = lies(&mut a, &b);
-        let detail = doubtful(Doubt::OfferOpen);
+        let detail = doubtful(Doubt::OutOfOrder);
         nacked(&mut b, batch, Reason::TransferEnded, detail);
         assert_eq!(peer_of(&b, &a.prefix).offers_open, 1);
     }

@@ -57,6 +57,14 @@ const REACHED: &[(&str, &str)] = &[
         "CERTIFICATE_SERIAL_BYTES_MAX",
         "the_list_of_revoked_certificates_is_read_whole_or_not_at_all",
     ),
+    // Bytes of a chain, as they are reckoned: steps are what ends first.
+    (
+        "CHAIN_BYTES_MAX",
+        "a_robot_of_a_third_country_is_not_offered_without_its_chain",
+    ),
+    ("CHAIN_BYTES_ABROAD_MAX", "a_long_chain_goes_home_only"),
+    ("CHAIN_ABROAD_MAX", "a_long_chain_goes_home_only"),
+    ("CHAIN_STEP_BYTES", "a_long_chain_goes_home_only"),
     ("JUMPS_MAX", "a_jump_goes_back_to_the_digit_before"),
 ];
 
@@ -93,7 +101,8 @@ const NO_BOUNDS: &[&str] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 33] = [
+const SOURCES: [&str; 34] = [
+    include_str!("chains.rs"),
     include_str!("../../../../proto/domain/tests/it/keys.rs"),
     include_str!("../../../../proto/domain/tests/it/audited.rs"),
     include_str!("../../../../proto/domain/tests/it/fittings.rs"),

@@ -2,6 +2,7 @@
 
 mod admission;
 mod belief;
+mod chains;
 mod custody;
 mod decoders;
 mod extremes;

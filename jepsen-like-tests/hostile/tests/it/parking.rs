@@ -375,6 +375,7 @@ fn what_waits_is_tried_again_when_the_level_is_raised() {
         since: b.clock,
         size: peer.size_seen,
         root: peer.root_seen,
+        note: peer.note_seen.clone(),
         length: item.to_bytes().len() as u64,
         bytes: Some(Blob(item.to_bytes())),
     };

@@ -552,7 +552,12 @@ fn offers_of_a_peer_have_an_end() {
     for number in 0..offered {
         let code = b.code(10 + number);
         let mut slots = first.clone();
-        let mut step = link(Step::Offer, 1, 1, &b.prefix, &a.prefix, Digest::ZERO);
+        let registered = carnet_domain::custody::Link::register(b.prefix);
+        slots.set(slot::CODE, &code.as_str().to_owned());
+        slots.set(slot::CUSTODY, &registered);
+        say(&mut b, Kind::Register, &code, slots.clone(), &a.prefix);
+        let prev = carnet_hostile::liar::last_leaf(&b, &code);
+        let mut step = link(Step::Offer, 1, 1, &b.prefix, &a.prefix, prev);
         let mut id = [9; 16];
         id[..4].copy_from_slice(&number.to_be_bytes());
         let id = TransferId(id);
@@ -583,7 +588,7 @@ fn offers_of_a_peer_have_an_end() {
     assert_eq!(peer.offers_open, OFFERS_OF_PEER_MAX);
     assert_eq!(a.ledger.transfers().count() as u64, LEFT);
     // The rest is answered by a number each, and stops nothing.
-    assert_eq!(peer.cursor, u64::from(offered) + 1);
+    assert_eq!(peer.cursor, 2 * u64::from(offered) + 1);
     let nacks = (size..a.registry().tree.size()).filter(|index| kind_of(&a, *index) == Kind::Nack);
     assert_eq!(nacks.count() as u64, u64::from(offered) + 1 - LEFT);
 }

@@ -18,7 +18,8 @@ const SOURCES: [&str; 11] = [
 ];
 
 /// Files that hold, beside others, attacks that have a row.
-const ELSEWHERE: [&str; 2] = [
+const ELSEWHERE: [&str; 3] = [
+    include_str!("chains.rs"),
     include_str!("belief.rs"),
     include_str!("../../../../federation/peering/tests/it/following.rs"),
 ];

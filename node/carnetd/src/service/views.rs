@@ -37,11 +37,12 @@ impl<'a> View<'a> {
         )
     }
 
-    /// A transfer, with what the other country said of the robot.
+    /// A transfer, with what the other country said of the robot. How its chain was proven is for the mail alone.
     pub fn transfer(self, transfer: Transfer) -> Transfer {
         let robot = transfer.robot.as_ref();
         Transfer {
             robot: robot.map(|robot| self.robot(robot)),
+            chain: Vec::new(),
             ..transfer
         }
     }

@@ -56,7 +56,7 @@ pub const fn row(step: Step) -> Row {
 }
 
 /// Who has custody after a link that an Offer may follow.
-fn custodian_after(link: &Link) -> Option<Prefix> {
+pub(super) fn custodian_after(link: &Link) -> Option<Prefix> {
     match link.step {
         Step::Register | Step::Admit => Some(link.to),
         Step::Cancel | Step::Return => link.from,

@@ -4,6 +4,8 @@
 //! recall of codes of its own prefix; within the limits of a clause in force. A statement that changes nothing appends
 //! nothing; one that changes something appends one leaf of ours that names it in slot 14.
 
+use std::collections::BTreeMap;
+
 use crate::bytes::code::{Code, ModelId, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::{Blob, Canonical, DecodeError, DecodeFault};
@@ -12,7 +14,11 @@ use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::custody::admission::{detained, forget_lifted, provisional, sent_back};
 use crate::custody::follows::{follows, row};
+use crate::custody::links::{self, ChainFault, ProvenChain, prove_chain, steps_kept};
 use crate::custody::movement::EvidenceRef;
+pub use crate::custody::proven::{
+    Proven, Since, Unproven, prove, prove_at, prove_map_head, prove_newest,
+};
 use crate::custody::{Chain, Doubt, Folded, Link, Phase, Step, Written, fold, follow};
 use crate::limits::{
     EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, FORK_STEPS_MAX, HOLDS_OF_PEER_MAX, Index,
@@ -20,19 +26,18 @@ use crate::limits::{
     RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX, next_epoch,
 };
 use crate::log::authority::Envelope;
-use crate::log::checkpoint::{NoteLine, Origin};
-use crate::log::leaf::{DisclosedSlots, Kind, Leaf, SlotError, Subject, leaf_bytes_hash};
-use crate::log::map::{MapAnswer, RobotStatus};
+use crate::log::checkpoint::{NoteLine, Origin, peek};
+use crate::log::leaf::{Kind, SlotError, Subject};
+use crate::log::map::RobotStatus;
 use crate::log::merkle::{verify_consistency, verify_inclusion};
-use crate::machine::entry::{
-    ItemAnswer, LargeItem, MailBatch, MailItem, NewestProof, ProvenHead, ProvenLeaf,
-};
+use crate::machine::entry::{ItemAnswer, LargeItem, MailBatch, MailItem};
 use crate::machine::{Authorised, Run, refused, rule};
 use crate::planted::Planted;
 use crate::record::contact::Contact;
 use crate::record::event::{
     After, Effect, Event, IdentityParts, Other, Standing, robot_of_slots, slot,
 };
+use crate::record::keys::KeyHistory;
 use crate::record::ledger::Ledger;
 use crate::record::peer::{Heard, LogDoubt, OpenFork, Peer, Repaired, Statement};
 use crate::record::transfer::{Ending, Transfer};
@@ -45,182 +50,7 @@ use crate::rules::decide::{
     touched,
 };
 use crate::rules::lifecycle::{HoldKind, State};
-use crate::rules::rejection::{Counted, Detail, Lacking, Reason, Rejection};
-
-/// A leaf that is included under a peer's checkpoint, with its slots opened. Only [`prove`] makes one.
-#[derive(Debug, Clone)]
-pub struct Proven {
-    leaf: Leaf,
-    hash: Digest,
-    index: u64,
-    slots: DisclosedSlots,
-}
-
-impl Proven {
-    /// The leaf.
-    pub fn leaf(&self) -> &Leaf {
-        &self.leaf
-    }
-
-    /// Its hash.
-    pub fn hash(&self) -> Digest {
-        self.hash
-    }
-
-    /// Its index.
-    pub fn index(&self) -> u64 {
-        self.index
-    }
-
-    /// Its slots.
-    pub fn slots(&self) -> &DisclosedSlots {
-        &self.slots
-    }
-}
-
-/// Why there is no [`Proven`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unproven {
-    /// The proof does not hold: nobody's statement. Another node of the peer may prove it.
-    Broken(String),
-    /// The registry's own bytes under its own checkpoint, and not a leaf that is known here. It says nothing else later.
-    Unreadable {
-        /// Hash of the bytes.
-        hash: Digest,
-        /// Index of the leaf.
-        index: u64,
-        /// What is wrong with them.
-        why: String,
-    },
-}
-
-impl std::fmt::Display for Unproven {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Broken(why) => f.write_str(why),
-            Self::Unreadable { index, why, .. } => write!(f, "leaf {index}: {why}"),
-        }
-    }
-}
-
-/// Proves a leaf under a checkpoint's size and root, and reads it by everything that this binary knows.
-///
-/// # Errors
-/// What does not hold, in words.
-pub fn prove(leaf: &ProvenLeaf, size: u64, root: &Digest) -> Result<Proven, Unproven> {
-    prove_at(leaf, size, root, Level::KNOWN)
-}
-
-/// Proves a leaf under a checkpoint's size and root, and reads it by what a feature level knows.
-///
-/// # Errors
-/// As [`prove`].
-pub fn prove_at(
-    leaf: &ProvenLeaf,
-    size: u64,
-    root: &Digest,
-    level: Level,
-) -> Result<Proven, Unproven> {
-    let index = leaf.index;
-    let hash = leaf_bytes_hash(&leaf.leaf.0);
-    verify_inclusion(&hash, index, size, &leaf.path, root)
-        .map_err(|error| Unproven::Broken(format!("inclusion of leaf {index}: {error}")))?;
-    let decoded =
-        Leaf::from_bytes_at(&leaf.leaf.0, level).map_err(|error| Unproven::Unreadable {
-            hash,
-            index,
-            why: error.to_string(),
-        })?;
-    let slots = leaf
-        .disclosed
-        .clone()
-        .verify(&decoded.record_root)
-        .map_err(|error| Unproven::Broken(format!("slots of leaf {index}: {error}")))?;
-    Ok(Proven {
-        leaf: decoded,
-        hash,
-        index,
-        slots: slots.at(level),
-    })
-}
-
-/// What a registry's own log shows of the time after a leaf.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Since {
-    /// No custody step follows; the map shows this status.
-    NoStep(u8),
-    /// A custody step follows.
-    Step,
-    /// So many leaves follow that they are not shown: more than [`LATER_LEAVES_MAX`].
-    Buried(u64),
-}
-
-/// Proves what follows a leaf of a subject under the checkpoint. A correction or an alarm may follow; the leaves in between
-/// are shown, unless they are too many.
-///
-/// # Errors
-/// What does not hold, in words. Nothing is proven then.
-pub fn prove_newest(
-    proof: &NewestProof,
-    (leaf, hash): (&Leaf, &Digest),
-    (size, root): (u64, &Digest),
-    level: Level,
-) -> Result<Since, String> {
-    let decoded = prove_map_head(&proof.map_head, (size, root), level)?;
-    let (key, value) = (&leaf.key, &proof.value);
-    match proof.proof.verify(&decoded.record_root, key) {
-        Ok(MapAnswer::Present(shown)) if shown == value.digest() => {}
-        Ok(_) => return Err("the map shows another value".into()),
-        Err(error) => return Err(format!("map proof: {error}")),
-    }
-    let after = value.seq.checked_sub(leaf.seq);
-    if let Some(after) = after.filter(|after| *after > LATER_LEAVES_MAX as u64)
-        && proof.later.is_empty()
-    {
-        return Ok(Since::Buried(after));
-    }
-    let (mut newest, mut steps) = (*hash, false);
-    for bytes in &proof.later {
-        let later =
-            Leaf::from_bytes_at(&bytes.0, level).map_err(|error| format!("later leaf: {error}"))?;
-        if later.key != *key || later.prev != newest {
-            return Err("a leaf after it does not follow".into());
-        }
-        steps |= later.kind == Kind::Custody;
-        newest = leaf_bytes_hash(&bytes.0);
-    }
-    if value.leaf_hash != newest {
-        return Err("the map shows another newest leaf".into());
-    }
-    Ok(if steps {
-        Since::Step
-    } else {
-        Since::NoStep(value.status)
-    })
-}
-
-/// The map head of a log of this size and root: its last leaf.
-///
-/// # Errors
-/// What does not hold, in words.
-pub fn prove_map_head(
-    head: &ProvenHead,
-    (size, root): (u64, &Digest),
-    level: Level,
-) -> Result<Leaf, String> {
-    if head.index.checked_add(1) != Some(size) {
-        return Err("the map head is not the last leaf under the checkpoint".into());
-    }
-    let hash = leaf_bytes_hash(&head.leaf.0);
-    verify_inclusion(&hash, head.index, size, &head.path, root)
-        .map_err(|error| format!("inclusion of the map head: {error}"))?;
-    let decoded =
-        Leaf::from_bytes_at(&head.leaf.0, level).map_err(|error| format!("map head: {error}"))?;
-    match decoded.kind {
-        Kind::MapHead => Ok(decoded),
-        _ => Err("the last leaf under the checkpoint is not a map head".into()),
-    }
-}
+use crate::rules::rejection::{Counted, Detail, Flaw, Lacking, Reason, Rejection};
 
 /// Body, identity parts in whichever list, and key, as far as disclosed.
 fn part_identity_list<F>(proven: &Proven) -> Result<Vec<Digest>, Stop<F>> {
@@ -261,6 +91,9 @@ fn said<T: Canonical, F>(proven: &Proven, slot: u8) -> Result<Option<T>, Stop<F>
         Err(_) => Ok(None),
     }
 }
+
+/// What is known of a robot up to an offer of it, and who took part in what led there, where anybody could prove it.
+type Led = (Chain, Option<Vec<Prefix>>);
 
 impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// Applies items of a peer's mailbox: each exactly once, in order, with its evidence.
@@ -479,6 +312,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let from = Sender {
             prefix: batch.peer,
             origin: *origin,
+            note: peer.note_seen.clone(),
             peer,
             gives_up: None,
         };
@@ -491,7 +325,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
         };
         let believed = match &proven {
-            Ok(proven) => self.believe_without_chain(&from, proven, item, size, root),
+            Ok(proven) => self.believe(&from, proven, item, size, root),
             Err((index, _)) => no(Reason::Parked, Detail::Unreadable { index: *index }),
         };
         let mut parked = None;
@@ -525,6 +359,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                         since: self.now,
                         size,
                         root: *root,
+                        note: from.note.clone(),
                         length: bytes.len() as u64,
                         bytes: Some(Blob(bytes)),
                     });
@@ -657,36 +492,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             .map(drop)
     }
 
-    /// What is believed of an item by its own leaf. Leaves of other registries beside it are not looked at, at a level that knows
-    /// none, and so not believed either: what without them is not taken waits for a level that reads them.
-    pub(super) fn believe_without_chain(
-        &self,
-        from: &Sender,
-        proven: &Proven,
-        item: &MailItem,
-        size: u64,
-        root: &Digest,
-    ) -> Result<Vec<Event>, Stop<L::Fault>> {
-        let believed = self.believe(from, proven, item, size, root);
-        if item.chain.is_empty() || from.gives_up.is_some() {
-            return believed;
-        }
-        match believed {
-            // What lacks its own proof is asked for again: whoever carries it adds leaves to anything.
-            Err(Stop::Refused(rejection))
-                if !matches!(
-                    rejection.reason,
-                    Reason::EvidenceBroken | Reason::PeerPaused
-                ) =>
-            {
-                let what = Lacking::NoChain;
-                no(Reason::Parked, Detail::Lacks { what })
-            }
-            believed => believed,
-        }
-    }
-
-    fn believe(
+    pub(super) fn believe(
         &self,
         from: &Sender,
         proven: &Proven,
@@ -768,8 +574,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 Err(Stop::Refused(rejection)) => rejection.reason != Reason::EvidenceBroken,
                 Err(Stop::Fault(_)) => false,
             };
-            if contradicted && let Some(fork) = self.custody_fork(from, proven, &code, &link)? {
-                return Ok(vec![fork]);
+            if contradicted {
+                if let Some(fork) = self.custody_fork(from, proven, &code, &link)? {
+                    return Ok(vec![fork]);
+                }
+                if link.step == Step::Offer
+                    && let Some(fork) = self.fork_in_chain(item, &code, &link)?
+                {
+                    return Ok(vec![fork]);
+                }
             }
             let me = self.registry.prefix;
             let ours = link.from == Some(me) || link.to == me;
@@ -825,14 +638,52 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         code: &Code,
         link: &Link,
     ) -> Result<Option<Event>, Stop<L::Fault>> {
-        // Once is enough: the evidence is kept, and the peer quarantined.
-        if link.writer() != from.prefix || from.peer.quarantined || !can_exclude(link.step) {
+        if link.writer() != from.prefix {
             return Ok(None);
         }
-        let second = from.reference(proven);
+        self.fork_with(&from.peer, code, link, from.reference(proven))
+    }
+
+    /// As [`Self::custody_fork`], where the second leaf is one of those that lead to an offer: who wrote it need be neither the
+    /// exporter nor anybody from whom anything was heard of the robot. So a double release is seen by whoever meets both robots.
+    fn fork_in_chain(
+        &self,
+        item: &MailItem,
+        code: &Code,
+        link: &Link,
+    ) -> Result<Option<Event>, Stop<L::Fault>> {
+        let Ok(chain) = self.proven_chain(item, (code, &link.prev), None)? else {
+            return Ok(None);
+        };
+        for step in chain.steps() {
+            let Some(peer) = self.ledger.peer(&step.origin.prefix).or_fault()? else {
+                continue;
+            };
+            if let Some(fork) = self.fork_with(&peer, code, &step.link, step.reference())? {
+                return Ok(Some(fork));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Evidence against the registry that wrote `second`, if a step of it that is known here excludes that one.
+    fn fork_with(
+        &self,
+        peer: &Peer,
+        code: &Code,
+        link: &Link,
+        second: EvidenceRef,
+    ) -> Result<Option<Event>, Stop<L::Fault>> {
+        // Once is enough: the evidence is kept, and the peer quarantined.
+        let Some(writer) = peer.bundle.primary() else {
+            return Ok(None);
+        };
+        if peer.quarantined || !can_exclude(link.step) {
+            return Ok(None);
+        }
         let here = held(&self.ledger, code)?;
         // What was settled is settled, and what is known already contradicts nothing.
-        if from.peer.settled.contains(&second.leaf) || here.chain.link == second.leaf {
+        if peer.settled.contains(&second.leaf) || here.chain.link == second.leaf {
             return Ok(None);
         }
         let mut next = here.head.and_then(|head| head.step);
@@ -846,7 +697,16 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             // level: a leaf of our own.
             let evidence = evidence.and_then(|bytes| Vec::from_bytes(&bytes.0).ok());
             // Our own steps name it too, as what they rest on.
-            let evidence: Vec<EvidenceRef> = evidence.unwrap_or_default();
+            let mut evidence: Vec<EvidenceRef> = evidence.unwrap_or_default();
+            let offered = evidence.iter().filter_map(|one| one.link.as_ref());
+            let offered = offered.filter(|its| its.step == Step::Offer);
+            let offered = offered.filter_map(|its| its.transfer).next();
+            // What led to an offer was shown with it.
+            if let Some(id) = offered
+                && let Some(transfer) = self.ledger.transfer(&id).or_fault()?
+            {
+                evidence.extend(steps_kept(&transfer.chain));
+            }
             let mut told = evidence.iter();
             if told.any(|told| told.origin == second.origin && told.leaf == second.leaf) {
                 break;
@@ -859,7 +719,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             });
             if let Some(first) = first {
                 let what = CustodyFork {
-                    peer: from.prefix,
+                    peer: writer,
                     code: *code,
                     recorded: index,
                 };
@@ -873,7 +733,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                         beyond_first: None,
                         beyond_second: None,
                     }),
-                    ..from.peer.clone()
+                    ..peer.clone()
                 }));
                 let mut event = Event::new(Kind::ForkEvidence, &what, after);
                 event.evidence = vec![first, second];
@@ -882,6 +742,98 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             next = record.step_before.filter(|earlier| *earlier < index);
         }
         Ok(None)
+    }
+
+    /// The chain that came with an offer, proven by the keys that are known here.
+    fn proven_chain(
+        &self,
+        item: &MailItem,
+        (code, end): (&Code, &Digest),
+        newest: Option<&Digest>,
+    ) -> Result<Result<ProvenChain, ChainFault>, Stop<L::Fault>> {
+        let mut known: BTreeMap<Origin, Result<KeyHistory, Flaw>> = BTreeMap::new();
+        for run in &item.chain {
+            let Ok(head) = peek(&run.checkpoint) else {
+                continue;
+            };
+            let origin = head.origin;
+            if known.contains_key(&origin) {
+                continue;
+            }
+            let own = self.registry.prefix == origin.prefix
+                && self.registry.incarnation == origin.incarnation;
+            let keys = match self.ledger.peer(&origin.prefix).or_fault()? {
+                _ if own => Ok(self.registry.keys.clone()),
+                Some(peer) if peer.bundle.incarnation != origin.incarnation => Err(Flaw::Stranger),
+                Some(peer) if peer.split => Err(Flaw::Split),
+                Some(peer) => Ok(peer.bundle.keys),
+                None => Err(Flaw::Stranger),
+            };
+            known.insert(origin, keys);
+        }
+        let keys = |origin: &Origin| match known.get(origin) {
+            Some(Ok(keys)) => Ok(keys),
+            Some(Err(flaw)) => Err(*flaw),
+            None => Err(Flaw::Stranger),
+        };
+        let level = self.registry.level;
+        let shown = (&item.chain[..], end);
+        Ok(prove_chain(code, shown, newest, keys, level))
+    }
+
+    /// What is known here of a robot that is offered to us, led to the newest step before the offer by the chain that came with it;
+    /// with those steps, and who took part in them.
+    fn led_to_offer(
+        &self,
+        from: &Sender,
+        item: &MailItem,
+        code: &Code,
+        known: &Chain,
+        link: &Link,
+    ) -> Result<Led, Stop<L::Fault>> {
+        let (peer, code) = (from.prefix, *code);
+        let newest = known.newest().map(|_| &known.link);
+        let chain = match self.proven_chain(item, (&code, &link.prev), newest)? {
+            Ok(chain) => chain,
+            Err(ChainFault::Order(doubt)) => {
+                return no(Reason::TransferEnded, Detail::Doubtful { doubt });
+            }
+            Err(ChainFault::Step { of, index, flaw }) => {
+                let reason = match flaw {
+                    // Its own heads are known: whoever carries them changes them.
+                    Flaw::Unproven => Reason::EvidenceBroken,
+                    Flaw::Stranger if of == peer => Reason::EvidenceBroken,
+                    // It may be recognised later, or another key of it.
+                    Flaw::Stranger => Reason::Parked,
+                    Flaw::Head | Flaw::NoStep | Flaw::Beginning | Flaw::Split => {
+                        Reason::NotInCustody
+                    }
+                };
+                return no(reason, Detail::ChainStep { of, index, flaw });
+            }
+            Err(ChainFault::Unbound) => return broken(Detail::ChainUnbound { code }),
+            Err(ChainFault::Size) => {
+                let detail = Detail::OffersWithoutChain { peer, code };
+                return no(Reason::NotInCustody, detail);
+            }
+        };
+        let doubtful = |doubt| Rejection::new(Reason::TransferEnded, Detail::Doubtful { doubt });
+        let newest = chain.newest();
+        follows(&newest.link, &newest.leaf, link)
+            .map_err(|doubt| Stop::Refused(doubtful(doubt)))?;
+        // What is open here answers by itself: what ended it is on the chain, and comes by a mailbox of its own.
+        if known.open_between(self.registry.prefix).is_some() {
+            if chain.has(known) {
+                let doubt = Doubt::AnotherBefore;
+                return no(Reason::Parked, Detail::Doubtful { doubt });
+            }
+            return Ok((known.clone(), None));
+        }
+        let led = chain
+            .lead(known)
+            .map_err(|doubt| Stop::Refused(doubtful(doubt)))?;
+        let writers = chain.stands_alone().then(|| chain.writers());
+        Ok((led, writers))
     }
 
     /// The events of a custody step whose link is read.
@@ -956,31 +908,11 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         if link.step == Step::Offer && self.has_proven_end(&Subject::robot(&code).key())? {
             return no(Reason::IdentityEnded, Detail::Code { code });
         }
-        let unheard =
-            may_follow_later(me, &here.chain, &code, &link) && link.writer() == from.prefix;
-        if link.step == Step::Offer && !may_offer(from.prefix, &code, &here) {
-            if unheard {
-                let doubt = Doubt::AnotherBefore;
-                return no(Reason::Parked, Detail::Doubtful { doubt });
-            }
-            return no(
-                Reason::NotInCustody,
-                Detail::OffersWithoutChain {
-                    peer: from.prefix,
-                    code,
-                },
-            );
-        }
-        // Only the issuer of a code moves it between others unheard of here; no epoch is taken on trust from anybody else.
-        let issuer = from.peer.bundle.prefixes.contains(&code.prefix());
-        let gap = link.prev != here.chain.link && link.epoch > here.chain.epoch;
-        if link.step == Step::Offer && gap && !issuer && !self.planted.breaks_custody() {
-            let doubt = Doubt::AnotherBefore;
-            let reason = match unheard {
-                true => Reason::Parked,
-                false => Reason::TransferEnded,
-            };
-            return no(reason, Detail::Doubtful { doubt });
+        let (mut before, mut writers) = (here.chain.clone(), None);
+        let comes = link.step == Step::Offer && link.epoch > before.epoch;
+        // Who is responsible here answers by that alone. What a planted fault lets pass proves no chain.
+        if comes && !before.is_responsible() && !self.planted.breaks_custody() {
+            (before, writers) = self.led_to_offer(from, item, &code, &before, &link)?;
         }
         if link.step == Step::Depart {
             let Some(newest) = &item.newest else {
@@ -1007,7 +939,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 }
             }
         }
-        let chain = match fold(me, &here.chain, &written, self.planted) {
+        let chain = match fold(me, &before, &written, self.planted) {
             Folded::Moved(chain) => chain,
             Folded::Replay => return Ok(Vec::new()),
             Folded::Doubtful(doubt) => {
@@ -1020,6 +952,25 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         };
         let (mut here, mut transfer) = (Held { chain, ..here }, transfer);
         let mut effects = Vec::new();
+        match link.step {
+            Step::Offer => {
+                // One that only we could prove is nothing to show: the issuer begins another.
+                if let Some(writers) = writers {
+                    let sides = [me, from.prefix, code.prefix()];
+                    let passed = writers.into_iter().filter(|one| !sides.contains(one));
+                    transfer.passed = passed.collect();
+                    transfer.chain.clone_from(&item.chain);
+                    links::add(&mut transfer.chain, &from.note, &item.proven);
+                }
+            }
+            Step::Depart if transfer.chain.is_empty() => {}
+            Step::Depart | Step::Return => {
+                links::add(&mut transfer.chain, &from.note, &item.proven);
+            }
+            // It goes no further by this transfer.
+            Step::Cancel => transfer.chain.clear(),
+            _ => {}
+        }
         match (link.step, &transfer.robot) {
             // What is reported of it from here on stands in a record, and binds.
             (Step::Offer, Some(disclosed)) => {
@@ -1196,6 +1147,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     step_at: proven.leaf.t_ms,
                     robot: Some(robot),
                     evidence,
+                    chain: Vec::new(),
+                    passed: Vec::new(),
                     detained: None,
                     declared_by: None,
                     ends_at: TimeMs(0),
@@ -1662,6 +1615,8 @@ pub(super) struct Sender {
     pub(super) prefix: Prefix,
     pub(super) origin: Origin,
     pub(super) peer: Peer,
+    /// The head that its item is proven under, as it signed it.
+    pub(super) note: String,
     /// What an item is answered with that would wait, and waits no longer.
     pub(super) gives_up: Option<Rejection>,
 }
@@ -1845,11 +1800,6 @@ fn disclosed_robot<F>(code: &Code, proven: &Proven) -> Result<Robot, Stop<F>> {
         }
         _ => broken(Detail::NotDisclosed {}),
     })
-}
-
-/// Whether a registry may offer us a robot: the issuer of its code, or one whom our own chain shows as holding it.
-fn may_offer(from: Prefix, code: &Code, here: &Held) -> bool {
-    code.prefix() == from || here.chain.responsible_abroad() == Some(from)
 }
 
 /// Whether the event of a custody leaf is that of its link: slots 10 and 12 are signed together and say one thing.

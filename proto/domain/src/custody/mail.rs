@@ -6,13 +6,14 @@
 use crate::bytes::code::{Code, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::{Canonical, DecodeError};
-use crate::custody::Link;
-use crate::limits::LATER_LEAVES_MAX;
+use crate::custody::links::{self, Piece};
+use crate::custody::{Link, Step};
+use crate::limits::{LATER_LEAVES_MAX, NOTE_KEPT_BYTES_MAX};
 use crate::log::leaf::{Disclosure, Kind, Leaf, SLOT_COUNT, Slots, leaf_bytes_hash};
 use crate::log::map::{self, MapFault, MapValue, RobotStatus};
 use crate::log::merkle::{consistency_proof, inclusion_proof};
 use crate::log::stored::LeafRecord;
-use crate::machine::entry::{MailBatch, MailItem, NewestProof, ProvenLeaf};
+use crate::machine::entry::{ChainRun, MailBatch, MailItem, NewestProof, ProvenLeaf};
 use crate::record::event::slot;
 use crate::record::reader::{ReadError, Reader, Whole};
 use crate::record::registry::Registry;
@@ -107,6 +108,13 @@ pub fn batch<R: Reader>(
             true => Some(newest(&stored, (&record, &leaf, index), size)?),
             false => None,
         };
+        let offers = leaf.kind == Kind::Custody;
+        let offer = link.as_ref();
+        let offer = offer.filter(|link| offers && link.step == Step::Offer && link.to == *to);
+        let chain = match offer {
+            Some(offer) => chain(&stored, registry, (&record, offer), size)?,
+            None => Vec::new(),
+        };
         let proven = ProvenLeaf {
             index,
             path: inclusion_proof(&stored, index, size)?,
@@ -117,7 +125,7 @@ pub fn batch<R: Reader>(
             sequence,
             proven,
             newest,
-            chain: Vec::new(),
+            chain,
         };
         // Whoever reads this takes nothing behind it, and can say why.
         if item.is_large() {
@@ -132,6 +140,55 @@ pub fn batch<R: Reader>(
         out.items.push(item);
     }
     Ok(out)
+}
+
+/// The steps of a robot that lead to an offer of it: our own under the published checkpoint of `size` leaves, those of others as they
+/// were proven to us.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn chain<R: Reader>(
+    stored: &Whole<'_, R>,
+    registry: &Registry,
+    (record, offer): (&LeafRecord, &Link),
+    size: u64,
+) -> Result<Vec<ChainRun>, ReadError<R::Fault>> {
+    let me = registry.prefix;
+    // No head of ours is so long.
+    if registry.checkpoint.len() > NOTE_KEPT_BYTES_MAX {
+        return Ok(Vec::new());
+    }
+    let way = links::way(
+        me,
+        (record.step_before, offer.prev),
+        |index| stored.0.leaf(index),
+        |id| stored.0.transfer(id),
+    );
+    let mut way = way.map_err(ReadError::Store)?;
+    let issuer = code_of(record).map(|code| code.prefix());
+    if issuer == Some(me) || issuer == Some(offer.to) {
+        way = way.shortened(me);
+    }
+    let mut runs = Vec::new();
+    for piece in way.pieces {
+        match piece {
+            Piece::Shown(run) => {
+                let leaves = run.leaves.iter();
+                leaves.for_each(|leaf| links::add(&mut runs, &run.checkpoint, leaf));
+            }
+            Piece::Own { index, .. } => {
+                let record = stored.leaf(index)?;
+                let step = ProvenLeaf {
+                    index,
+                    path: inclusion_proof(stored, index, size)?,
+                    disclosed: disclose(&record, &[slot::CUSTODY]),
+                    leaf: record.leaf,
+                };
+                links::add(&mut runs, &registry.checkpoint, &step);
+            }
+        }
+    }
+    Ok(runs)
 }
 
 /// The slots of a stored leaf, some shown, the others behind their hashes.
@@ -178,7 +235,7 @@ fn code_of(record: &LeafRecord) -> Option<Code> {
 
 /// Whether a leaf is our own departure of a robot.
 fn departs(leaf: &Leaf, link: Option<&Link>, me: Prefix) -> bool {
-    let depart = |link: &Link| link.step == crate::custody::Step::Depart && link.from == Some(me);
+    let depart = |link: &Link| link.step == Step::Depart && link.from == Some(me);
     leaf.kind == Kind::Custody && link.is_some_and(depart)
 }
 

@@ -10,7 +10,8 @@
 use crate::bytes::code::Prefix;
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Canonical;
-use crate::custody::foreign::{Proven, Sender, Unproven, amount, doubt, no, prove_at};
+use crate::custody::foreign::{Sender, amount, doubt, no};
+use crate::custody::proven::{Proven, Unproven, prove_at};
 use crate::limits::{PARKED_BEHIND_MAX, PARKED_OF_PEER_MAX, PARKED_OF_ROBOT_MAX};
 use crate::log::checkpoint::Origin;
 use crate::log::leaf::Subject;
@@ -131,6 +132,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 incarnation: known.bundle.incarnation,
             },
             peer: known,
+            note: parked.note.clone(),
             gives_up: None,
         };
         let forked = from.peer.fork.as_ref();
@@ -332,6 +334,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             prefix,
             origin,
             peer,
+            note: parked.note.clone(),
             gives_up,
         };
         let proven = match prove_at(&item.proven, parked.size, &parked.root, level) {
@@ -345,7 +348,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
         };
         let (size, root) = (parked.size, &parked.root);
-        let believed = self.believe_without_chain(&from, &proven, &item, size, root);
+        let believed = self.believe(&from, &proven, &item, size, root);
         let events = match believed.and_then(fitting) {
             Err(Stop::Refused(rejection))
                 if rejection.reason != Reason::Parked || from.gives_up.is_some() =>

@@ -15,8 +15,9 @@ use crate::limits::{
     MAIL_ITEM_BYTES_MAX, MAIL_ITEMS_MAX, Maybe, NOTE_BYTES_MAX, PROOF_COUNT_MAX,
     RANGE_PROOF_COUNT_MAX, READINGS_MAX, Sequence, UpTo,
 };
-use crate::log::leaf::{Disclosure, EntrySeed, leaf_bytes_hash};
+use crate::log::leaf::{EntrySeed, leaf_bytes_hash};
 use crate::log::map::{MapProof, MapValue};
+pub use crate::log::shown::{ChainRun, ProvenLeaf};
 pub use crate::machine::reading::ClockReading;
 use crate::record::audited::AuditHeads;
 use crate::record::keys::KeySignature;
@@ -88,25 +89,6 @@ crate::canonical_struct!(Request {
     range_proof: List<RANGE_PROOF_COUNT_MAX>
 });
 
-/// A leaf of a peer with what proves and opens it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProvenLeaf {
-    /// Its index in the peer's log.
-    pub index: u64,
-    /// Its bytes.
-    pub leaf: Blob,
-    /// Inclusion path under the checkpoint it came with.
-    pub path: Vec<Digest>,
-    /// Its slots, as far as disclosed.
-    pub disclosed: Disclosure,
-}
-crate::canonical_struct!(ProvenLeaf {
-    index: Index,
-    leaf,
-    path: List<PROOF_COUNT_MAX>,
-    disclosed
-});
-
 /// One item of a peer's mailbox for us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailItem {
@@ -116,9 +98,8 @@ pub struct MailItem {
     pub proven: ProvenLeaf,
     /// For a departure: the map value of the robot and its proof, showing that the departure is the newest leaf.
     pub newest: Option<NewestProof>,
-    /// Leaves of other registries that lead to this one, oldest first, each as its registry's peers would be handed it.
-    /// None at level 1: whoever needs the chain must know the other registries itself.
-    pub chain: Vec<ChainLeaf>,
+    /// Of an offer to whoever reads this: the custody steps of the robot that lead to it, oldest first, whoever wrote them. Else empty.
+    pub chain: Vec<ChainRun>,
 }
 crate::canonical_struct!(MailItem {
     sequence: Sequence,
@@ -167,16 +148,6 @@ crate::canonical_struct!(LargeItem {
     path: List<PROOF_COUNT_MAX>,
     length: Index
 });
-
-/// A custody leaf of a third registry, with the checkpoint it is proven under.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChainLeaf {
-    /// The checkpoint, a signed note; its origin line names the registry.
-    pub checkpoint: String,
-    /// The leaf.
-    pub proven: ProvenLeaf,
-}
-crate::canonical_struct!(ChainLeaf { checkpoint: Lines<NOTE_BYTES_MAX>, proven });
 
 /// Proof that no custody step of its subject follows a leaf: the leaves after it, the map value of the last, the path to
 /// the map root, and the map-head leaf.

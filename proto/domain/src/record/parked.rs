@@ -6,7 +6,7 @@ use crate::bytes::encoding::Blob;
 use crate::bytes::level::Level;
 use crate::bytes::time::TimeMs;
 use crate::custody::movement::EvidenceRef;
-use crate::limits::{Index, Sequence};
+use crate::limits::{Index, Lines, NOTE_KEPT_BYTES_MAX, Sequence};
 use crate::rules::rejection::Detail;
 
 /// An item that waits.
@@ -30,6 +30,8 @@ pub struct Parked {
     pub size: u64,
     /// Root under that size.
     pub root: Digest,
+    /// The head of that size and root, as its registry signed it: an offer that is taken later is shown under it.
+    pub note: String,
     /// How many bytes the item has.
     pub length: u64,
     /// The item as it came; `None` in lists.
@@ -45,6 +47,7 @@ crate::canonical_struct!(Parked @ 1 {
     since,
     size: Index,
     root,
+    note: Lines<NOTE_KEPT_BYTES_MAX>,
     length: Sequence,
     bytes
 });

@@ -5,7 +5,8 @@ use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
 use crate::custody::Step;
 use crate::custody::movement::EvidenceRef;
-use crate::limits::{CONDITIONS_MAX, Epoch, List};
+use crate::limits::{CHAIN_MAX, CONDITIONS_MAX, Epoch, List};
+use crate::log::shown::ChainRun;
 use crate::record::peer::Clause;
 use crate::record::{AgreementRef, Robot};
 use crate::rules::command::{Condition, Papers, Purpose, TransferId};
@@ -69,6 +70,11 @@ pub struct Transfer {
     pub robot: Option<Robot>,
     /// The newest leaf of the other party about it: what our next step rests on.
     pub evidence: Option<EvidenceRef>,
+    /// At the importer the custody steps of the robot from its registration to the newest one of the exporter, as they were proven: what
+    /// is shown of it when it goes on. At the exporter the step by which the importer sent it back. Empty once neither is needed.
+    pub chain: Vec<ChainRun>,
+    /// Other registries that had the robot before, the issuer of its code apart: they are told of its steps.
+    pub passed: Vec<Prefix>,
     /// Why the robot may not be admitted as it was disclosed (at the importer only); it may be sent back.
     pub detained: Option<Rejection>,
     /// Which enterprise here offers it; none where an office does, or another country.
@@ -99,6 +105,8 @@ crate::canonical_struct!(Transfer @ 1 {
     step_at,
     robot,
     evidence,
+    chain: List<CHAIN_MAX>,
+    passed: List<CHAIN_MAX>,
     detained,
     declared_by,
     ends_at,

@@ -16,7 +16,7 @@ use crate::rules::lifecycle::sets;
 use crate::rules::policy::Role;
 
 pub use detail::Detail;
-pub use words::{Counted, Ending, Fixed, Lacking, Listed, Ranged};
+pub use words::{Counted, Ending, Fixed, Flaw, Lacking, Listed, Ranged};
 
 macro_rules! reasons {
     ($($number:literal $name:ident $text:literal, $remedy:literal;)*) => {

@@ -254,6 +254,48 @@ fn set_epoch(country: &mut Country, code: &Code, epoch: u64) {
     let Ok(()) = country.ledger.put_robot(lied);
 }
 
+/// Has a country show that its offer of a robot to another one was cancelled at an epoch, and know the same.
+pub(crate) fn rests(
+    country: &mut Country,
+    to: &Country,
+    code: &Code,
+    epoch: u64,
+) -> (Digest, Link) {
+    let link = Link {
+        step: Step::Cancel,
+        transfer: Some(transfer(99)),
+        epoch,
+        from: Some(country.prefix),
+        to: to.prefix,
+        prev: d("an offer"),
+        agreement: Some(agreed(country.prefix, to.prefix)),
+    };
+    let mut slots = Slots::new();
+    slots.set(slot::CODE, &code.as_str().to_owned());
+    slots.set(slot::CUSTODY, &link);
+    let subject = Subject::robot(code);
+    let forged = Forged {
+        kind: Kind::Custody.number(),
+        subject: subject.clone(),
+        slots,
+        status: 1,
+    };
+    country.forge(forged, &to.prefix);
+    let leaf = country.ledger.last_leaf(&subject.key()).expect("forged");
+    let mut lied = robot(country, code);
+    lied.custody = Chain {
+        epoch,
+        link: leaf.leaf_hash,
+        shown: Some(link.clone()),
+        followed: None,
+        phase: Phase::Here {},
+    };
+    let head = lied.head.as_mut().expect("it has leaves");
+    head.step = Some(leaf.leaf_index);
+    let Ok(()) = country.ledger.put_robot(lied);
+    (leaf.leaf_hash, link)
+}
+
 #[test]
 fn an_epoch_moved_by_a_lie_is_not_taken_by_who_knows_the_link_before() {
     for epoch in [3, EPOCH_STEP_MAX + 1] {
@@ -279,7 +321,9 @@ fn the_first_epoch_of_a_robot_is_believed_up_to_its_bound() {
     ] {
         let (mut a, mut b) = two();
         let code = a.code(1);
-        set_epoch(&mut a, &code, epoch - 1);
+        let mut c = Country::with_market("81");
+        befriend(&mut a, &mut c);
+        rests(&mut a, &c, &code, epoch - 1);
         let declared = offer(&a, &b, code, 1);
         a.must("customs", declared);
         let batch = waiting(&mut a, &b);

@@ -1,17 +1,15 @@
 //! Versions and the feature level: what a registry does not know yet is unknown to it, whatever the binary knows; and the
 //! places that a later level fills are empty now.
 
-use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::encoding::{Canonical, Encoder};
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::signature::Signature;
-use carnet_domain::log::leaf::{Kind, Leaf, Subject};
-use carnet_domain::machine::entry::{Body, ChainLeaf, Knows};
+use carnet_domain::log::leaf::{Kind, Leaf};
+use carnet_domain::machine::entry::{Body, Knows};
+use carnet_domain::record::Robot;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::{Ended, Ends, Robot};
 use carnet_domain::rules::command::Command;
-use carnet_domain::rules::lifecycle::State;
-use carnet_kit::{Country, befriend, text, transfer};
+use carnet_kit::{Country, text, transfer};
 
 use crate::border::{admit, depart, permit, two};
 
@@ -160,107 +158,11 @@ fn a_rule_that_is_not_published_runs_by_no_entry() {
     }
 }
 
-/// Every item with a leaf of some registry beside it, as a later level sends one.
-fn chained(batch: &mut carnet_domain::machine::entry::MailBatch) {
-    let checkpoint = batch.checkpoint.clone();
-    for item in &mut batch.items {
-        item.chain.push(ChainLeaf {
-            checkpoint: checkpoint.clone(),
-            proven: item.proven.clone(),
-        });
-    }
-}
-
-/// A peer that was raised to the level of chains first is not deaf to everybody: what cannot be taken without its chain waits for
-/// the level that reads it, and what stands behind it is read.
-#[test]
-fn what_needs_a_chain_waits_and_stops_no_feed() {
-    let (a, mut b) = two();
-    let mut c = Country::with_market("81");
-    befriend(&mut b, &mut c);
-    // Of the first it is known here that it ended: by its own leaf it is not taken.
-    for serial in [4, 5] {
-        b.must("maker", b.register(serial));
-        b.must(
-            "customs",
-            b.declare(serial, transfer(serial as u8), &c.prefix),
-        );
-    }
-    let code = b.code(4);
-    let ended = Ended {
-        code,
-        state: State::Scrapped,
-        by: a.prefix,
-        at: c.clock,
-        leaf: sha256(&[b"a leaf"]),
-    };
-    let ends = Ends {
-        proven: Some(ended),
-        ..Ends::default()
-    };
-    let Ok(()) = c.ledger.put_ends(&Subject::robot(&code).key(), ends);
-    b.close();
-    let mut batch = b.mail(&c.prefix, 0, 0).expect("a closed log has mail");
-    chained(&mut batch);
-    let size = c.registry().tree.size();
-    let said: Vec<String> = c
-        .apply(Body::Foreign { batch })
-        .items
-        .iter()
-        .map(text)
-        .collect();
-    assert_eq!(said, ["done", "done"]);
-    let Ok(parked) = c.ledger.parked(&b.prefix, 0);
-    let why = carnet_domain::rules::rejection::Detail::Lacks {
-        what: carnet_domain::rules::rejection::Lacking::NoChain,
-    };
-    assert_eq!(parked.expect("it waits").why, why);
-    assert_eq!(
-        c.registry().tree.size(),
-        size + 2,
-        "a nack, and the offer behind it"
-    );
-    assert_eq!(crate::border::phase(&c, 5, "49"), "Asked 1");
-    // Tried again at this level, it waits on.
-    let retry = Command::RetryParked {
-        peer: b.prefix,
-        item: 0,
-    };
-    let said = text(&c.command("registrar", retry));
-    assert!(said.starts_with("Parked: "), "{said}");
-    let Ok(parked) = c.ledger.parked(&b.prefix, 0);
-    assert!(parked.is_some());
-    // Whoever carries it takes its proof away and adds leaves: it is asked for again, and nothing is passed over.
-    let (mut a, mut b) = two();
-    a.must("customs", a.declare(1, transfer(1), &b.prefix));
-    a.deliver(&mut b);
-    b.must("customs", permit(&b, 1, vec![]));
-    b.deliver(&mut a);
-    a.must("customs", depart(1));
-    a.close();
-    let Ok(peer) = b.ledger.peer(&a.prefix);
-    let peer = peer.expect("a peer");
-    let mut batch = a
-        .mail(&b.prefix, peer.size_seen, peer.cursor)
-        .expect("mail");
-    chained(&mut batch);
-    batch.items.iter_mut().for_each(|item| item.newest = None);
-    let said = text(&b.apply(Body::Foreign { batch }).items[0]);
-    assert!(said.starts_with("EvidenceBroken: "), "{said}");
-    let Ok(now) = b.ledger.peer(&a.prefix);
-    assert_eq!(now.expect("a peer").cursor, peer.cursor);
-}
-
 #[test]
 fn places_of_a_later_level_are_empty() {
     let (mut a, mut b) = two();
     a.must("customs", a.declare(1, transfer(1), &b.prefix));
-    a.close();
-    let mut batch = a.mail(&b.prefix, 0, 0).expect("a closed log has mail");
-    chained(&mut batch);
-    // It is taken by its own leaf.
-    let answer = b.apply(Body::Foreign { batch });
-    assert_eq!(text(&answer.items[0]), "done");
+    a.deliver(&mut b);
     b.must("customs", permit(&b, 1, vec![]));
     b.deliver(&mut a);
     a.must("customs", depart(1));

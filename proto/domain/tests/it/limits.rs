@@ -18,7 +18,7 @@ use carnet_domain::log::leaf::{Kind, Leaf, Slots, Subject, SubjectType};
 use carnet_domain::log::map::RobotStatus;
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::entry::{
-    Body, ChainLeaf, ItemAnswer, MailBatch, MailItem, ProvenHead, Request,
+    Body, ChainRun, ItemAnswer, MailBatch, MailItem, ProvenHead, Request,
 };
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
@@ -34,7 +34,7 @@ use carnet_kit::samples::recall_id;
 use carnet_kit::{Country, agreed, agreement, befriend, beginning, text, transfer};
 
 use crate::border::{admit, depart, export, permit, prefix, two};
-use crate::bounds::{robot, setter, take};
+use crate::bounds::{rests, robot, setter, take};
 use crate::rules::{act, check};
 
 /// Mail as a registry that lies hands it over: every slot of every leaf.
@@ -205,10 +205,14 @@ fn offered_home(known: u64, epoch: u64) -> String {
     let (mut a, mut b) = two();
     export(&mut a, &mut b, 1, 1);
     let code = a.code(1);
+    let mut c = Country::with_market("81");
+    befriend(&mut b, &mut c);
+    // A cancel there, which both know.
+    let (newest, link) = rests(&mut b, &c, &code, known);
     let mut here = robot(&a, &code);
     here.custody.epoch = known;
-    here.custody.shown.as_mut().expect("admitted").epoch = known;
-    let newest = here.custody.link;
+    here.custody.link = newest;
+    here.custody.followed = Some(link);
     let Ok(()) = a.ledger.put_robot(here);
     let home = Command::DeclareExport {
         code,
@@ -261,6 +265,7 @@ fn offered_home(known: u64, epoch: u64) -> String {
     let lie = batch.items.pop().expect("the lie");
     batch.items[0].proven = lie.proven;
     batch.items[0].newest = lie.newest;
+    batch.items[0].chain = lie.chain;
     assert_eq!(take(&mut a, batch), "done");
     nacked(&a)
 }
@@ -731,12 +736,12 @@ fn lists_are_read_up_to_their_bounds() {
     };
     assert!(is_read(&mail(MAIL_ITEMS_MAX)) && !is_read(&mail(MAIL_ITEMS_MAX + 1)));
     let chained = |count| {
-        let leaf = ChainLeaf {
+        let run = ChainRun {
             checkpoint: String::new(),
-            proven: item.proven.clone(),
+            leaves: vec![item.proven.clone()],
         };
         MailItem {
-            chain: vec![leaf; count],
+            chain: vec![run; count],
             ..item.clone()
         }
     };

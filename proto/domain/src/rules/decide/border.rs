@@ -11,8 +11,11 @@ use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
 use crate::custody::admission::{Passage, admitted, approved, detained};
+use crate::custody::links::way;
 use crate::custody::{Act, Chain, Link, Phase, Step, propose};
-use crate::limits::{EPOCH_FOREIGN_MAX, EPOCHS_TO_LEAVE, OFFER_MAX, OFFERS_OF_PEER_MAX};
+use crate::limits::{
+    CHAIN_ABROAD_MAX, EPOCH_FOREIGN_MAX, EPOCHS_TO_LEAVE, OFFER_MAX, OFFERS_OF_PEER_MAX,
+};
 use crate::log::head::Head;
 use crate::log::leaf::{Kind, Subject};
 use crate::record::contact::Contact;
@@ -234,6 +237,11 @@ pub(crate) fn step_event(
     };
     transfer.step = link.step;
     transfer.step_at = now;
+    let link_step = link.step;
+    // What led to it is not needed again: it is not here by this transfer.
+    if matches!(link.step, Step::Refuse | Step::Return) {
+        transfer.chain.clear();
+    }
     let issuer = transfer.code.prefix();
     let mut event = Event::new(Kind::Custody, command, after);
     event.evidence = transfer.evidence.iter().cloned().collect();
@@ -248,6 +256,11 @@ pub(crate) fn step_event(
     event.effects.push(Effect::Tell(counterpart));
     if issuer != transfer.from && issuer != transfer.to {
         event.effects.push(Effect::Tell(issuer));
+    }
+    // Nobody else need know of an offer that comes to nothing, nor of a permit.
+    if matches!(link_step, Step::Depart | Step::Admit | Step::Return) {
+        let passed = transfer.passed.iter().copied();
+        event.effects.extend(passed.map(Effect::Tell));
     }
     event
 }
@@ -378,6 +391,7 @@ pub(super) fn declare_export<L: Ledger>(
             Detail::OfferLatest { until, latest },
         );
     }
+    let passed = goes_on(ledger, cx, &robot, *to)?;
     let mut robot = robot;
     let offers = match purpose {
         Purpose::PermanentExport => goes_for_good(ledger, cx, &mut robot, *to)?,
@@ -408,6 +422,8 @@ pub(super) fn declare_export<L: Ledger>(
         step_at: cx.now,
         robot: None,
         evidence: None,
+        chain: Vec::new(),
+        passed,
         detained: None,
         declared_by: declarant,
         ends_at: TimeMs(0),
@@ -425,6 +441,34 @@ pub(super) fn declare_export<L: Ledger>(
         record,
         cx.now,
     )])
+}
+
+/// Who had a robot before it is offered on, the issuer of its code and the two sides apart. To anybody but the issuer it goes on only
+/// while what leads to it has room in the mail, with enough left for its way home.
+fn goes_on<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    robot: &Robot,
+    to: Prefix,
+) -> Result<Vec<Prefix>, Stop<L::Fault>> {
+    let (me, issuer) = (cx.me(), robot.identity.code.prefix());
+    let newest = robot.head.and_then(|head| head.step);
+    let way = way(
+        me,
+        (newest, robot.custody.link),
+        |index| ledger.leaf(index),
+        |id| ledger.transfer(id),
+    );
+    let way = way.or_fault()?;
+    if way.is_long() && me != issuer && to != issuer {
+        let (what, max) = (Counted::ChainSteps, CHAIN_ABROAD_MAX as u64);
+        return no(Reason::RecordFull, Detail::Full { what, max });
+    }
+    let mut passed = way.others();
+    for side in [me, to, issuer] {
+        passed.remove(&side);
+    }
+    Ok(passed.into_iter().collect())
 }
 
 /// Whether a robot goes abroad for good. An office of the border gives nobody's away: its owner does, or who holds it for sale. Where

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::words::{Counted, Ending, Fixed, Lacking, Listed, Ranged};
+use super::words::{Counted, Ending, Fixed, Flaw, Lacking, Listed, Ranged};
 use crate::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::level::Level;
@@ -146,6 +146,8 @@ details! {
     112 EpochAhead { epoch: u64, known: u64, max: u64 }
         "epoch {epoch}, known here is {known}: at most {max} lie between";
     113 OffersWithoutChain { peer: Prefix, code: Code } "{peer} offers {} without showing its chain", code.display_form();
+    260 ChainStep { of: Prefix, index: u64, flaw: Flaw } "leaf {index} of {of} is shown in the chain, {}", flaw.text();
+    261 ChainUnbound { code: Code } "what is shown of {} does not lead to its offer", code.display_form();
     114 NeitherHas { code: Code } "neither country has {}", code.display_form();
     115 EndedOurs { peer: Prefix, code: Code }
         "{peer} ended {} which is in our responsibility", code.display_form();

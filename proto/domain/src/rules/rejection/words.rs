@@ -100,11 +100,9 @@ pub enum Lacking {
     NewestProof,
     /// An offer whose event is no declaration of export.
     Declaration,
-    /// A chain of other registries' leaves, which no item has at this feature level.
-    NoChain,
 }
 crate::canonical_enum!(Lacking {
-    1 => Subject, 2 => Code, 3 => Link, 4 => Event, 5 => NewestProof, 6 => Declaration, 7 => NoChain,
+    1 => Subject, 2 => Code, 3 => Link, 4 => Event, 5 => NewestProof, 6 => Declaration,
 });
 
 impl Lacking {
@@ -116,7 +114,37 @@ impl Lacking {
             Self::Event => "a custody leaf without its event",
             Self::NewestProof => "a departure without proof that it is the newest leaf",
             Self::Declaration => "an offer whose event is not a declaration of export",
-            Self::NoChain => "an item with leaves of other registries, at a level that knows none",
+        }
+    }
+}
+
+/// What is wrong with a step of the chain that leads to an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// Its registry, this incarnation of it, or the key of its head is not known here.
+    Stranger,
+    /// The key that signed its head tells of it no more, or did not yet.
+    Head,
+    /// It is not proven under its head, or that is not signed.
+    Unproven,
+    /// It is not a step of this robot that its registry writes and that moves custody.
+    NoStep,
+    /// The chain begins with it, and not with the registration by the issuer of the code, or a step by which the issuer had the robot.
+    Beginning,
+    /// Its registry is known to have shown two histories.
+    Split,
+}
+crate::canonical_enum!(Flaw { 1 => Stranger, 2 => Head, 3 => Unproven, 4 => NoStep, 5 => Beginning, 6 => Split });
+
+impl Flaw {
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Stranger => "of a registry or under a key that is not known here",
+            Self::Head => "under a head that is not believed",
+            Self::Unproven => "not proven under its head",
+            Self::NoStep => "no step of custody of this robot by its registry",
+            Self::Beginning => "with which no chain begins",
+            Self::Split => "of a registry that showed two histories",
         }
     }
 }
@@ -178,6 +206,8 @@ pub enum Counted {
     Ends,
     /// Keys of the jurisdiction itself, below its roots.
     Keys,
+    /// Custody steps that lead to an offer.
+    ChainSteps,
 }
 crate::canonical_enum!(Counted {
     1 => Epochs, 2 => IdentityParts, 3 => Parts, 4 => AiModels, 5 => Holds, 6 => OwedRecalls, 7 => RemediedRecalls,
@@ -185,6 +215,7 @@ crate::canonical_enum!(Counted {
     46 => Declarations, 47 => RecallsOverModels, 48 => ModelsOfAmendment, 49 => Parked,
     50 => MailItems, 51 => MailBytes, 52 => OffersOfOne,
     60 => RootChanges, 61 => Recalls, 62 => Revocations, 63 => Ends, 64 => Keys,
+    70 => ChainSteps,
 });
 
 impl Counted {
@@ -217,6 +248,7 @@ impl Counted {
             Self::Revocations => "revoked certificates",
             Self::Ends => "ends declared or confirmed by one key",
             Self::Keys => "keys of the jurisdiction",
+            Self::ChainSteps => "custody steps that lead to the offer",
         }
     }
 }
@@ -279,7 +311,7 @@ mod tests {
             Lacking::text,
             "slot 0 names another robot than the leaf's key; a custody leaf without a code; a custody leaf without its link; a \
              custody leaf without its event; a departure without proof that it is the newest leaf; an offer whose event is not a \
-             declaration of export; an item with leaves of other registries, at a level that knows none",
+             declaration of export",
         );
         check(
             Fixed::ALL,
@@ -293,7 +325,7 @@ mod tests {
              offers; nacks; ends and claims; leaves; keys of admins, registrars and regulators; proposals; declarations by \
              strangers; recalls over models; models before and after the amendment; items that wait; items; bytes of mail; \
              offers of one enterprise that wait for an answer; replacements of the roots; recalls opened; revoked certificates; \
-             ends declared or confirmed by one key; keys of the jurisdiction",
+             ends declared or confirmed by one key; keys of the jurisdiction; custody steps that lead to the offer",
         );
     }
 }

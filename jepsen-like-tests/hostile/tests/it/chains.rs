@@ -1,0 +1,403 @@
+//! Chains of countries: what leads to an offer travels with it, and nothing of it is taken on trust.
+
+use carnet_domain::bytes::code::Code;
+use carnet_domain::custody::links::steps_kept;
+use carnet_domain::custody::{Phase, Step};
+use carnet_domain::limits::{CHAIN_ABROAD_MAX, CHAIN_BYTES_ABROAD_MAX, CHAIN_STEP_BYTES};
+use carnet_domain::log::leaf::{Kind, leaf_bytes_hash};
+use carnet_domain::machine::entry::{Body, ChainRun, MailBatch};
+use carnet_domain::record::event::slot;
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::Clause;
+use carnet_domain::rules::command::Command;
+use carnet_domain::rules::rejection::{Detail, Flaw, Reason};
+use carnet_hostile::judge::{nacked, reason_of, unproven};
+use carnet_hostile::liar::{last_said, lies, link, say};
+use carnet_hostile::scene::{
+    admit, conclude, depart, export, offer, permit, prefix, robot, three, two, waiting,
+};
+use carnet_kit::{Country, befriend, text, transfer};
+
+/// 49 and 81 let each other's robots of 86 pass: version 2 of their agreement.
+fn accepts_thirds(b: &mut Country, c: &mut Country, issuer: &Country) {
+    let mut two_ways = carnet_kit::agreement(b.prefix, c.prefix, 2);
+    let clause = two_ways.clauses[0].clone();
+    for (number, recogniser) in [(3, b.prefix), (4, c.prefix)] {
+        two_ways.clauses.push(Clause {
+            number,
+            recogniser,
+            issuer: issuer.prefix,
+            ..clause.clone()
+        });
+    }
+    conclude(b, c, &two_ways);
+}
+
+/// Three countries with robot 1 of the first in the second, which may offer it to the third.
+fn passed_on() -> (Country, Country, Country, Code) {
+    let (mut a, mut b, mut c) = three();
+    accepts_thirds(&mut b, &mut c, &a);
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    (a, b, c, code)
+}
+
+fn onward(from: &Country, to: &Country, code: Code, number: u8) -> Command {
+    let mut onward = offer(from, to, code, number);
+    if let Command::DeclareExport { agreement, .. } = &mut onward {
+        agreement.version = 2;
+    }
+    onward
+}
+
+/// Takes a robot from one country to the next, and tells the others.
+fn goes_on(from: &mut Country, to: &mut Country, code: Code, number: u8) {
+    from.must("customs", onward(from, to, code, number));
+    from.deliver(to);
+    to.must("customs", permit(to, number, Vec::new()));
+    to.deliver(from);
+    from.must("customs", depart(number));
+    from.deliver(to);
+    to.must("customs", admit(number));
+    to.deliver(from);
+}
+
+fn phase(country: &Country, code: &Code) -> Phase {
+    robot(country, code).custody.phase
+}
+
+fn steps(country: &Country, number: u8) -> Vec<(Step, u64, String)> {
+    let Ok(transfer) = country.ledger.transfer(&transfer(number));
+    let steps = steps_kept(&transfer.expect("it is known").chain);
+    let step = |step: carnet_domain::custody::movement::EvidenceRef| {
+        let link = step.link.expect("slot 12 is shown");
+        (link.step, link.epoch, step.origin)
+    };
+    steps.into_iter().map(step).collect()
+}
+
+/// From 86 to 49 to 81 and home, without going home in between; the chain is shown from its registration on.
+#[test]
+fn a_robot_goes_on_without_going_home() {
+    let (mut a, mut b, mut c, code) = passed_on();
+    goes_on(&mut b, &mut c, code, 2);
+    assert_eq!(phase(&c, &code), Phase::Here {});
+    let of = |prefix: &str| format!("carnet/{prefix}/0");
+    assert_eq!(
+        steps(&c, 2),
+        [
+            (Step::Register, 0, of("86")),
+            (Step::Offer, 1, of("86")),
+            (Step::Depart, 1, of("86")),
+            (Step::Admit, 1, of("49")),
+            (Step::Offer, 2, of("49")),
+            (Step::Depart, 2, of("49")),
+        ]
+    );
+    // The issuer follows, by both mailboxes.
+    b.deliver(&mut a);
+    c.deliver(&mut a);
+    let Phase::Gone { to, .. } = phase(&a, &code) else {
+        panic!("{:?}", phase(&a, &code));
+    };
+    assert_eq!(to, c.prefix);
+    c.must("customs", offer(&c, &a, code, 3));
+    c.deliver(&mut a);
+    a.must("customs", permit(&a, 3, Vec::new()));
+    a.deliver(&mut c);
+    c.must("customs", depart(3));
+    c.deliver(&mut a);
+    a.must("customs", admit(3));
+    assert_eq!(phase(&a, &code), Phase::Here {});
+    // And on again: the chain of the issuer, over all three.
+    export(&mut a, &mut b, code, 4);
+    assert_eq!(phase(&b, &code), Phase::Here {});
+    assert_eq!(steps(&b, 4).len(), 3 * 3 + 3);
+}
+
+/// 81 knows 86 by nothing but its bundle: no agreement, no mail.
+#[test]
+fn a_bundle_of_the_issuer_is_enough() {
+    let (mut a, mut b) = two();
+    let mut c = Country::with_market("81");
+    befriend(&mut b, &mut c);
+    accepts_thirds(&mut b, &mut c, &a);
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let declared = onward(&b, &c, code, 2);
+    b.must("customs", declared);
+    // Without the bundle it waits for somebody who recognises it.
+    let batch = waiting(&mut b, &c);
+    let index = batch.items[0].chain[0].leaves[0].index;
+    c.apply(Body::Foreign { batch });
+    let Ok(parked) = c.ledger.parked(&b.prefix, 0);
+    let flaw = Flaw::Stranger;
+    let (of, why) = (a.prefix, parked.expect("it waits").why);
+    assert_eq!(why, Detail::ChainStep { of, index, flaw });
+    let retry = Command::RetryParked {
+        peer: b.prefix,
+        item: 0,
+    };
+    assert_eq!(
+        reason_of(&mut c, "registrar", retry.clone()),
+        Reason::Parked
+    );
+    let statement = carnet_hostile::scene::recognition(&mut a);
+    assert_eq!(text(&c.state(&statement)), "done");
+    c.must("registrar", retry);
+    c.must("customs", permit(&c, 2, Vec::new()));
+    c.deliver(&mut b);
+    b.must("customs", depart(2));
+    b.deliver(&mut c);
+    c.must("customs", admit(2));
+    assert_eq!(phase(&c, &code), Phase::Here {});
+    assert_eq!(steps(&c, 2).len(), 6, "what waited is kept with its head");
+}
+
+/// What 49 shows with its offer to 81, changed, and how 81 answers.
+fn shown(
+    change: impl Fn(&mut Vec<ChainRun>),
+    reason: Reason,
+    detail: impl Fn(&MailBatch) -> Detail,
+) {
+    let (_, mut b, mut c, code) = passed_on();
+    b.must("customs", onward(&b, &c, code, 2));
+    let mut batch = waiting(&mut b, &c);
+    let expected = detail(&batch);
+    change(&mut batch.items[0].chain);
+    nacked(&mut c, batch, reason, expected);
+}
+
+/// Probe f15: a clause between two countries does not let them pass on a third country's robot without its chain.
+#[test]
+fn a_robot_of_a_third_country_is_not_offered_without_its_chain() {
+    let without = |batch: &MailBatch| {
+        let peer = batch.peer;
+        let code = Code::parse("86000110000200000000000000001").expect("a code");
+        Detail::OffersWithoutChain { peer, code }
+    };
+    shown(Vec::clear, Reason::NotInCustody, without);
+    // More than travels.
+    let long = |chain: &mut Vec<ChainRun>| {
+        let last = chain.last().cloned().expect("a run");
+        chain.resize(64, last);
+    };
+    shown(long, Reason::NotInCustody, without);
+}
+
+/// What 49 shows with its offer to 81, changed so that it is not what the offer names: it is asked for again.
+fn unbound(change: impl Fn(&mut Vec<ChainRun>)) {
+    let (_, mut b, mut c, code) = passed_on();
+    b.must("customs", onward(&b, &c, code, 2));
+    let mut batch = waiting(&mut b, &c);
+    change(&mut batch.items[0].chain);
+    let detail = Detail::ChainUnbound { code };
+    unproven(&mut c, batch, Reason::EvidenceBroken, detail);
+    // As it was sent it is taken.
+    b.deliver(&mut c);
+    assert!(matches!(phase(&c, &code), Phase::Asked { .. }));
+}
+
+#[test]
+fn a_chain_that_is_cut_leads_nowhere() {
+    // Its end.
+    unbound(|chain| drop(chain.pop()));
+    // In between.
+    unbound(|chain| drop(chain.remove(1)));
+    // Its beginning: the issuer's offer is no step by which it had the robot.
+    let first = |batch: &MailBatch| {
+        let index = batch.items[0].chain[1].leaves[0].index;
+        let (of, flaw) = (prefix("86"), Flaw::Beginning);
+        Detail::ChainStep { of, index, flaw }
+    };
+    let start = |chain: &mut Vec<ChainRun>| drop(chain.remove(0));
+    shown(start, Reason::NotInCustody, first);
+}
+
+#[test]
+fn a_chain_that_is_reordered_or_repeated_leads_nowhere() {
+    unbound(|chain| chain.swap(1, 2));
+    unbound(|chain| {
+        let last = chain.last().cloned().expect("a run");
+        chain.push(last);
+    });
+}
+
+/// A step of one country under another's head, under one that it did not sign, and without its path.
+#[test]
+fn a_step_is_proven_under_a_head_of_its_own_registry() {
+    unbound(|chain| {
+        let own = chain.last().map(|run| run.checkpoint.clone());
+        chain[0].checkpoint = own.expect("a run");
+    });
+    for pathless in [false, true] {
+        let (a, mut b, mut c, code) = passed_on();
+        b.must("customs", onward(&b, &c, code, 2));
+        let mut batch = waiting(&mut b, &c);
+        let run = &mut batch.items[0].chain[0];
+        if pathless {
+            run.leaves[0].path.clear();
+        } else {
+            // Another size, and the signature of this one.
+            let lines: Vec<&str> = run.checkpoint.lines().collect();
+            let size: u64 = lines[1].parse().expect("a size");
+            let other = format!("\n{}\n", size + 1);
+            run.checkpoint = run.checkpoint.replacen(&format!("\n{size}\n"), &other, 1);
+        }
+        let (of, index, flaw) = (a.prefix, run.leaves[0].index, Flaw::Unproven);
+        let detail = Detail::ChainStep { of, index, flaw };
+        unproven(&mut c, batch, Reason::EvidenceBroken, detail);
+    }
+}
+
+/// The chain of another robot, every step of it true.
+#[test]
+fn the_chain_of_another_robot_leads_nowhere() {
+    let (mut a, mut b, mut c, code) = passed_on();
+    a.must("maker", a.register(2));
+    let other = a.code(2);
+    export(&mut a, &mut b, other, 5);
+    b.must("customs", onward(&b, &c, code, 2));
+    b.must("customs", onward(&b, &c, other, 3));
+    let mut batch = waiting(&mut b, &c);
+    batch.items[0].chain = batch.items[1].chain.clone();
+    batch.items.truncate(1);
+    let detail = Detail::ChainUnbound { code };
+    unproven(&mut c, batch, Reason::EvidenceBroken, detail);
+}
+
+/// A registry that lies offers a robot that it never had, and names the past of another one as what went before.
+#[test]
+fn a_lie_names_no_other_robots_past() {
+    let (mut a, mut b, mut c, code) = passed_on();
+    a.must("maker", a.register(2));
+    let never = a.code(2);
+    b.must("customs", onward(&b, &c, code, 2));
+    let mut slots = last_said(&b, &c.prefix);
+    let chain = waiting(&mut b, &c).items[0].chain.clone();
+    let end = chain.last().and_then(|run| run.leaves.last());
+    let end = leaf_bytes_hash(&end.expect("a step").leaf.0);
+    let mut step = link(Step::Offer, 3, 2, &b.prefix, &c.prefix, end);
+    step.agreement.as_mut().expect("named").version = 2;
+    slots.set(slot::CODE, &never.as_str().to_owned());
+    slots.set(slot::CUSTODY, &step);
+    slots.set(slot::EVENT, &onward(&b, &c, never, 3));
+    say(&mut b, Kind::Custody, &never, slots, &c.prefix);
+    let mut batch = lies(&mut b, &c);
+    let first = &chain[0].leaves[0];
+    let (of, index, flaw) = (a.prefix, first.index, Flaw::NoStep);
+    batch.items.remove(0);
+    batch.items[0].sequence = 0;
+    batch.items[0].chain = chain;
+    let detail = Detail::ChainStep { of, index, flaw };
+    nacked(&mut c, batch, Reason::NotInCustody, detail);
+}
+
+/// The chain of an offer of before is true, and leads to another offer than this.
+#[test]
+fn a_chain_of_before_is_no_chain_of_now() {
+    let (_, mut b, mut c, code) = passed_on();
+    b.must("customs", onward(&b, &c, code, 2));
+    let before = waiting(&mut b, &c).items[0].chain.clone();
+    let cancel = Command::CancelExport {
+        transfer: transfer(2),
+        reason: String::new(),
+    };
+    b.must("customs", cancel);
+    b.deliver(&mut c);
+    b.must("customs", onward(&b, &c, code, 3));
+    let mut batch = waiting(&mut b, &c);
+    let steps = batch.items[0].chain.iter().map(|run| run.leaves.len());
+    assert_eq!(steps.sum::<usize>(), 6);
+    batch.items[0].chain = before;
+    let detail = Detail::ChainUnbound { code };
+    unproven(&mut c, batch, Reason::EvidenceBroken, detail);
+}
+
+/// The issuer releases one robot to two countries. Neither knows of the other; a third that is offered both has the proof: two
+/// departures of one epoch, in the chains of two honest exporters.
+#[test]
+fn a_double_release_is_exposed_by_the_chains_that_follow_from_it() {
+    let (mut a, mut b, mut c) = three();
+    let mut third = Country::with_market("44");
+    for other in [&mut a, &mut b, &mut c] {
+        befriend(other, &mut third);
+    }
+    accepts_thirds(&mut b, &mut third, &a);
+    accepts_thirds(&mut c, &mut third, &a);
+    let code = a.code(1);
+    // Two lives of the issuer's log in one: it shows each of the two what it has not shown the other.
+    let mut twin = a.clone();
+    twin.clock = twin.clock.saturating_add(carnet_kit::STEP);
+    export(&mut a, &mut b, code, 1);
+    export(&mut twin, &mut c, code, 2);
+    goes_on_to(&mut b, &mut third, code, 3);
+    c.must("customs", onward(&c, &third, code, 4));
+    let size = third.registry().tree.size();
+    let batch = waiting(&mut c, &third);
+    third.apply(Body::Foreign { batch });
+    assert_eq!(
+        carnet_hostile::liar::kinds_since(&third, size),
+        [Kind::ForkEvidence]
+    );
+    let Ok(issuer) = third.ledger.peer(&a.prefix);
+    let issuer = issuer.expect("a peer");
+    assert!(issuer.quarantined, "who released it twice");
+    assert_eq!(issuer.fork.map(|fork| fork.code), Some(code));
+    for honest in [&b, &c] {
+        let Ok(peer) = third.ledger.peer(&honest.prefix);
+        assert!(!peer.expect("a peer").quarantined);
+    }
+}
+
+/// As [`goes_on`], no further than the offer.
+fn goes_on_to(from: &mut Country, to: &mut Country, code: Code, number: u8) {
+    from.must("customs", onward(from, to, code, number));
+    from.deliver(to);
+}
+
+/// A robot that is offered on and on comes to an end of it: home it always goes.
+#[test]
+fn a_long_chain_goes_home_only() {
+    let (a, mut b, mut c, code) = passed_on();
+    let (mut steps, mut number) = (0, 2);
+    let refused = loop {
+        let declared = onward(&b, &c, code, number);
+        if text(&b.command("customs", declared.clone())) != "done" {
+            break reason_of(&mut b, "customs", declared);
+        }
+        let cancel = Command::CancelExport {
+            transfer: transfer(number),
+            reason: String::new(),
+        };
+        b.must("customs", cancel);
+        b.deliver(&mut c);
+        (steps, number) = (steps + 2, number + 1);
+        assert!(steps < 64, "it goes on for ever");
+    };
+    assert_eq!(refused, Reason::RecordFull);
+    // Registration, offer, departure and admission lead to the first of them.
+    let led = steps + 4;
+    assert!(
+        led * CHAIN_STEP_BYTES > CHAIN_BYTES_ABROAD_MAX && led <= CHAIN_ABROAD_MAX,
+        "{led}"
+    );
+    let mut a = a;
+    for number in number..number + 40 {
+        b.must("customs", offer(&b, &a, code, number));
+        b.deliver(&mut a);
+        let Phase::Asked { .. } = phase(&a, &code) else {
+            panic!("{number}: {:?}", phase(&a, &code));
+        };
+        let cancel = Command::CancelExport {
+            transfer: transfer(number),
+            reason: String::new(),
+        };
+        b.must("customs", cancel);
+        b.deliver(&mut a);
+    }
+    // Home, its chain begins where the issuer had it again.
+    export(&mut b, &mut a, code, 90);
+    export(&mut a, &mut b, code, 91);
+    assert!(self::steps(&b, 91).len() < 16);
+}
