@@ -1,15 +1,17 @@
 //! `carnet bundle`: what other countries need to believe this one. A bundle states what is at hand here; what a node says is compared
-//! with it, and never stated.
+//! with it, and never stated but for the places in the log that orders of the roots took.
+
+mod ordered;
 
 use std::path::{Path, PathBuf};
 
-use carnet_client::keys;
+use carnet_client::{Log, keys, wall_time};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::bytes::time::DurationMs;
-use carnet_domain::record::keys::{KeyHistory, KeyRole, KeyStep};
+use carnet_domain::record::keys::{KeyHistory, KeyRole};
 use carnet_domain::record::offices::Profile;
 use carnet_domain::record::peer::{
     Bundle as TrustBundle, KeyringKind, Signed, Statement, roots_after, signed_by_roots,
@@ -18,15 +20,14 @@ use carnet_trust::bundle::{PinnedBundle, of_file, to_file};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use self::ordered::Order;
 use crate::exit::{Failed, chain};
 use crate::key_text::log_keys_in;
 use crate::offices::{office_signers, profile_of};
 use crate::output::say;
 use crate::parse::{self, When};
 use crate::settings::Settings;
-use crate::signed::{
-    Roots, cluster_of, read, read_statement, roots_in_directory, signatures, write,
-};
+use crate::signed::{Roots, cluster_of, read, roots_in_directory, signatures, write};
 use crate::submit::merge;
 use crate::{Outcome, view};
 
@@ -76,8 +77,9 @@ pub(crate) struct Export {
     /// one follows another there are two: may be repeated.
     #[arg(long = "log-key", value_name = "FILE")]
     log_keys: Vec<PathBuf>,
-    /// An order of the roots about keys since our bundle that the context pins: the file of `key rotate log`, with the signatures of its
-    /// roots. May be repeated, in their order.
+    /// An order of the roots about keys since our bundle that the context pins, or since the beginning: the file of `key rotate log`,
+    /// with the signatures of its roots. May be repeated. The bundle has no key that neither is in the one before nor stands in an
+    /// order; of a node it takes which leaf an order became, and asks every endpoint given whether it says the same.
     #[arg(long = "keys-of", value_name = "FILE")]
     keys_of: Vec<PathBuf>,
     /// production or sandbox; default is that of our bundle that the context pins, else as the admins in --pki make it.
@@ -96,7 +98,8 @@ pub(crate) struct Export {
     /// repeated.
     #[arg(long = "former-root", value_name = "FILE")]
     former_roots: Vec<PathBuf>,
-    /// Ask no registry whether it says the same, and which bundle was the last: what is at hand is stated, true or not.
+    /// Ask no registry whether it says the same, and which bundle was the last: what is at hand is stated, true or not. No orders can be
+    /// stated so: which leaf each became, a registry says.
     #[arg(long)]
     offline: bool,
 }
@@ -119,10 +122,20 @@ pub(crate) async fn run(verb: Bundle, settings: &Settings) -> Result<Outcome, Fa
             let primary: Vec<Prefix> = pinned.jurisdictions().collect();
             let at_hand = Stated::at_hand(&export, settings, primary.first().copied(), &seeds)?;
             let (stated, last) = match export.offline {
+                true if !at_hand.orders.is_empty() => {
+                    return Err(Failed::usage(
+                        "which leaf of the log an order became, a registry has to say: leave --offline out",
+                    ));
+                }
                 true => (at_hand, None),
                 false => {
                     let told = Stated::told(settings).await?;
-                    (at_hand.compared(&told)?, told.last)
+                    let has_orders = !at_hand.orders.is_empty();
+                    let stated = at_hand.compared(&told)?;
+                    if has_orders {
+                        stated.confirmed(settings, primary.first().copied()).await?;
+                    }
+                    (stated, told.last)
                 }
             };
             stated.signed_by(&seeds)?;
@@ -206,8 +219,10 @@ struct Stated {
     profile: Profile,
     /// The log keys in use.
     log_keys: Vec<PublicKey>,
-    /// The whole history, as far as it is known.
+    /// The whole history as far as roots signed it; of a node, as it tells it.
     keys: KeyHistory,
+    /// What the roots ordered since, not one of which it has.
+    orders: Vec<Order>,
     /// The sequence of the last one stated.
     last: Option<u64>,
     /// Where the last one has us asked.
@@ -246,6 +261,7 @@ impl Stated {
             profile: registry.offices.profile,
             log_keys: log_keys(&registry.keys),
             keys: registry.keys,
+            orders: Vec::new(),
             last: registry.bundle.map(|own| own.sequence),
             endpoints: Vec::new(),
         })
@@ -265,23 +281,49 @@ impl Stated {
             None => roots_in_directory(directory)?,
         };
         let former = before.clone();
+        let cluster = cluster_of(settings)?;
         let (roots, threshold) = match (export.roots_of.is_empty(), &pinned) {
-            (false, _) => roots_led_to(&export.roots_of, before, primary, cluster_of(settings)?)?,
+            (false, _) => roots_led_to(&export.roots_of, before, primary, cluster)?,
             (true, Some(_)) => before,
             (true, None) => roots_by_keys(before.0, seeds),
         };
-        let in_use = match (export.log_keys.as_slice(), &pinned) {
-            ([], Some(own)) => ordered(log_keys(&own.keys), &export.keys_of, (&roots, threshold))?,
-            ([], None) => log_keys_in(directory)?,
-            (files, _) => {
-                let read = |file: &PathBuf| keys::read_public_key(file);
-                files.iter().map(read).collect::<Result<_, _>>()?
+        let by = [former.clone(), (roots.clone(), threshold)];
+        let there = written_before(&export.file, primary, &by)?;
+        let known = pinned.as_ref().map(|own| own.incarnation);
+        let incarnation = export.incarnation.or(known).unwrap_or_default();
+        // What roots signed of the keys: the newest of it that is at hand.
+        let named = export
+            .roots_of
+            .iter()
+            .filter_map(|file| of_roots(file).ok());
+        let stated = pinned.iter().cloned().chain(there.clone()).chain(named);
+        let stated = stated.filter(|bundle| bundle.incarnation == incarnation);
+        let stated = stated.max_by_key(|bundle| bundle.sequence);
+        let mut orders = ordered::of_roots(&export.roots_of)?;
+        let replaced = !orders.is_empty();
+        orders.extend(ordered::of_keys(&export.keys_of, &by, cluster)?);
+        let said = export
+            .log_keys
+            .iter()
+            .map(|file| keys::read_public_key(file));
+        let said: Vec<PublicKey> = said.collect::<Result<_, _>>()?;
+        let history = match &stated {
+            Some(bundle) => bundle.keys.clone(),
+            None => {
+                let at_hand = match (said.as_slice(), &pinned) {
+                    ([], Some(own)) => log_keys(&own.keys),
+                    ([], None) => log_keys_in(directory)?,
+                    (said, _) => said.to_vec(),
+                };
+                let first = ordered::first_log_key(&at_hand, &orders)?;
+                let first_roots = if replaced { &former.0 } else { &roots };
+                KeyHistory::at_genesis(first_roots, first)
             }
         };
-        let history = match (&pinned, in_use.first()) {
-            (Some(own), _) => own.keys.clone(),
-            (None, Some(first)) => KeyHistory::at_genesis(&roots, *first),
-            (None, None) => return Err(Failed::usage("no log key is at hand (--log-key)")),
+        orders.retain(|order| !order.stands(&history));
+        let in_use = match said.as_slice() {
+            [] => ordered::log_keys_after(log_keys(&history), &orders),
+            said => said.to_vec(),
         };
         let profile = match (export.profile, &pinned, primary) {
             (Some(profile), ..) => profile,
@@ -289,8 +331,6 @@ impl Stated {
             (None, None, Some(prefix)) => profile_of(&office_signers(directory, prefix)?),
             (None, None, None) => Profile::Sandbox,
         };
-        let known = pinned.as_ref().map(|own| own.incarnation);
-        let there = written_before(&export.file, primary, &[former, (roots.clone(), threshold)])?;
         let before = pinned.iter().chain(&there);
         let before = before.max_by_key(|bundle| bundle.sequence);
         let (last, endpoints) = match before {
@@ -300,16 +340,18 @@ impl Stated {
         Ok(Self {
             roots,
             threshold,
-            incarnation: export.incarnation.or(known).unwrap_or_default(),
+            incarnation,
             profile,
             log_keys: in_use,
             keys: history,
+            orders,
             last,
             endpoints,
         })
     }
 
-    /// Takes nothing from what a node says but the order of the roots: it is the same in all else, or it is refused.
+    /// Takes nothing from what a node says but the order of the roots, and the places in the log of what was ordered: it is the same in
+    /// all else, or it is refused.
     fn compared(self, told: &Self) -> Result<Self, Failed> {
         let sorted = |keys: &[PublicKey]| {
             let mut keys = keys.to_vec();
@@ -364,23 +406,48 @@ impl Stated {
                 .into();
             return Err(failed);
         }
-        // What is known of a key here, roots signed before: a node cannot take it back.
-        let known = self.last.is_some() && self.incarnation == told.incarnation;
-        if known && !self.keys.leads_to(&told.keys) {
-            return Err(Failed {
-                next: "Nothing was signed. Either that node lies, or the bundle at hand is of another registry: ask another node \
-                       (--endpoints), and people who know."
-                    .into(),
-                ..Failed::usage(
-                    "the key history that a node tells does not go on from the one in our bundle at hand",
-                )
-            });
-        }
+        // Of keys that are in use no more as much is believed as a history says: it is computed, and the whole of it is compared.
+        let known = ordered::in_order_of(&self.keys, &told.keys);
+        let keys = ordered::led_to(&known, &self.orders, &told.keys)?;
         Ok(Self {
             roots: told.roots.clone(),
-            keys: told.keys.clone(),
+            keys,
+            orders: Vec::new(),
             ..self
         })
+    }
+
+    /// Asks for the places of what was ordered wherever else it can be asked, and holds them to a head that a key in use signed.
+    async fn confirmed(&self, settings: &Settings, primary: Option<Prefix>) -> Result<(), Failed> {
+        let mut alike = Vec::new();
+        for (endpoint, alone) in settings.each_endpoint() {
+            match alone.client()?.unverified().registry().await {
+                Ok(found) if found.value.keys == self.keys => alike.push(endpoint),
+                Ok(_) => {
+                    return Err(Failed {
+                        next: "Nothing was signed. A node that was just started lags, and says less: wait, and repeat it. Else one of the \
+                               two lies: ask people who know what was ordered and when (carnet key history)."
+                            .into(),
+                        ..Failed::usage(format!(
+                            "{endpoint} tells another history of our keys than the node that was asked first"
+                        ))
+                    });
+                }
+                Err(error) => say(format!("{endpoint} was not reached: {error}")),
+            }
+        }
+        if alike.len() < 2 {
+            say(
+                "which leaves the orders became, and when, is the word of one node: compare `carnet key history` at another one before \
+                 others take this bundle",
+            );
+        }
+        let Some(primary) = primary else {
+            return Ok(());
+        };
+        let log = Log::of_history(primary, self.incarnation, self.keys.clone());
+        let head = settings.client_of_log(log)?.head().await?.into_value();
+        ordered::within(&self.keys, head.size, wall_time())
     }
 
     /// Refuses seeds that cannot sign it: what others are sent by them is refused there, or believed though it is over.
@@ -467,38 +534,6 @@ impl Stated {
 /// The log keys in use.
 fn log_keys(keys: &KeyHistory) -> Vec<PublicKey> {
     keys.active(KeyRole::Log).map(|entry| entry.key).collect()
-}
-
-/// The log keys in use after orders that the roots signed.
-fn ordered(
-    mut now: Vec<PublicKey>,
-    files: &[PathBuf],
-    (roots, threshold): (&[PublicKey], u8),
-) -> Result<Vec<PublicKey>, Failed> {
-    for file in files {
-        let (signed, statement) = read_statement(file)?;
-        let wrong = |text: &str| Failed::usage(format!("{}: {text}", file.display()));
-        let Statement::Keys { order } = statement else {
-            return Err(wrong("no order about keys"));
-        };
-        if !signed_by_roots(roots, threshold, &signed.bytes.0, &signed.signatures) {
-            return Err(wrong("the roots have not signed it"));
-        }
-        for step in &order.steps {
-            match step {
-                KeyStep::Add { .. } => {}
-                KeyStep::Activate { key } => {
-                    if !now.contains(key) {
-                        now.push(*key);
-                    }
-                }
-                KeyStep::Retire { key } | KeyStep::Compromise { key, .. } => {
-                    now.retain(|known| known != key);
-                }
-            }
-        }
-    }
-    Ok(now)
 }
 
 /// Our own bundle that the context pins; of several, the newest.
@@ -641,7 +676,7 @@ mod tests {
     use super::*;
     use carnet_domain::bytes::signature::SecretKey;
     use carnet_domain::bytes::time::TimeMs;
-    use carnet_domain::record::keys::KeyHistory;
+    use carnet_domain::record::keys::{KeyStep, KeysOrder, proof_message};
     use carnet_domain::record::peer::RootsChange;
 
     fn key(seed: u8) -> SecretKey {
@@ -662,6 +697,7 @@ mod tests {
                     .collect::<Vec<_>>(),
                 key(9).public(),
             ),
+            orders: Vec::new(),
             last,
             endpoints: Vec::new(),
         }
@@ -780,6 +816,38 @@ mod tests {
         refused(&[1], "another country");
         lie("a letter");
         refused(&[1], "86.bundle");
+    }
+
+    /// Once, of a history only the keys in use were compared, and the whole of it was stated.
+    #[test]
+    fn a_node_gets_no_key_of_its_own_stated() {
+        let mut keys = stated(&[1, 2], Some(3)).keys;
+        let order = KeysOrder {
+            cluster: [5; 16],
+            number: 1,
+            steps: vec![ordered_in(66)],
+            reason: String::new(),
+        };
+        keys = keys
+            .with_steps(&order, (3, TimeMs(3)), |_| None)
+            .expect("applied");
+        for last in [None, Some(3)] {
+            let told = Stated {
+                keys: keys.clone(),
+                ..stated(&[1, 2], last)
+            };
+            let refused = stated(&[1, 2], last).compared(&told).err().expect("a lie");
+            let print = view::key_print(&key(66).public());
+            assert!(refused.text.contains(&print), "{}", refused.text);
+            assert!(refused.next.contains("--keys-of"), "{}", refused.next);
+        }
+    }
+
+    fn ordered_in(seed: u8) -> KeyStep {
+        let (key, role) = (key(seed), KeyRole::Log);
+        let proof = key.sign(&proof_message(&[5; 16], role, &key.public()));
+        let key = key.public();
+        KeyStep::Add { role, key, proof }
     }
 
     #[test]

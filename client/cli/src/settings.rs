@@ -22,7 +22,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carnet_client::admin::Admin;
-use carnet_client::{Client, FileSessions, FileSigner, Identity, MemorySessions, Sessions, keys};
+use carnet_client::{
+    Client, ClientBuilder, FileSessions, FileSigner, Identity, Log, MemorySessions, Sessions, keys,
+};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::sha256;
 use carnet_trust::identity::NodeId;
@@ -575,6 +577,25 @@ impl Settings {
         self.client_with(&cert, Arc::new(sessions))
     }
 
+    /// A client that believes a log.
+    pub(crate) fn client_of_log(&self, log: Log) -> Result<Client, Failed> {
+        let builder = self.builder(&self.certificate()?)?;
+        Ok(builder.log(log).build()?)
+    }
+
+    /// As these, asking one endpoint alone: each of them, with its address.
+    pub(crate) fn each_endpoint(&self) -> Vec<(String, Self)> {
+        let alone = |endpoint: &String| {
+            let endpoints = vec![endpoint.clone()];
+            let one = Self {
+                endpoints,
+                ..self.clone()
+            };
+            (endpoint.clone(), one)
+        };
+        self.endpoints.iter().map(alone).collect()
+    }
+
     /// A client for a command that runs on: its session is in memory, so no request waits for a file.
     pub(crate) fn long_lived_client(&self) -> Result<Client, Failed> {
         self.client_with(&self.certificate()?, Arc::new(MemorySessions::default()))
@@ -584,7 +605,7 @@ impl Settings {
         self.file(&self.cert, ".crt", "our certificate (--cert)")
     }
 
-    fn client_with(&self, cert: &Path, sessions: Arc<dyn Sessions>) -> Result<Client, Failed> {
+    fn builder(&self, cert: &Path) -> Result<ClientBuilder, Failed> {
         let key = self.file(&self.key, ".key", "the key of our certificate (--key)")?;
         let identity = self.identity(cert, &key)?;
         if self.endpoints.is_empty() {
@@ -593,10 +614,14 @@ impl Settings {
             ));
         }
         let identity = identity.connect_within(connect_within(&self.endpoints));
-        let mut builder = Client::builder(self.endpoints.clone(), identity)
+        Ok(Client::builder(self.endpoints.clone(), identity)
             .deadline(self.timeout)
             .unreachable_after(UNREACHABLE_AFTER)
-            .silent_after(connect_within(&self.endpoints));
+            .silent_after(connect_within(&self.endpoints)))
+    }
+
+    fn client_with(&self, cert: &Path, sessions: Arc<dyn Sessions>) -> Result<Client, Failed> {
+        let mut builder = self.builder(cert)?;
         let actor = self.actor_key.clone().or_else(|| self.of_pki(".actor.key"));
         if let Some(actor) = actor {
             let signer = FileSigner::open(&actor).map_err(|error| Failed::local(chain(&error)))?;

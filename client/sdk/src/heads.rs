@@ -58,6 +58,15 @@ impl Log {
         }
     }
 
+    /// The log of one life of a cluster whose keys through time are known: each head is held to those of its time.
+    pub fn of_history(prefix: Prefix, incarnation: u64, keys: KeyHistory) -> Self {
+        Self {
+            prefix,
+            incarnation: Some(incarnation),
+            keys,
+        }
+    }
+
     pub(crate) fn keys(&self) -> &KeyHistory {
         &self.keys
     }
