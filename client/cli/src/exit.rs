@@ -142,6 +142,10 @@ const COMMANDS: &[(&str, &str)] = &[
         "ALREADY_FOUNDED",
         "carnet cluster status, carnet cluster add-learner",
     ),
+    (
+        "CERTIFICATE_REFUSED",
+        "carnet pki list --server, carnet pki renew --new-key",
+    ),
     ("CHANGE_UNFINISHED", "carnet cluster status"),
     ("CLOCKS_DISAGREE", "carnet cluster status"),
     ("CLOCK_AHEAD", "carnet cluster status"),
@@ -287,6 +291,7 @@ pub(crate) fn code_of(error: &ClientError) -> u8 {
         | ClientError::Tls(_)
         | ClientError::Signer(_)
         | ClientError::State { .. }
+        | ClientError::CertificateRefused { .. }
         | ClientError::UnknownOutcome { .. }
         | ClientError::Protocol(_) => ERROR,
     }
@@ -298,7 +303,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use carnet_client::tls::TlsError;
+    use carnet_client::tls::{Refusal, TlsError};
     use carnet_client::{PinError, SignerError};
     use carnet_domain::rules::rejection::Rejection;
 
@@ -409,6 +414,15 @@ mod tests {
             ClientError::Unreachable {
                 attempts: 2,
                 last: text(),
+            },
+            ClientError::CertificateRefused {
+                why: Refusal::Revoked,
+            },
+            ClientError::CertificateRefused {
+                why: Refusal::Expired,
+            },
+            ClientError::CertificateRefused {
+                why: Refusal::OtherKind,
             },
             ClientError::UnknownOutcome {
                 attempts: 2,

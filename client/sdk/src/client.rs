@@ -33,6 +33,7 @@ use crate::retry::{Backoff, Failure, Intent, Next, judge};
 use crate::session::{MemorySessions, OpenSession, Sessions};
 use crate::signer::Signer;
 use crate::stream::Streams;
+use crate::tls::Refusal;
 
 /// The least time an attempt after the first is given. One that cannot be answered before the deadline would only make an
 /// unknown outcome of one that is certain.
@@ -376,8 +377,10 @@ pub(crate) struct Tries {
     begun: Instant,
     pub(crate) attempts: u32,
     pub(crate) uncertain: bool,
-    /// Servers that refused an attempt for the certificate alone.
-    refused: BTreeSet<String>,
+    /// Servers that refused an attempt for the certificate alone, and why.
+    refused: BTreeMap<String, Refusal>,
+    /// Servers to which there was no connection.
+    absent: BTreeSet<String>,
     /// What a node said that was up: more telling than that another was down.
     told: Option<ApiError>,
 }
@@ -511,7 +514,7 @@ impl Net {
         };
         self.report(address, &seen);
         tries.attempts += 1;
-        if matches!(failure, Failure::Api(_)) {
+        if matches!(failure, Failure::Api(_) | Failure::Lost(_)) {
             self.reached.store(true, Ordering::Relaxed);
         }
         let (hinted, not_before) = match judge(failure, intent) {
@@ -553,16 +556,19 @@ impl Net {
                 && self.endpoint_count() <= tries.attempts as usize
                 && tries.begun + patience <= now() + wait
         });
-        if matches!(failure, Failure::Refused(_)) {
-            tries.refused.insert(address.to_owned());
+        match failure {
+            Failure::Refused(why) => drop(tries.refused.insert(address.to_owned(), *why)),
+            Failure::Connect(_) => drop(tries.absent.insert(address.to_owned())),
+            _ => {}
         }
-        // One server may be wrong, of its clock or of its roots; not all that there are.
-        let let_in_nowhere = self.endpoint_count() <= tries.refused.len();
+        let let_in_nowhere = tries.is_refused_by_all_of(self.endpoint_count());
         if nobody_there || let_in_nowhere || give_up_at <= now() + wait + ATTEMPT_MIN {
-            return Some(match (tries.uncertain, tries.told.take()) {
-                (true, _) => tries.unknown(failure),
-                (false, Some(error)) => ClientError::Api(error),
-                (false, None) => ClientError::Unreachable {
+            let refused = tries.refused.values().next().copied();
+            return Some(match (tries.uncertain, tries.told.take(), refused) {
+                (true, ..) => tries.unknown(failure),
+                (false, Some(error), _) => ClientError::Api(error),
+                (false, None, Some(why)) => ClientError::CertificateRefused { why },
+                (false, None, None) => ClientError::Unreachable {
                     attempts: tries.attempts,
                     last: failure.to_string(),
                 },
@@ -600,16 +606,33 @@ impl Tries {
             begun: now(),
             attempts: 0,
             uncertain: false,
-            refused: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            absent: BTreeSet::new(),
             told: None,
         }
+    }
+
+    /// Whether this certificate is let in nowhere. One server may be wrong, of its clock or of its roots; not all that there are. That it
+    /// is revoked stands in the log of them all: those to which there is no connection are not waited for.
+    fn is_refused_by_all_of(&self, endpoint_count: usize) -> bool {
+        let revoked = self.refused.values().any(|why| *why == Refusal::Revoked);
+        let refused = |address: &&String| self.refused.contains_key(*address);
+        let absent = match revoked {
+            true => self.absent.iter().filter(|one| !refused(one)).count(),
+            false => 0,
+        };
+        endpoint_count <= self.refused.len() + absent && !self.refused.is_empty()
     }
 
     fn unknown(&self, failure: &Failure) -> ClientError {
         // What a node said that was up tells more than that another gave no answer, or does not lead.
         let last = match (failure, &self.told) {
             (
-                Failure::TimedOut | Failure::Silent(_) | Failure::Connect(_) | Failure::Refused(_),
+                Failure::TimedOut
+                | Failure::Silent(_)
+                | Failure::Lost(_)
+                | Failure::Connect(_)
+                | Failure::Refused(_),
                 Some(told),
             )
             | (Failure::Api(ApiError::NotLeader { .. }), Some(told)) => told.to_string(),
@@ -638,14 +661,24 @@ pub(crate) fn failure_of(status: &Status) -> Failure {
             return Failure::Connect(format!("the server's certificate is refused: {refused}"));
         }
         if let Some(refused) = crate::tls::refused_by_server(error) {
-            return Failure::Refused(refused.to_owned());
+            return Failure::Refused(refused);
+        }
+        // A request that never left this side: its connection was at its end when it was to be sent.
+        if let Some(ended) = error.downcast_ref::<hyper::Error>()
+            && ended.is_canceled()
+        {
+            return Failure::Connect("it ended before the request was sent".to_owned());
         }
         if error.downcast_ref::<tonic::ConnectError>().is_some() {
             return Failure::Connect(deepest(error));
         }
         source = error.source();
     }
-    Failure::Api(ApiError::of_status(status))
+    // What a server says comes without a cause of this side.
+    match std::error::Error::source(status) {
+        Some(cause) => Failure::Lost(deepest(cause)),
+        None => Failure::Api(ApiError::of_status(status)),
+    }
 }
 
 fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
@@ -663,6 +696,7 @@ fn seen_of(failure: &Failure) -> Seen {
         Failure::Api(error) if !error.is_retryable() => Seen::Served,
         Failure::Connect(_)
         | Failure::Refused(_)
+        | Failure::Lost(_)
         | Failure::TimedOut
         | Failure::Silent(_)
         | Failure::Api(_) => Seen::Failed,

@@ -5,7 +5,7 @@ use carnet_wire::status::{ApiError, Effect};
 
 use crate::pin::PinError;
 use crate::signer::SignerError;
-use crate::tls::TlsError;
+use crate::tls::{Refusal, TlsError};
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,12 @@ pub enum ClientError {
         /// The last failure.
         last: String,
     },
+    /// The nodes do not let this side's certificate in: nothing was sent.
+    #[error("the server refuses this certificate: {why}")]
+    CertificateRefused {
+        /// What they say of it.
+        why: Refusal,
+    },
     /// At least one attempt may have been executed, and no answer came before the deadline.
     #[error("the outcome is unknown after {attempts} attempts; the last: {last}")]
     UnknownOutcome {
@@ -75,6 +81,7 @@ impl ClientError {
             | Self::Signer(_)
             | Self::State { .. }
             | Self::Refused(_)
+            | Self::CertificateRefused { .. }
             | Self::Unreachable { .. } => Effect::None,
             Self::Api(error) => error.effect(),
             Self::UnknownOutcome { .. } | Self::Protocol(_) => Effect::Unknown,
@@ -108,6 +115,7 @@ impl ClientError {
             | Self::NotPinned
             | Self::Signer(_)
             | Self::State { .. }
+            | Self::CertificateRefused { .. }
             | Self::UnknownOutcome { .. }
             | Self::Protocol(_)
             | Self::NotProven(_) => false,
@@ -127,6 +135,7 @@ impl ClientError {
                 .map_or_else(|| "REJECTED".into(), |reason| screaming(reason.name())),
             Self::Api(error) => error.reason().into(),
             Self::Unreachable { .. } => "UNREACHABLE".into(),
+            Self::CertificateRefused { .. } => "CERTIFICATE_REFUSED".into(),
             Self::UnknownOutcome { .. } => "UNKNOWN_OUTCOME".into(),
             Self::Protocol(_) => "PROTOCOL".into(),
             Self::NotPinned => "NOT_PINNED".into(),
@@ -176,6 +185,17 @@ impl ClientError {
             Self::Unreachable { .. } => {
                 "Check the endpoints and that the nodes run, then repeat: nothing happened."
             }
+            Self::CertificateRefused { why } => match why {
+                Refusal::Revoked => {
+                    "Nothing happened. Ask an admin of the registry for a certificate with a new key: every node refuses this one."
+                }
+                Refusal::Expired => {
+                    "Nothing happened. Have the certificate renewed; if it is not at its end, the clock of the nodes is off."
+                }
+                Refusal::UnknownRoot | Refusal::NoneShown | Refusal::OtherKind => {
+                    "Nothing happened. Check that the certificate is of this registry, and for the port that is asked."
+                }
+            },
             Self::UnknownOutcome { .. } => "Read the record to learn the outcome before repeating.",
             Self::Protocol(_) => {
                 "Compare the versions of client and server; read the record to learn the outcome."

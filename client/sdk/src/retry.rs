@@ -4,18 +4,22 @@ use std::time::Duration;
 
 use carnet_wire::status::{ApiError, Effect};
 
+use crate::tls::Refusal;
+
 /// How one attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// No connection: nothing was sent.
+    /// No connection, or one that ended before the request was sent on it.
     Connect(String),
     /// The server took no request: it does not let this certificate in.
-    Refused(String),
+    Refused(Refusal),
+    /// The connection broke while the request was under way.
+    Lost(String),
     /// No answer in time.
     TimedOut,
     /// No answer, and no other sign of life for so long.
     Silent(Duration),
-    /// The server, or something between, answered with an error.
+    /// The server answered with an error.
     Api(ApiError),
 }
 
@@ -23,12 +27,8 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Connect(text) => write!(f, "no connection: {text}"),
-            Self::Refused(text) => {
-                write!(
-                    f,
-                    "no connection: the server refuses this certificate: {text}"
-                )
-            }
+            Self::Refused(why) => write!(f, "the server refuses this certificate: {why}"),
+            Self::Lost(text) => write!(f, "the connection broke: {text}"),
             Self::TimedOut => f.write_str("no answer in time"),
             Self::Silent(silence) => {
                 let ms = silence.as_millis();
@@ -73,7 +73,7 @@ pub fn judge(failure: &Failure, intent: Intent) -> Next {
     };
     match failure {
         Failure::Connect(_) | Failure::Refused(_) => again(Effect::None),
-        Failure::TimedOut | Failure::Silent(_) => again(Effect::Unknown),
+        Failure::TimedOut | Failure::Silent(_) | Failure::Lost(_) => again(Effect::Unknown),
         Failure::Api(ApiError::NotLeader { leader }) => Next::Again {
             may_have_happened: false,
             leader: leader.clone(),
@@ -143,6 +143,8 @@ mod tests {
         let text = || "x".to_owned();
         let table = [
             (Failure::Connect(text()), Some(false)),
+            (Failure::Refused(Refusal::Revoked), Some(false)),
+            (Failure::Lost(text()), Some(true)),
             (Failure::TimedOut, Some(true)),
             (Failure::Silent(Duration::ZERO), Some(true)),
             (

@@ -26,6 +26,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
@@ -34,6 +35,9 @@ use crate::keys::{self, KeyFileError};
 
 /// The largest header list accepted in an answer, in bytes.
 pub const HEADER_BYTES_MAX: u32 = 16 * 1024;
+
+/// How much of what a server says first is looked at, in bytes; the rest stays where it is.
+const FIRST_WORDS_BYTES_MAX: usize = 1024;
 
 /// Where the time comes from that certificates are judged at.
 pub type Clock = Arc<dyn Fn() -> TimeMs + Send + Sync>;
@@ -179,7 +183,10 @@ impl ClientTls {
                 tcp.set_nodelay(true)?;
                 let name = ServerName::IpAddress(std::net::Ipv4Addr::UNSPECIFIED.into());
                 let tls = connector.connect(name, tcp).await;
-                Ok::<_, std::io::Error>(TokioIo::new(tls.map_err(broken_off)?))
+                let (spoken, tls) = first_words(tls.map_err(broken_off)?).await?;
+                let (reads, writes) = tokio::io::split(tls);
+                let reads = std::io::Cursor::new(spoken).chain(reads);
+                Ok::<_, std::io::Error>(TokioIo::new(tokio::io::join(reads, writes)))
             };
             // Here and not by the transport, whose timeout looks like the answer of a server that was reached.
             async move {
@@ -194,6 +201,22 @@ impl ClientTls {
             .http2_max_header_list_size(HEADER_BYTES_MAX)
             .connect_with_connector_lazy(dial))
     }
+}
+
+/// Waits for what a server says first: its HTTP/2 settings, or that it refuses this side's certificate, which in TLS 1.3 it judges after
+/// the handshake has ended here. A connection on which requests were sent before that broke in one of several ways, of which most
+/// looked like an answer that was lost.
+async fn first_words<S: AsyncRead + Unpin>(mut stream: S) -> std::io::Result<(Vec<u8>, S)> {
+    let mut spoken = vec![0; FIRST_WORDS_BYTES_MAX];
+    let count = stream.read(&mut spoken).await?;
+    if count == 0 {
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::ConnectionAborted,
+            "the server closed the connection before it said anything",
+        ));
+    }
+    spoken.truncate(count);
+    Ok((spoken, stream))
 }
 
 /// Finds the reason for which a chain was refused inside a transport error, if that is why a connection failed.
@@ -221,8 +244,35 @@ fn broken_off(error: std::io::Error) -> std::io::Error {
     }
 }
 
+/// Why a server refuses this side's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// By the server's clock.
+    Expired,
+    /// It is on the registry's list of those that are refused, or on that of the node.
+    Revoked,
+    /// It ends in no root that the server believes.
+    UnknownRoot,
+    /// The server saw none.
+    NoneShown,
+    /// It is of another plane, registry or life of it, or malformed.
+    OtherKind,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "it is expired, or not valid yet",
+            Self::Revoked => "it is revoked",
+            Self::UnknownRoot => "it ends in no root that is known there",
+            Self::NoneShown => "none was shown",
+            Self::OtherKind => "it is not of a kind that is let in there",
+        })
+    }
+}
+
 /// What a server said when it refused this side's certificate, if that is why a connection failed. It then took no request.
-pub fn refused_by_server(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+pub fn refused_by_server(error: &(dyn std::error::Error + 'static)) -> Option<Refusal> {
     causes(error).find_map(|error| match error.downcast_ref() {
         Some(rustls::Error::AlertReceived(alert)) => why_refused(*alert),
         Some(_) => None,
@@ -249,16 +299,16 @@ const ALERTS: [Alert; 8] = [
     Alert::AccessDenied,
 ];
 
-fn why_refused(alert: Alert) -> Option<&'static str> {
+fn why_refused(alert: Alert) -> Option<Refusal> {
     match alert {
-        Alert::CertificateExpired => Some("it is expired, or not valid yet"),
-        Alert::CertificateRevoked => Some("it is revoked"),
-        Alert::UnknownCA => Some("it ends in no root that is known there"),
-        Alert::CertificateRequired => Some("none was shown"),
+        Alert::CertificateExpired => Some(Refusal::Expired),
+        Alert::CertificateRevoked => Some(Refusal::Revoked),
+        Alert::UnknownCA => Some(Refusal::UnknownRoot),
+        Alert::CertificateRequired => Some(Refusal::NoneShown),
         Alert::BadCertificate
         | Alert::UnsupportedCertificate
         | Alert::CertificateUnknown
-        | Alert::AccessDenied => Some("it is not of a kind that is let in there"),
+        | Alert::AccessDenied => Some(Refusal::OtherKind),
         _ => None,
     }
 }

@@ -76,6 +76,7 @@ pub fn is_explained(error: &ClientError, breaks: Breaks) -> bool {
         | ClientError::Signer(_)
         | ClientError::State { .. }
         | ClientError::Refused(_)
+        | ClientError::CertificateRefused { .. }
         | ClientError::Protocol(_)
         | ClientError::NotPinned
         | ClientError::NotProven(_) => false,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use carnet_client::admin::Admin;
-use carnet_client::{ApiError, Client, ClientError, Identity};
+use carnet_client::{Client, ClientError, Identity};
 use carnet_cluster::Broken;
 use carnet_cluster::border::carnet;
 use carnet_cluster::clocks::{Shift, Shim};
@@ -47,15 +47,11 @@ async fn read_status(of: &Jurisdiction, identity: Identity) -> Result<(), Client
     admin.status(&of.admin_address(1), false).await.map(drop)
 }
 
-/// Refused by the handshake: no answer of the service came back, not even a refusal. In TLS 1.3 the server refuses after
-/// the client has begun to speak, so the client may see a connection that breaks instead of one that is not made.
+/// Refused by the handshake, and said to be: in TLS 1.3 the server refuses after the client has begun to speak, and once the client
+/// saw now this and now a connection that broke.
 fn refused(outcome: Result<(), ClientError>, what: &str) {
     match outcome {
-        Err(
-            ClientError::Unreachable { .. }
-            | ClientError::UnknownOutcome { .. }
-            | ClientError::Api(ApiError::UnknownOutcome { .. }),
-        ) => {}
+        Err(ClientError::CertificateRefused { .. }) => {}
         other => panic!("{what}: {other:?}"),
     }
 }
