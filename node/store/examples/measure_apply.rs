@@ -1,27 +1,29 @@
-//! Measures `apply` over RocksDB, without a network: `cargo run --release --example measure_apply -- [FOLDER] [THOUSANDS]`.
+//! Measures `apply` over RocksDB, without a network:
+//! `cargo run --release --example measure_apply -- [FOLDER] [THOUSANDS] [bulk]`.
 //!
 //! Registers robots of 512 bytes singly and in parts of bulk requests, on one replica as a leader (signatures known from
-//! ingress) and as a follower (each verified), with a seal every few thousand. Microseconds of one thread a record, and what
-//! a robot takes on disk. Before that, what checking a signature takes singly and together with others; the least of some
-//! rounds, so that what else runs on the machine counts little. Then an entry that does nothing and reads as much as it can: every item reads all recalls of a
-//! model, and is refused. Before that, how long it takes to find a leaf of a robot that has many.
+//! ingress) and as a follower (each verified), with a seal every few thousand. Microseconds of one thread a record, what
+//! a robot takes on disk, and how often a record allocates, reads and writes. Before that, what checking a signature takes
+//! singly and together with others; the least of some rounds, so that what else runs on the machine counts little. Then how
+//! long it takes to find a leaf of a robot that has many, and an entry that does nothing and reads as much as it can: every item
+//! reads all recalls of a model, and is refused. With `bulk` only the registrations in bulk.
 
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
+#[path = "../tests/it/load.rs"]
+mod load;
+
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use carnet_domain::bytes::code::Serial;
-use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::verify_cofactored;
 use carnet_domain::bytes::together::Together;
-use carnet_domain::limits::RECALLS_OF_MODEL_BY_PARTIES_MAX;
-use carnet_domain::limits::TEXT_BYTES_MAX;
-use carnet_domain::log::leaf::EntrySeed;
-use carnet_domain::machine::entry::{Answer, Body, Entry, ItemAnswer, Request, Stamp};
-use carnet_domain::machine::signature_digest;
-use carnet_domain::record::ledger::Ledger;
+use carnet_domain::limits::{RECALLS_OF_MODEL_BY_PARTIES_MAX, TEXT_BYTES_MAX};
+use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::record::{Firmware, Predicate, RecallNotice, Severity};
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::rejection::Reason;
@@ -31,11 +33,11 @@ use carnet_store::artefact::StateEngine;
 use carnet_store::engine::KvRead;
 use carnet_store::families::Family;
 use carnet_store::identity::{Identity, StoreId};
-use carnet_store::machine::{LogPosition, LogRecord, Payload, StateMachine};
 use carnet_store::records::Records;
-use carnet_store::registry::RegistryState;
 use carnet_store::rocks::RocksSettings;
 use carnet_store::state::SwappableEngine;
+
+use load::{Asked, Counting, Failure, Load, all_done};
 
 /// Items in one log entry of a bulk request.
 const PART_COUNT: usize = 250;
@@ -46,8 +48,6 @@ const SEAL_COUNT: usize = 4_000;
 /// Leaves of the robot about which much is written.
 const LEAVES_OF_ROBOT_COUNT: u32 = 20_000;
 
-type Failure = Box<dyn std::error::Error>;
-
 fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments
@@ -55,110 +55,36 @@ fn main() -> Result<(), Failure> {
         .map_or_else(std::env::temp_dir, PathBuf::from);
     let thousands: u32 = arguments.next().map_or(Ok(40), |text| text.parse())?;
     let root = folder.join(format!("carnet-measure-{}", std::process::id()));
-    let measured = run(&root, thousands * 1_000);
+    let bulk_only = arguments.next().is_some_and(|part| part == "bulk");
+    let measured = run(&root, thousands as usize * 1_000, bulk_only);
     std::fs::remove_dir_all(&root)?;
     measured
 }
 
-struct Bench {
-    state: RegistryState<SwappableEngine>,
-    country: Country,
-    applied: u64,
-    serial: u32,
+/// A replica whose engine counts what is asked of it.
+type Bench = Load<Counting<SwappableEngine>>;
+
+struct Measured<'a> {
+    bench: &'a mut Bench,
+    asked: Arc<Asked>,
 }
 
-impl Bench {
-    fn entry(&mut self, body: Body) -> Vec<u8> {
-        let seed = sha256(&[&self.serial.to_be_bytes(), &self.applied.to_be_bytes()]);
-        let stamp = Stamp {
-            at: self.country.clock,
-            seed: EntrySeed(seed.0),
-        };
-        Entry { stamp, body }.to_bytes()
-    }
-
-    /// Applies entries as one run of the log.
-    fn apply(&mut self, entries: Vec<Vec<u8>>) -> Result<(Duration, Vec<Answer>), Failure> {
-        let mut records = Vec::with_capacity(entries.len());
-        for bytes in entries {
-            self.applied += 1;
-            let position = LogPosition {
-                term: 1,
-                node: 1,
-                index: self.applied,
-            };
-            let payload = Payload::Entry(bytes.into());
-            records.push(LogRecord { position, payload });
-        }
-        let begun = Instant::now();
-        let answers = self.state.apply(records)?;
-        let took = begun.elapsed();
-        let answers = answers.iter().map(|bytes| Answer::from_bytes(bytes));
-        Ok((took, answers.collect::<Result<_, _>>()?))
-    }
-
-    /// Signed requests of `count` new robots, `items` under one signature.
-    fn requests(&mut self, count: usize, items: usize) -> Vec<Request> {
-        (0..count)
-            .map(|_| {
-                let commands: Vec<Command> = (0..items)
-                    .map(|_| {
-                        self.serial += 1;
-                        self.registration()
-                    })
-                    .collect();
-                self.country.request("maker", &commands)
-            })
-            .collect()
-    }
-
-    fn registration(&self) -> Command {
-        let mut registration = self.country.registration(self.serial);
-        registration.identity_parts.clear();
-        registration.parts.clear();
-        registration.site.clear();
-        let short = 510_usize.saturating_sub(registration.to_bytes().len());
-        registration.site = "x".repeat(short.min(TEXT_BYTES_MAX));
-        Command::Register { registration }
-    }
-
+impl Measured<'_> {
     /// Microseconds a record: applying, sealing.
     fn measure(&mut self, count: usize, items: usize, known: bool) -> Result<(), Failure> {
         let (mut applying, mut sealing, mut unsealed, mut done) =
             (Duration::ZERO, Duration::ZERO, 0, 0);
         while done < count {
-            let requests = self.requests(RUN_COUNT, items);
-            if known {
-                for request in &requests {
-                    let key = self.country.key("maker").public().key_id();
-                    let Ok(signer) = self.country.ledger.signer(&key);
-                    let signer = signer.ok_or("the maker signs")?;
-                    let digest = sha256(&[&request.header.0, &request.signature.0]);
-                    self.state
-                        .verified()
-                        .note(signature_digest(&signer, &digest));
-                }
-            }
-            let entries = requests
-                .into_iter()
-                .map(|request| {
-                    let body = self.country.client_body(request);
-                    self.entry(body)
-                })
-                .collect();
-            let (took, answers) = self.apply(entries)?;
+            let entries = self.bench.registrations(RUN_COUNT, items, known)?;
+            let (took, answers) = self.bench.apply(entries)?;
             applying += took;
-            for item in answers.iter().flat_map(|answer| &answer.items) {
-                if !matches!(item, ItemAnswer::Done { .. }) {
-                    return Err(format!("refused: {item:?}").into());
-                }
-            }
+            all_done(&answers)?;
             done += RUN_COUNT * items;
             unsealed += RUN_COUNT * items;
             if SEAL_COUNT <= unsealed {
                 unsealed = 0;
-                let seal = self.entry(Body::Seal {});
-                sealing += self.apply(vec![seal])?.0;
+                let seal = self.bench.entry(Body::Seal {});
+                sealing += self.bench.apply(vec![seal])?.0;
             }
         }
         let each = |time: Duration| time.as_secs_f64() * 1e6 / done as f64;
@@ -171,10 +97,35 @@ impl Bench {
         Ok(())
     }
 
+    /// What a record asks of the engine and the allocator, applied and sealed.
+    fn calls(&mut self, items: usize) -> Result<(), Failure> {
+        let robots = RUN_COUNT * items;
+        let entries = self.bench.registrations(RUN_COUNT, items, true)?;
+        let applied = self.bench.calls(&self.asked, entries)?;
+        let seal = self.bench.entry(Body::Seal {});
+        let sealed = self.bench.calls(&self.asked, vec![seal])?;
+        for (what, calls) in [("applied", applied), ("sealed", sealed)] {
+            let each = |count: u64| count as f64 / robots as f64;
+            println!(
+                "{items:>4} items under a signature, a record {what}: {:.1} allocations of {:.0} bytes; {:.2} keys read that are there, {:.2} that are not, {:.3} ranges; {:.2} keys written of {:.0} bytes",
+                each(calls.allocations),
+                each(calls.allocated),
+                each(calls.asked.found),
+                each(calls.asked.absent),
+                each(calls.asked.scans),
+                each(calls.asked.puts),
+                each(calls.asked.bytes),
+            );
+        }
+        Ok(())
+    }
+
     fn reads_much(&mut self) -> Result<(), Failure> {
-        let already = self.country.entries.len();
-        self.country.must("maker", self.country.register(0));
-        let code = self.country.code(0);
+        let already = self.bench.country.entries.len();
+        self.bench
+            .country
+            .must("maker", self.bench.country.register(0));
+        let code = self.bench.country.code(0);
         for number in 0..RECALLS_OF_MODEL_BY_PARTIES_MAX {
             let number = format!("{number:064}");
             let predicate = Predicate {
@@ -184,7 +135,7 @@ impl Bench {
                 ..Predicate::all()
             };
             let notice = RecallNotice {
-                id: recall_id(&self.country, &number),
+                id: recall_id(&self.bench.country, &number),
                 severity: Severity::Advisory,
                 predicate,
             };
@@ -195,21 +146,21 @@ impl Bench {
                 models,
                 remedy,
             };
-            self.country.must("maker", open);
+            self.bench.country.must("maker", open);
         }
         let remedied = Command::RemedyRecall {
             code,
-            recall: recall_id(&self.country, "X"),
+            recall: recall_id(&self.bench.country, "X"),
             report: Digest::ZERO,
         };
-        let request = self.country.request("maker", &vec![remedied; 4_100]);
-        let prepared = self.country.entries[already..].iter();
+        let request = self.bench.country.request("maker", &vec![remedied; 4_100]);
+        let prepared = self.bench.country.entries[already..].iter();
         let prepared = prepared.map(Canonical::to_bytes).collect();
-        self.apply(prepared)?;
-        let body = self.country.client_body(request);
-        let entry = self.entry(body);
+        self.bench.apply(prepared)?;
+        let body = self.bench.country.client_body(request);
+        let entry = self.bench.entry(body);
         let size = entry.len();
-        let (took, answers) = self.apply(vec![entry])?;
+        let (took, answers) = self.bench.apply(vec![entry])?;
         let full = |item: &&ItemAnswer| matches!(item, ItemAnswer::Refused { rejection } if rejection.reason == Reason::EntryFull);
         let items = || answers.iter().flat_map(|answer| &answer.items);
         println!(
@@ -220,12 +171,10 @@ impl Bench {
         );
         Ok(())
     }
-}
 
-impl Bench {
     /// Bytes a robot: of keys and values by family, and of files after everything was written out.
     fn sizes(&self, root: &Path, robots: u32) -> Result<(), Failure> {
-        let engine = self.state.engine();
+        let engine = &self.bench.state.engine().engine;
         engine.sync()?;
         let each = |bytes: u64| bytes as f64 / f64::from(robots);
         for family in Family::ALL {
@@ -351,7 +300,7 @@ fn size_of(folder: &Path) -> Result<u64, Failure> {
     Ok(bytes)
 }
 
-fn run(root: &std::path::Path, count: u32) -> Result<(), Failure> {
+fn run(root: &Path, count: usize, bulk_only: bool) -> Result<(), Failure> {
     let identity = Identity {
         cluster: [1; 16],
         node: 1,
@@ -359,29 +308,26 @@ fn run(root: &std::path::Path, count: u32) -> Result<(), Failure> {
         store: StoreId([1; 16]),
     };
     let engine = SwappableEngine::create(root, identity, RocksSettings::default())?;
-    let mut country = Country::with_market("86");
-    country.session("maker");
-    signatures(&country);
-    let mut bench = Bench {
-        state: RegistryState::open(engine)?,
-        applied: 0,
-        serial: 1,
-        country,
-    };
-    let market = bench.country.entries.iter().map(Canonical::to_bytes);
-    let market = market.collect();
-    bench.apply(market)?;
-    let count = count as usize;
+    let counting = Counting::of(engine);
+    let asked = Arc::clone(&counting.asked);
+    let mut bench = Load::open(counting)?;
     let robots_before = bench.serial;
-    for (items, known) in [
-        (PART_COUNT, true),
-        (1, true),
-        (1, false),
-        (PART_COUNT, false),
-    ] {
-        bench.measure(if items == 1 { count / 4 } else { count }, items, known)?;
+    let mut measured = Measured {
+        bench: &mut bench,
+        asked,
+    };
+    if bulk_only {
+        measured.measure(count, PART_COUNT, true)?;
+        return measured.sizes(root, measured.bench.serial - robots_before);
     }
-    bench.sizes(root, bench.serial - robots_before)?;
-    finds_leaves(&mut bench)?;
-    bench.reads_much()
+    signatures(&measured.bench.country);
+    measured.measure(count, PART_COUNT, true)?;
+    measured.measure(count / 4, 1, true)?;
+    measured.measure(count / 4, 1, false)?;
+    measured.measure(count, PART_COUNT, false)?;
+    measured.sizes(root, measured.bench.serial - robots_before)?;
+    measured.calls(PART_COUNT)?;
+    measured.calls(1)?;
+    finds_leaves(measured.bench)?;
+    measured.reads_much()
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 
+mod calls;
 mod compare;
 mod counted;
 mod damage;
@@ -10,6 +11,7 @@ mod engines;
 mod home;
 mod install;
 mod levels;
+mod load;
 mod missing;
 mod model;
 mod poisoned;
