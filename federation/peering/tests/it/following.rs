@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use carnet_domain::limits::{CHAIN_MAX, MAIL_ITEM_BYTES_MAX, NOTE_KEPT_BYTES_MAX};
+use carnet_domain::limits::{CHAIN_MAX, NOTE_KEPT_BYTES_MAX};
 use carnet_domain::machine::entry::{Body, ChainRun, ItemAnswer, MailItem};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::LogDoubt;
