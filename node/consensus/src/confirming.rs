@@ -37,8 +37,10 @@ pub(crate) enum Confirmed {
 }
 
 /// What a voter last said, and what is asked of it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Voter {
+    /// As the newest round knows it: it may have moved, or another have come in its place.
+    member: Member,
     /// A question is under way.
     asking: bool,
     /// The newest round that wants its word.
@@ -106,36 +108,39 @@ impl Confirming {
                 continue;
             }
             let voter = inner.voters.entry(*node).or_default();
+            if voter.member != *member {
+                voter.member = member.clone();
+            }
             voter.wanted = round;
             if !voter.asking {
                 voter.asking = true;
-                tokio::spawn(Arc::clone(self).ask(*node, member.clone()));
+                tokio::spawn(Arc::clone(self).ask(*node));
             }
         }
         round
     }
 
     /// Asks one voter until no round waits for its word.
-    async fn ask(self: Arc<Self>, node: u64, member: Member) {
+    async fn ask(self: Arc<Self>, node: u64) {
         loop {
-            let round = {
+            let (round, member) = {
                 let mut inner = self.lock();
                 let voter = inner.voters.entry(node).or_default();
                 if voter.wanted == voter.answered {
                     voter.asking = false;
                     return;
                 }
-                voter.wanted
+                (voter.wanted, voter.member.clone())
             };
-            let follows = self.asked(node, &member).await;
-            {
-                let mut inner = self.lock();
-                let voter = inner.voters.entry(node).or_default();
-                voter.answered = round;
-                voter.follows = follows;
-            }
-            self.answers
-                .send_modify(|count| *count = count.wrapping_add(1));
+            let mut answer = Answer {
+                of: &self,
+                node,
+                round,
+                follows: None,
+                comes: false,
+            };
+            answer.follows = self.asked(node, &member).await;
+            answer.comes = true;
         }
     }
 
@@ -164,6 +169,31 @@ impl Confirming {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A voter's answer to a round, written down when it is there, and as none where whoever waits for it ends in the middle: the next
+/// round asks again.
+struct Answer<'a> {
+    of: &'a Confirming,
+    node: u64,
+    round: u64,
+    follows: Option<Vote>,
+    comes: bool,
+}
+
+impl Drop for Answer<'_> {
+    fn drop(&mut self) {
+        {
+            let mut inner = self.of.lock();
+            let voter = inner.voters.entry(self.node).or_default();
+            voter.answered = self.round;
+            voter.follows = self.follows;
+            voter.asking &= self.comes;
+        }
+        self.of
+            .answers
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 
