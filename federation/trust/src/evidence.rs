@@ -218,6 +218,7 @@ impl EvidenceError {
 pub struct ProvenLink {
     link: Link,
     leaf: Digest,
+    index: u64,
     at: TimeMs,
 }
 
@@ -230,6 +231,11 @@ impl ProvenLink {
     /// Hash of its leaf: what the next link names as `prev`.
     pub fn leaf(&self) -> &Digest {
         &self.leaf
+    }
+
+    /// Index of its leaf in the writer's log.
+    pub fn index(&self) -> u64 {
+        self.index
     }
 
     /// When it was recorded, in the writer's log time.
@@ -644,6 +650,7 @@ impl Evidence {
         link.filter(own).map(|link| ProvenLink {
             link,
             leaf: proven.hash(),
+            index: proven.index(),
             at: leaf.t_ms,
         })
     }

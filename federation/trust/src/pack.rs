@@ -263,7 +263,10 @@ impl OpenedPack {
             return Err(PackError::OtherCountry { own, found });
         }
         let size = pack.head.as_ref().map_or(u64::MAX, |head| head.size);
-        if !bundle.keys.is_signed(&message, &file.signatures, size) {
+        if !bundle
+            .keys
+            .is_signed(&message, &file.signatures, (size, pack.at))
+        {
             return Err(PackError::Unsigned(own));
         }
         if pack.incarnation != bundle.incarnation {

@@ -101,7 +101,8 @@ impl TakenHead {
         let SignedTaking { taking, signatures } = signed;
         let of_own = taking.registry == own.primary();
         let keys = &own.bundle().keys;
-        let held = keys.is_signed(&taking.message(), signatures, taking.published);
+        let place = (taking.published, taking.at);
+        let held = keys.is_signed(&taking.message(), signatures, place);
         let held = held && of_own && taking.incarnation == own.bundle().incarnation;
         held.then(|| Self(taking.clone()))
     }

@@ -130,7 +130,12 @@ impl Case<'_> {
         let Some(known) = &self.input.known else {
             return;
         };
-        // The own country's word about this very head stands for what joins it to the one known.
+        // The own country's word about this very head stands for what joins it to the one known; not one of before there was that head.
+        let was_there = |taken: &&TakenHead| {
+            // saturates: no instant is later than the last
+            proven.time() <= taken.at().saturating_add(AHEAD_MAX)
+        };
+        let taken = taken.filter(was_there);
         let taken = taken.is_some_and(|taken| taken.is_of(proven));
         let head = known.registries.get(registry).and_then(|known| known.head);
         let Some(head) = head else {
@@ -377,25 +382,32 @@ impl Case<'_> {
     }
 
     /// Whether the own evidence of a robot that is here shows a step of it that what is known may not have: on what ground it is here
-    /// stands in no evidence, and whoever has no row, or an older one, cannot tell.
+    /// stands in no evidence, and whoever has no row, or an older one, cannot tell. A pack has a head of the log: a step in a leaf beyond
+    /// it came later, whatever was said of the time, which the roots may have set back since.
     fn came_since(&self, party: &Party<'_>) -> bool {
         // That nothing is known is said already.
         let Some(known) = &self.input.known else {
             return false;
         };
-        let shown = party.proven.time();
-        let at = match party.proven.robot().map(ProvenRobot::link) {
-            Some(Ok(Some(link))) if never_left(&link) => return false,
-            Some(Ok(Some(link))) => {
+        let shown = (party.proven.size(), party.proven.time());
+        let (index, at) = match party.proven.robot().map(|robot| (robot, robot.link())) {
+            Some((_, Ok(Some(link)))) if never_left(&link) => return false,
+            Some((robot, Ok(Some(link)))) => {
                 let mut own = party.proven.links().iter().rev();
                 let step = own.find(|own| *own.link() == link);
-                step.map_or(shown, |step| step.at())
+                let newest = (robot.leaf().index(), shown.1);
+                step.map_or(newest, |step| (step.index(), step.at()))
             }
-            Some(Ok(None)) => return false,
-            Some(Err(_)) | None => shown,
+            Some((_, Ok(None))) => return false,
+            Some((_, Err(_))) | None => shown,
         };
+        let own = known.registries.get(&self.input.verifier);
+        let packed = own
+            .and_then(|own| own.head)
+            .filter(|_| known.source == Source::Pack);
+        let is_beyond = packed.is_some_and(|head| head.size <= index);
         let has_it = self.own_word().and_then(|own| own.place) == Some(Place::Here);
-        known.at < at || (known.at == at && !has_it)
+        is_beyond || known.at < at || (known.at == at && !has_it)
     }
 
     /// Holds that stand in the own country's record, wherever the robot is, beside those that are shown: as the own registry

@@ -19,6 +19,7 @@ use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::rejection::Reason;
 use carnet_kit::evidence::{forged, known};
 use carnet_kit::{Country, befriend};
+use carnet_trust::bundle::PinnedBundle;
 use carnet_trust::evidence::{Evidence, HeadOrder};
 use carnet_trust::known::{
     Doubt, Ending, KnownHead, KnownMaker, KnownModel, KnownRobot, Source, key_of_maker,
@@ -1487,7 +1488,12 @@ fn a_guest_that_came_after_the_pack_is_not_sold() {
         custodians: vec![party(&b, Some(own.to_bytes()))],
     };
     let pins = pins(&b, &[&a, &b]);
-    for (what, pack) in [("old", &old), ("new", &new)] {
+    // Made while log time stood ahead, which the roots set back since.
+    let ahead = Pack {
+        at: now,
+        ..old.clone()
+    };
+    for (what, pack) in [("old", &old), ("new", &new), ("of a time ahead", &ahead)] {
         let bytes = signed_pack(pack, &b.key("log"));
         let pack = OpenedPack::open(&bytes, &pins).expect("a pack");
         for purpose in [Purpose::MarketAccess, Purpose::SecondHandPurchase] {
@@ -1496,4 +1502,59 @@ fn a_guest_that_came_after_the_pack_is_not_sold() {
             assert_ne!(value, Value::Valid, "{what} {purpose:?}");
         }
     }
+}
+
+/// The seed of a key that made way lies in folders that nobody guards as before: once, it signed packs of today, and whoever carries a
+/// robot left out of one what the true one says against it.
+#[test]
+fn a_retired_log_key_signs_no_pack_of_later() {
+    let saved = saved();
+    let mut later = saved.b.clone();
+    later.rotate_log("log", "log-2");
+    let keys = later.registry().keys;
+    let end = keys.all().iter().find_map(|key| key.end);
+    let end = end.expect("one ended");
+    let newest = Pin::of_bundle(&signed(&saved.b, &later.bundle_of(2)));
+    let newest = newest.expect("signed by its roots");
+    let pins = Pins::new(saved.b.prefix, vec![pin(&saved.a), newest], OWN_AGE_MAX).expect("pins");
+    let opened = |at: TimeMs, key: &str| {
+        let pack = Pack {
+            at,
+            ..saved.pack.clone()
+        };
+        OpenedPack::open(&signed_pack(&pack, &later.key(key)), &pins).map(drop)
+    };
+    let after = soon(&[&saved.a, &later]);
+    assert!(end.at < after);
+    let refused = opened(after, "log").expect_err("of later than its end");
+    assert!(matches!(refused, PackError::Unsigned(_)), "{refused}");
+    opened(saved.pack.at, "log").expect("of its time");
+    opened(after, "log-2").expect("of the key that followed");
+}
+
+/// As of a pack: the word of the own country that it took in a head of another.
+#[test]
+fn a_retired_log_key_says_of_no_head_of_later_that_it_was_taken_in() {
+    let saved = saved();
+    let mut later = saved.b.clone();
+    later.rotate_log("log", "log-2");
+    let after = soon(&[&saved.a, &later]);
+    let own = PinnedBundle::by_roots(
+        &signed(&saved.b, &later.bundle_of(2)),
+        &later.registry().roots,
+        later.registry().threshold,
+    )
+    .expect("signed by its roots");
+    let issuer = saved.file.issuer.clone().expect("a party");
+    let word = issuer.taken.expect("taken in").taking;
+    let said = |at: TimeMs, key: &str| {
+        let taking = Taking { at, ..word.clone() };
+        let signature = later.key(key).sign(&taking.message());
+        let key = later.key(key).public();
+        let signatures = vec![KeySignature { key, signature }];
+        TakenHead::verify(&own, &SignedTaking { taking, signatures }).is_some()
+    };
+    assert!(said(word.at, "log"));
+    assert!(!said(after, "log"));
+    assert!(said(after, "log-2"));
 }

@@ -314,10 +314,16 @@ impl KeyHistory {
         Err(why)
     }
 
-    /// Whether a signature over something else than a head, made when the log had a size, is that of a key in use.
+    /// Whether a signature over something else than a head, made when the log had a size and a time, is that of a key in use then.
     ///
-    /// A key that was stolen says nothing any more, whatever size it names.
-    pub fn is_signed(&self, message: &[u8], signatures: &[KeySignature], size: u64) -> bool {
+    /// A key that made way proves nothing of later than its end: whoever finds its seed names what size it likes, and what it
+    /// dates back is old. A key that was stolen says nothing any more.
+    pub fn is_signed(
+        &self,
+        message: &[u8],
+        signatures: &[KeySignature],
+        (size, at): (u64, TimeMs),
+    ) -> bool {
         let in_use = |signed: &&KeySignature| {
             let entry = self.entry(KeyRole::Log, &signed.key);
             entry.is_some_and(|entry| match (entry.activated, &entry.end) {
@@ -325,7 +331,7 @@ impl KeyHistory {
                 (Some(_), None) => true,
                 (Some(_), Some(end)) => {
                     let last = end.last_good.map_or(0, |head| head.size);
-                    end.cause == KeyCause::Retired && size <= last
+                    end.cause == KeyCause::Retired && size <= last && at <= end.at
                 }
             })
         };

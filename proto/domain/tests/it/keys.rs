@@ -3,6 +3,7 @@
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical, Encoder};
 use carnet_domain::bytes::signature::{PublicKey, SecretKey, Signature};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::limits::{
     KEY_ORDERS_MAX, KEY_STEPS_MAX, KEYS_MAX, KEYS_OF_ORDERS_MAX, LOG_KEYS_ACTIVE_MAX,
 };
@@ -200,8 +201,9 @@ fn of_a_stolen_key_the_last_good_head_alone_is_believed() {
         key: public(&x, key),
         signature: x.key(key).sign(message),
     };
-    assert!(!keys.is_signed(message, &[by("log")], 1));
-    assert!(keys.is_signed(message, &[by("log"), by("log-2")], 1));
+    let place = (1, TimeMs(1));
+    assert!(!keys.is_signed(message, &[by("log")], place));
+    assert!(keys.is_signed(message, &[by("log"), by("log-2")], place));
     let again = KeyStep::Compromise {
         key: old,
         last_good: GoodHead {
@@ -210,6 +212,34 @@ fn of_a_stolen_key_the_last_good_head_alone_is_believed() {
         },
     };
     assert!(order(&mut x, vec![again]).starts_with("SignerNotActive"));
+}
+
+/// Its old seed lies in folders that nobody guards as before: what it signs names the size that whoever has it likes.
+#[test]
+fn a_retired_key_signs_nothing_of_later_than_its_end() {
+    let mut x = market();
+    x.rotate_log("log", "log-2");
+    let keys = x.registry().keys;
+    let message = b"a pack";
+    let by = |key: &str| KeySignature {
+        key: public(&x, key),
+        signature: x.key(key).sign(message),
+    };
+    let end = keys.entry(KeyRole::Log, &public(&x, "log"));
+    let end = end.and_then(|entry| entry.end).expect("it ended");
+    let last = end.last_good.expect("a head").size;
+    let later = end.at.saturating_add(DurationMs::from_ms(1));
+    for (name, place, held) in [
+        ("log", (last, end.at), true),
+        ("log", (last, later), false),
+        ("log", (1, later), false),
+        ("log", (last + 1, end.at), false),
+        ("log-2", (last + 1, later), true),
+        ("log-2", (1, later), true),
+    ] {
+        let found = keys.is_signed(message, &[by(name)], place);
+        assert_eq!(found, held, "{name} {place:?}");
+    }
 }
 
 /// Of a key that was retired it comes out later that it had been stolen.
