@@ -287,12 +287,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             .into_iter()
             .filter(|it| *it != request.first_item)
         {
-            let other = self.answered(&header, first_item)?;
+            let other = self.answered(&session, &header, first_item)?;
             if other.is_some_and(|other| other.request != digest) {
                 return Ok(all(mismatch()));
             }
         }
-        let stored = self.answered(&header, request.first_item)?;
+        let stored = self.answered(&session, &header, request.first_item)?;
         let mut done = Vec::new();
         if let Some(stored) = stored {
             // Of the same part only: one item could ask for the answers of thousands.
@@ -318,9 +318,14 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// What is kept under the number of a request, of the part that begins at `first_item`.
     fn answered(
         &self,
+        session: &Session,
         header: &SignedHeader,
         first_item: u32,
     ) -> Result<Option<StoredAnswer>, L::Fault> {
+        // Whatever is kept of a number was kept when the session had come to it.
+        if header.sequence > session.highest {
+            return Ok(None);
+        }
         let (session, place) = (header.session, place(header.sequence));
         let stored = self.ledger.answer(session, place, first_item)?;
         Ok(stored
@@ -370,7 +375,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 .and_then(|header| {
                     header.items(
                         request.first_item,
-                        request.items.clone(),
+                        request.items.as_slice(),
                         &request.range_proof,
                     )
                 });
@@ -389,7 +394,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         self.items(&signer, header, &items, done)?;
         let kept = |answers: &[_]| session::stored((header.sequence, digest, self.now), answers);
         let whole = request.first_item == 0 && items.items().len() == header.item_count as usize;
-        if !whole && self.answered(header, OF_PARTS)?.is_none() {
+        if !whole && self.answered(&session, header, OF_PARTS)?.is_none() {
             let of_parts = place(header.sequence);
             self.ledger
                 .put_answer(session.id, of_parts, OF_PARTS, kept(&[]))?;
@@ -403,7 +408,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         &mut self,
         signer: &Signer,
         header: &SignedHeader,
-        items: &VerifiedItems,
+        items: &VerifiedItems<'_>,
         answers: &mut Vec<ItemAnswer>,
     ) -> Result<(), L::Fault> {
         let standing = self.standing(signer)?;

@@ -247,6 +247,13 @@ impl Encoder {
         self.buf.extend_from_slice(canonical);
     }
 
+    /// How many bytes a value has. What was written before is forgotten, the room that it took is used again.
+    pub fn size_of(&mut self, value: &impl Canonical) -> usize {
+        self.buf.clear();
+        value.encode(self);
+        self.buf.len()
+    }
+
     /// The bytes written.
     pub fn finish(self) -> Vec<u8> {
         self.buf

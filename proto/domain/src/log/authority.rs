@@ -14,6 +14,8 @@
 //! This room checks that bytes belong together. Whether the key may do what the item says is `decide`'s business; whether
 //! a foreign checkpoint is to be believed is `carnet-trust`'s.
 
+use std::borrow::Cow;
+
 use crate::bytes::code::Prefix;
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::{Blob, Canonical, DecodeError, tag};
@@ -349,12 +351,13 @@ impl VerifiedHeader {
     ///
     /// # Errors
     /// When an item is not canonical, or the items are not under `item_root` at `first_item`.
-    pub fn items(
+    pub fn items<'i>(
         &self,
         first_item: u32,
-        items: Vec<Blob>,
+        items: impl Into<Cow<'i, [Blob]>>,
         range_proof: &[Digest],
-    ) -> Result<VerifiedItems, EnvelopeError> {
+    ) -> Result<VerifiedItems<'i>, EnvelopeError> {
+        let items = items.into();
         if items.is_empty() || items.len() > ITEM_COUNT_MAX as usize {
             return Err(EnvelopeError::ItemCount(items.len() as u64));
         }
@@ -367,7 +370,7 @@ impl VerifiedHeader {
                 part_items: self.header.part_items,
             });
         }
-        for (index, item) in (first_item..).zip(&items) {
+        for (index, item) in (first_item..).zip(items.iter()) {
             crate::bytes::encoding::well_formed(&item.0)
                 .map_err(|source| EnvelopeError::Item { index, source })?;
         }
@@ -387,15 +390,15 @@ impl VerifiedHeader {
 
 /// Items that were signed under a verified header. Only [`VerifiedHeader::items`] makes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifiedItems {
+pub struct VerifiedItems<'i> {
     header: VerifiedHeader,
     first_item: u32,
-    items: Vec<Blob>,
+    items: Cow<'i, [Blob]>,
     /// The leaf hash of each.
     hashes: Vec<Digest>,
 }
 
-impl VerifiedItems {
+impl VerifiedItems<'_> {
     /// The header.
     pub fn header(&self) -> &SignedHeader {
         &self.header.header

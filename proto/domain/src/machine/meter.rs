@@ -4,11 +4,11 @@
 //! The count depends on the ledger's content and the entry alone, so it is the same on every replica; what this process
 //! remembers of signatures is not counted.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use crate::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use crate::bytes::digest::Digest;
-use crate::bytes::encoding::Canonical;
+use crate::bytes::encoding::Encoder;
 use crate::bytes::signature::KeyId;
 use crate::bytes::time::TimeMs;
 use crate::limits::{ENTRY_LEAF_BYTES_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX};
@@ -38,6 +38,8 @@ pub struct Metered<'a, L> {
     rows: Cell<u64>,
     read_bytes: Cell<u64>,
     leaf_bytes: Cell<u64>,
+    /// Room in which records are measured, one after the other.
+    room: RefCell<Encoder>,
 }
 
 impl<'a, L> Metered<'a, L> {
@@ -48,6 +50,7 @@ impl<'a, L> Metered<'a, L> {
             rows: Cell::new(0),
             read_bytes: Cell::new(0),
             leaf_bytes: Cell::new(0),
+            room: RefCell::default(),
         }
     }
 
@@ -75,15 +78,18 @@ impl<'a, L> Metered<'a, L> {
     fn counted<R: Row>(&self, rows: Vec<R>) -> Vec<R> {
         // A list without rows costs its search.
         self.count(rows.len().max(1));
-        rows.iter()
-            .for_each(|row| add(&self.read_bytes, row.bytes()));
+        rows.iter().for_each(|row| self.read(row));
         rows
+    }
+
+    fn read(&self, row: &impl Row) {
+        add(&self.read_bytes, row.bytes(&mut self.room.borrow_mut()));
     }
 }
 
 /// What was read: about how many bytes it has in store. Only what can be large is measured.
 trait Row {
-    fn bytes(&self) -> usize {
+    fn bytes(&self, _: &mut Encoder) -> usize {
         64
     }
 }
@@ -96,8 +102,8 @@ macro_rules! small {
 macro_rules! encoded {
     ($($type:ty),*) => {
         $(impl Row for $type {
-            fn bytes(&self) -> usize {
-                self.to_bytes().len()
+            fn bytes(&self, room: &mut Encoder) -> usize {
+                room.size_of(self)
             }
         })*
     };
@@ -133,36 +139,40 @@ encoded!(
 );
 
 impl Row for ToldBy {
-    fn bytes(&self) -> usize {
+    fn bytes(&self, _: &mut Encoder) -> usize {
         self.size()
     }
 }
 
 impl Row for LeafRecord {
-    fn bytes(&self) -> usize {
-        let values = self.values.iter().flatten().map(|value| value.0.len());
-        // saturates: what is spent stays spent
-        values.fold(self.leaf.0.len(), usize::saturating_add)
+    fn bytes(&self, _: &mut Encoder) -> usize {
+        leaf_bytes(self)
     }
+}
+
+fn leaf_bytes(record: &LeafRecord) -> usize {
+    let values = record.values.iter().flatten().map(|value| value.0.len());
+    // saturates: what is spent stays spent
+    values.fold(record.leaf.0.len(), usize::saturating_add)
 }
 
 impl Row for MapChanges {
     /// A key and a digest each.
-    fn bytes(&self) -> usize {
+    fn bytes(&self, _: &mut Encoder) -> usize {
         self.len().saturating_mul(64) // saturates: what is spent stays spent
     }
 }
 
 impl Row for Page {
     /// Sixteen hashes, or keys and values.
-    fn bytes(&self) -> usize {
+    fn bytes(&self, _: &mut Encoder) -> usize {
         1_024
     }
 }
 
 impl<R: Row> Row for Option<R> {
-    fn bytes(&self) -> usize {
-        self.as_ref().map_or(0, Row::bytes)
+    fn bytes(&self, room: &mut Encoder) -> usize {
+        self.as_ref().map_or(0, |row| row.bytes(room))
     }
 }
 
@@ -175,7 +185,7 @@ macro_rules! one_row {
         $(fn $name(&self, $($arg: $type),*) -> Result<$out, Self::Fault> {
             self.count(1);
             let row = self.ledger.$name($($arg),*)?;
-            add(&self.read_bytes, Row::bytes(&row));
+            self.read(&row);
             Ok(row)
         })*
     };
@@ -299,7 +309,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
 
     fn append(&mut self, index: u64, record: LeafRecord) -> Result<(), L::Fault> {
         self.count(1);
-        add(&self.leaf_bytes, record.bytes());
+        add(&self.leaf_bytes, leaf_bytes(&record));
         self.ledger.append(index, record)
     }
 
