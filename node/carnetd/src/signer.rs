@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::log::checkpoint::{Checkpoint, Origin};
-use carnet_domain::log::leaf::{Kind, Leaf, leaf_bytes_hash};
+use carnet_domain::log::leaf::{Kind, Leaf};
 use carnet_domain::log::merkle::Frontier;
 use carnet_domain::machine::entry::Body;
 use carnet_domain::record::registry::{Registry, Sealed};
@@ -263,16 +263,16 @@ impl Signer {
                 return Ok(false);
             }
             let from = self.folded.size();
-            let leaves = records
-                .leaves(from, size, LEAVES_READ_MAX.min(left))
+            let hashes = records
+                .leaf_hashes(from, size, LEAVES_READ_MAX.min(left))
                 .map_err(SignRefused::Leaves)?;
-            if leaves.is_empty() {
+            if hashes.is_empty() {
                 return Err(SignRefused::Rule(format!("leaf {from} is not on disk")));
             }
-            for leaf in &leaves {
-                self.folded.append(leaf_bytes_hash(&leaf.leaf.0));
+            count += hashes.len();
+            for hash in hashes {
+                self.folded.append(hash);
             }
-            count += leaves.len();
         }
         Ok(true)
     }

@@ -209,8 +209,11 @@ pub fn transfer(id: &TransferId) -> Vec<u8> {
 
 /// `transfers`: custody of a robot without a record.
 pub fn loose(code: &Code) -> Vec<u8> {
-    join(&[b"c", &code.to_key()])
+    join(&[LOOSE, &code.to_key()])
 }
+
+/// `transfers`: what the keys of [`loose`] begin with.
+pub const LOOSE: &[u8] = b"c";
 
 /// `transfers`: how many robots an enterprise offers a peer that wait.
 pub fn offers_of(peer: &Prefix, enterprise: &EnterpriseId) -> Vec<u8> {
@@ -344,13 +347,11 @@ pub fn peer(prefix: &Prefix) -> Vec<u8> {
 
 /// `ended`: what is known of the end of an identity.
 pub fn ends(identity: &Digest) -> Vec<u8> {
-    join(&[b"i", &identity.0])
+    join(&[ENDS, &identity.0])
 }
 
 /// `ended`: what the keys of [`ends`] begin with.
-pub fn ends_of_all() -> Vec<u8> {
-    b"i".to_vec()
-}
+pub const ENDS: &[u8] = b"i";
 
 /// `ended`: a peer's claim.
 pub fn claim(peer: &Prefix, identity: &Digest) -> Vec<u8> {

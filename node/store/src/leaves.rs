@@ -19,14 +19,16 @@ use std::fmt;
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical, DecodeError, Decoder, Encoder};
 use carnet_domain::limits::{Bound, List, MAP_CHANGES_MAX};
-use carnet_domain::log::leaf::{Kind, Leaf, LeafSeed, SLOT_COUNT, Subject, SubjectType};
+use carnet_domain::log::leaf::{
+    Kind, Leaf, LeafSeed, SLOT_COUNT, Subject, SubjectType, leaf_bytes_hash,
+};
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::record::event::slot;
 
 use crate::families::Family;
 use crate::fault::StorageFault;
 use crate::keys;
-use crate::stored::{self, plain_of_stored, plain_to_stored};
+use crate::stored::{self, RECORD_VERSION, plain_of_stored};
 
 /// Values shorter than this are stored again rather than referred to.
 const REFERRED_SIZE_MIN: usize = 6;
@@ -35,7 +37,11 @@ const REFERRED_DEPTH_MAX: usize = 16;
 
 /// The stored form of the leaf at `index`.
 pub(crate) fn to_stored(index: u64, record: &LeafRecord) -> Vec<u8> {
-    let mut e = Encoder::with_capacity(1_024);
+    let values = record.values.iter().flatten();
+    let size: usize = values.map(|value| value.0.len()).sum();
+    // The values, of which some stand in the event, and at most as much besides.
+    let mut e = Encoder::with_capacity(size + 512);
+    e.raw(&[RECORD_VERSION]);
     e.array(10);
     let leaf = Leaf::from_bytes(&record.leaf.0).ok();
     match &leaf {
@@ -60,7 +66,7 @@ pub(crate) fn to_stored(index: u64, record: &LeafRecord) -> Vec<u8> {
     back(&mut e, index, record.before);
     back(&mut e, index, record.jump);
     back(&mut e, index, record.step_before);
-    plain_to_stored(&e.finish())
+    e.finish()
 }
 
 fn back(e: &mut Encoder, index: u64, to: Option<u64>) {
@@ -120,7 +126,7 @@ fn encode_slots(e: &mut Encoder, values: &[Option<Blob>]) {
         .get(usize::from(slot::EVENT))
         .and_then(Option::as_ref);
     let event = event.map(|event| event.0.as_slice()).unwrap_or_default();
-    let mut parts = Vec::new();
+    let mut parts = Vec::with_capacity(64);
     parts_of(event, &mut parts);
     for (at, value) in values.iter().enumerate() {
         let Some(Blob(value)) = value else {
@@ -183,24 +189,7 @@ pub(crate) fn of_stored(
         values.push(parsed.value(records, at, REFERRED_DEPTH_MAX)?.map(Blob));
     }
     let key = parsed.key()?;
-    let leaf = match &parsed.head {
-        Head::Bytes(bytes) => bytes.clone(),
-        Head::Parts { leaf, prev, .. } => {
-            let prev = match (prev, parsed.links.before) {
-                (Some(prev), _) => *prev,
-                (None, None) => Digest::ZERO,
-                (None, Some(before)) => records
-                    .hash_of(before)?
-                    .ok_or_else(|| parsed.corrupt(format!("no hash of leaf {before}")))?,
-            };
-            let leaf = Leaf {
-                key: key.unwrap_or(leaf.key),
-                prev,
-                ..leaf.clone()
-            };
-            leaf.to_bytes()
-        }
-    };
+    let leaf = parsed.leaf(records, key)?;
     Ok(LeafRecord {
         leaf: Blob(leaf),
         seed: parsed.seed,
@@ -213,6 +202,17 @@ pub(crate) fn of_stored(
         jump: parsed.links.jump,
         step_before: parsed.links.step_before,
     })
+}
+
+/// The hash of the leaf at `index`, computed from what is stored of it.
+pub(crate) fn hash_of_stored(
+    records: &impl Earlier,
+    index: u64,
+    stored: &[u8],
+) -> Result<Digest, StorageFault> {
+    let parsed = Parsed::of(index, stored)?;
+    let leaf = parsed.leaf(records, parsed.key()?)?;
+    Ok(leaf_bytes_hash(&leaf))
 }
 
 /// The earlier leaves of its subject that the leaf at `index` names, without reading anything else.
@@ -345,6 +345,27 @@ impl<'a> Parsed<'a> {
         }
     }
 
+    /// The bytes of the leaf; `key` is as [`Self::key`] gives it.
+    fn leaf(&self, records: &impl Earlier, key: Option<Digest>) -> Result<Vec<u8>, StorageFault> {
+        let (leaf, prev) = match &self.head {
+            Head::Bytes(bytes) => return Ok(bytes.clone()),
+            Head::Parts { leaf, prev, .. } => (leaf, prev),
+        };
+        let prev = match (prev, self.links.before) {
+            (Some(prev), _) => *prev,
+            (None, None) => Digest::ZERO,
+            (None, Some(before)) => records
+                .hash_of(before)?
+                .ok_or_else(|| self.corrupt(format!("no hash of leaf {before}")))?,
+        };
+        let leaf = Leaf {
+            key: key.unwrap_or(leaf.key),
+            prev,
+            ..leaf.clone()
+        };
+        Ok(leaf.to_bytes())
+    }
+
     /// The key of the subject; `None` where the leaf stands as it is.
     fn key(&self) -> Result<Option<Digest>, StorageFault> {
         match &self.head {
@@ -466,6 +487,7 @@ mod tests {
     use crate::memory::MemoryEngine;
     use crate::records::Records;
     use crate::registry::RegistryState;
+    use crate::stored::plain_to_stored;
     use carnet_domain::record::ledger::Ledger;
     use carnet_kit::Country;
 
@@ -510,6 +532,8 @@ mod tests {
             let found = Records(&engine).leaf(index).expect("a read");
             assert_eq!(found.as_ref(), Some(&known), "leaf {index}");
             assert_eq!(map_of_stored(index, &bytes).expect("a map"), known.map);
+            let hash = hash_of_stored(&Records(&engine), index, &bytes);
+            assert_eq!(hash.expect("a hash"), leaf_bytes_hash(&known.leaf.0));
             stored += bytes.len();
             whole += known.to_bytes().len();
         }

@@ -19,6 +19,7 @@ pub mod memory;
 pub mod rocks;
 pub mod state;
 
+mod kept;
 pub mod keys;
 mod leaves;
 pub mod overlay;

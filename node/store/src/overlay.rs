@@ -2,8 +2,8 @@
 //!
 //! The rules see their own writes at once; the engine sees them as one batch.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Range;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -36,6 +36,7 @@ use crate::compare::Written;
 use crate::engine::{Batch, KvRead, Pair};
 use crate::families::Family;
 use crate::fault::StorageFault;
+use crate::kept::Kept;
 use crate::keys;
 use crate::leaves;
 use crate::records::{self, Records, plain_to_stored, to_stored};
@@ -65,6 +66,9 @@ pub struct Overlay<'a> {
     members: Members,
     seen: Mutex<Seen>,
     written: Written,
+    kept: Kept,
+    /// What each leaf that was appended changes in the state map.
+    appended: Vec<MapChanges>,
     #[cfg(feature = "planted")]
     differs: bool,
 }
@@ -78,6 +82,8 @@ pub struct Finished {
     /// The digest of writes it was given, with its own. The registry is not in it but at seals: how often it is written
     /// depends on how the log was cut.
     pub written: Written,
+    /// What each leaf that was appended changes in the state map, in their order.
+    pub appended: Vec<MapChanges>,
 }
 
 /// The text in a robot's record at which a planted difference shows itself.
@@ -89,7 +95,21 @@ pub const PLANTED_MARK: &str = "planted: differs";
 struct Seen {
     enterprises: BTreeMap<EnterpriseId, Option<Enterprise>>,
     models: BTreeMap<ModelId, Option<Model>>,
+    /// Few at a time come with registrations; the oldest makes way.
+    makers: VecDeque<(Maker, Option<EnterpriseId>)>,
+    /// The robot that was read or written last.
+    robot: Option<(Code, Before)>,
 }
+
+/// What stood of a robot before it is written.
+#[derive(Clone, Copy)]
+struct Before {
+    is_there: bool,
+    is_counted: bool,
+}
+
+/// The most makers of which the enterprise is remembered.
+const MAKERS_SEEN_MAX: usize = 16;
 
 impl<'a> Overlay<'a> {
     /// Nothing written yet; `registry` is the newest one, if there is one. Writes are taken up into no digest.
@@ -118,9 +138,17 @@ impl<'a> Overlay<'a> {
             members: Members::default(),
             seen: Mutex::default(),
             written,
+            kept: Kept::default(),
+            appended: Vec::new(),
             #[cfg(feature = "planted")]
             differs: false,
         }
+    }
+
+    /// With what is kept of the base.
+    #[must_use]
+    pub(crate) fn keeping(self, kept: Kept) -> Self {
+        Self { kept, ..self }
     }
 
     /// With the planted fault of a replica that writes one byte of a marked record differently.
@@ -175,6 +203,7 @@ impl<'a> Overlay<'a> {
             batch: Batch { cleared, changes },
             registry: self.registry,
             written: self.written,
+            appended: self.appended,
         }
     }
 
@@ -185,6 +214,7 @@ impl<'a> Overlay<'a> {
             false => value,
         };
         self.written.note(family, &key, value.as_deref());
+        self.kept.note(family, &key);
         self.changes[family as usize].insert(key, value);
     }
 
@@ -301,6 +331,32 @@ impl<'a> Overlay<'a> {
         Ok(())
     }
 
+    /// What stands of a robot that is to be written.
+    fn before(&self, key: &[u8], robot: &Robot) -> Result<Before, StorageFault> {
+        let code = robot.identity.code;
+        let seen = self.seen().robot.filter(|(seen, _)| *seen == code);
+        // Only what came over a border can have had a record that did not count: the others are not read for it.
+        let is_domestic = robot.custody.epoch == 0;
+        let before = match seen {
+            Some((_, before)) => before,
+            None if is_domestic => Before {
+                is_there: self.get(Family::Robots, key)?.is_some(),
+                is_counted: false,
+            },
+            None => {
+                let stored = Records(self).robot(&code)?;
+                Before {
+                    is_there: stored.is_some(),
+                    is_counted: stored.is_some_and(|before| before.is_counted()),
+                }
+            }
+        };
+        Ok(Before {
+            is_counted: before.is_counted || (is_domestic && before.is_there),
+            ..before
+        })
+    }
+
     /// Notes how a robot's record speaks against it. Most records never do: a row is looked for only where there was a record
     /// before, and written only where it differs.
     fn put_against(
@@ -350,7 +406,7 @@ impl KvRead for Overlay<'_> {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
         match self.changes[family as usize].get(key) {
             Some(changed) => Ok(changed.clone()),
-            None if self.is_cleared(family, key) => Ok(None),
+            None if self.is_cleared(family, key) || self.kept.lacks(family, key) => Ok(None),
             None => self.base.get(family, key),
         }
     }
@@ -451,14 +507,12 @@ impl Ledger for Overlay<'_> {
     }
 
     reads! {
-        robot(code: &Code) -> Option<Robot>;
         part_holder(identity: &Digest) -> Option<Fitting>;
         count_of_model(model: &ModelId) -> u64;
         ends(identity: &Digest) -> Option<Ends>;
         claim(peer: &Prefix, identity: &Digest) -> Option<Claim>;
         claims_of(peer: &Prefix) -> u64;
         claim_at(peer: &Prefix, place: u32) -> Option<Digest>;
-        enterprise_of(maker: &Maker) -> Option<EnterpriseId>;
         models_of(id: &EnterpriseId) -> Vec<Model>;
         signer(id: &KeyId) -> Option<Signer>;
         deny_list() -> DenyList;
@@ -481,8 +535,43 @@ impl Ledger for Overlay<'_> {
         answer(session: u64, place: u32, first_item: u32) -> Option<StoredAnswer>;
         leaf(index: u64) -> Option<LeafRecord>;
         leaves(from: u64, to: u64, count_max: usize) -> Vec<LeafRecord>;
-        map_changes(from: u64, to: u64, count_max: usize) -> Vec<MapChanges>;
         head_of(key: &Digest) -> Option<Head>;
+    }
+
+    fn robot(&self, code: &Code) -> Result<Option<Robot>, StorageFault> {
+        let found = Records(self).robot(code)?;
+        let before = Before {
+            is_there: found.is_some(),
+            is_counted: found.as_ref().is_some_and(Robot::is_counted),
+        };
+        self.seen().robot = Some((*code, before));
+        Ok(found)
+    }
+
+    fn map_changes(
+        &self,
+        from: u64,
+        to: u64,
+        count_max: usize,
+    ) -> Result<Vec<MapChanges>, StorageFault> {
+        let unsealed = self.kept.unsealed.as_ref();
+        let kept = unsealed.and_then(|kept| kept.changes(&self.appended, (from, to), count_max));
+        match kept {
+            Some(changes) => Ok(changes),
+            None => Records(self).map_changes(from, to, count_max),
+        }
+    }
+
+    fn enterprise_of(&self, maker: &Maker) -> Result<Option<EnterpriseId>, StorageFault> {
+        let of_maker = |seen: &&(Maker, Option<EnterpriseId>)| seen.0 == *maker;
+        if let Some((_, known)) = self.seen().makers.iter().find(of_maker) {
+            return Ok(*known);
+        }
+        let found = Records(self).enterprise_of(maker)?;
+        let makers = &mut self.seen().makers;
+        makers.truncate(MAKERS_SEEN_MAX - 1);
+        makers.push_front((maker.clone(), found));
+        Ok(found)
     }
 
     fn enterprise(&self, id: &EnterpriseId) -> Result<Option<Enterprise>, StorageFault> {
@@ -504,30 +593,31 @@ impl Ledger for Overlay<'_> {
     }
 
     fn put_robot(&mut self, robot: Robot) -> Result<(), StorageFault> {
-        let key = keys::robot(&robot.identity.code);
-        let stored = self.get(Family::Robots, &key)?;
-        // Only what came over a border can have had a record that did not count: the others are not read for it.
-        let before = match robot.custody.epoch {
-            0 => stored.is_some(),
-            _ => Records(self)
-                .robot(&robot.identity.code)?
-                .is_some_and(|before| before.is_counted()),
-        };
+        let code = robot.identity.code;
+        let key = keys::robot(&code);
+        let before = self.before(&key, &robot)?;
         let own = self.registry.as_ref().map(|registry| registry.prefix);
         // Without a registry there is no other.
-        let me = own.unwrap_or(robot.identity.code.prefix());
-        self.put_against(&robot.identity.code, robot.against(&me), stored.is_some())?;
-        if robot.is_counted() && !before {
-            let model = robot.identity.code.model_id();
+        let me = own.unwrap_or(code.prefix());
+        self.put_against(&code, robot.against(&me), before.is_there)?;
+        let is_counted = robot.is_counted();
+        if is_counted && !before.is_counted {
+            let model = code.model_id();
             let count = Records(self).count_of_model(&model)? + 1;
             self.put(Family::Index, keys::count_of_model(&model), &count);
         }
         self.put(Family::Robots, key, &robot);
+        let now = Before {
+            is_there: true,
+            is_counted,
+        };
+        self.seen().robot = Some((code, now));
         Ok(())
     }
 
     fn drop_robot(&mut self, code: &Code) -> Result<(), StorageFault> {
         self.set(Family::Robots, keys::robot(code), None);
+        self.seen().robot = None;
         self.put_against(code, None, true)
     }
 
@@ -572,6 +662,7 @@ impl Ledger for Overlay<'_> {
     }
 
     fn put_enterprise(&mut self, enterprise: Enterprise) -> Result<(), StorageFault> {
+        self.seen().makers.clear();
         let inactive = enterprise.status != EnterpriseStatus::Active;
         self.list(keys::inactive(&enterprise.id), inactive)?;
         self.put(
@@ -772,6 +863,7 @@ impl Ledger for Overlay<'_> {
 
     fn append(&mut self, index: u64, record: LeafRecord) -> Result<(), StorageFault> {
         let stored = leaves::to_stored(index, &record);
+        self.appended.push(record.map);
         self.set(Family::Entries, keys::leaf(index), Some(stored));
         Ok(())
     }

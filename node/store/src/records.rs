@@ -338,9 +338,9 @@ impl<'a> Records<'a> {
         after: Option<&Digest>,
         count_max: usize,
     ) -> Result<Vec<(Digest, Option<Ended>)>, StorageFault> {
-        let all = keys::ends_of_all();
-        let end = keys::after_prefix(&all);
-        let low = after.map_or_else(|| all.clone(), |after| keys::next(keys::ends(after)));
+        let all = keys::ENDS;
+        let end = keys::after_prefix(all);
+        let low = after.map_or_else(|| all.to_vec(), |after| keys::next(keys::ends(after)));
         let pairs = self
             .0
             .scan(Family::Ended, &low, end.as_deref(), count_max)?;
@@ -783,6 +783,18 @@ impl<'a> Records<'a> {
     ) -> Result<Vec<LeafRecord>, StorageFault> {
         self.each_leaf(from, to, count_max, |index, stored| {
             leaves::of_stored(self, index, stored)
+        })
+    }
+
+    /// As [`Self::leaves`], of each only its hash, computed from what is stored of it.
+    pub fn leaf_hashes(
+        &self,
+        from: u64,
+        to: u64,
+        count_max: usize,
+    ) -> Result<Vec<Digest>, StorageFault> {
+        self.each_leaf(from, to, count_max, |index, stored| {
+            leaves::hash_of_stored(self, index, stored)
         })
     }
 

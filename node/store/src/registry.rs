@@ -24,6 +24,7 @@ use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::machine::entry::{Answer, Entry, ItemAnswer};
 use carnet_domain::machine::order::{self, OrderForEntry, entry_digest};
 use carnet_domain::machine::{self, Question};
+use carnet_domain::record::ledger::MapChanges;
 use carnet_domain::record::peer::Signed;
 use carnet_domain::record::registry::{Registry, Sealed};
 use carnet_domain::rules::rejection::{Reason, Rejection};
@@ -35,7 +36,9 @@ use crate::engine::{Batch, KvRead};
 use crate::families::Family;
 use crate::fault::StorageFault;
 use crate::guard;
+use crate::kept::Kept;
 use crate::keys;
+use crate::log::payload_size;
 use crate::machine::{
     Applied, LogPosition, LogRecord, Payload, Snapshot, SnapshotSink, StandsBefore, StateMachine,
 };
@@ -66,6 +69,8 @@ const RECENT_FOR: DurationMs = DurationMs::from_secs(20);
 const RECENT_COUNT_MAX: usize = 128;
 /// Records applied in one batch at the most.
 const CHUNK_COUNT_MAX: usize = 256;
+/// Bytes of them after which a batch ends, so that what it writes, about four times as much, lies in the caches of the processor.
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// Signatures that this process has verified: first in, first out.
 #[derive(Default)]
@@ -165,6 +170,8 @@ struct Inner {
     stands: Option<StandsBefore>,
     /// Everything written since the last seal.
     written: Written,
+    /// What is not read back.
+    kept: Kept,
 }
 
 /// What applying a run of records computed. Nothing of it is written yet.
@@ -173,6 +180,7 @@ struct Computed {
     batch: Batch,
     registry: Option<Registry>,
     written: Written,
+    appended: Vec<MapChanges>,
 }
 
 /// A computation that panicked, or whose invariant broke: what it said. It left nothing behind.
@@ -224,6 +232,7 @@ impl<E: StateEngine> RegistryState<E> {
         let progress = progress_of(registry.as_ref(), &applied);
         let skipped = Records(&engine).all_skipped()?;
         let written = Written::load(&engine)?;
+        let kept = Kept::load(&engine, size_of(registry.as_ref()))?;
         let state = Self {
             engine,
             inner: Mutex::new(Inner {
@@ -231,6 +240,7 @@ impl<E: StateEngine> RegistryState<E> {
                 sealed_views: BTreeMap::new(),
                 stands: None,
                 written,
+                kept,
             }),
             published: RwLock::new(None),
             recent: Mutex::default(),
@@ -407,9 +417,7 @@ impl<E: StateEngine> RegistryState<E> {
             payload: Payload::Entry(entry.to_bytes().into()),
         };
         let membership = applied.membership.as_ref().map(|(_, bytes)| bytes);
-        let (base, written) = (inner.registry.clone(), inner.written.clone());
-        let computed =
-            guarded(|| self.compute(base, written, membership, std::slice::from_ref(&record)))?;
+        let computed = guarded(|| self.compute(&inner, membership, std::slice::from_ref(&record)))?;
         Ok(computed.is_err())
     }
 
@@ -448,6 +456,7 @@ impl<E: StateEngine> RegistryState<E> {
             inner.stands = None;
             self.reread_skipped()?;
             inner.written = Written::load(&self.engine)?;
+            inner.kept = Kept::load(&self.engine, size_of(inner.registry.as_ref()))?;
             self.keep_views(&mut inner)?;
             let applied = applied::load(&self.engine)?;
             *locked(&self.marks) = Marks::default();
@@ -563,15 +572,15 @@ impl<E: StateEngine> RegistryState<E> {
         applied: &mut Applied,
     ) -> Result<Result<Vec<Bytes>, Broke>, StorageFault> {
         let index = record.position.index;
-        let (base, written) = (inner.registry.clone(), inner.written.clone());
         let computed = guarded(|| {
-            let mut overlay = Overlay::noting(&self.engine, self.verified.as_ref(), base, written);
+            let mut overlay = overlay_over(&self.engine, self.verified.as_ref(), inner);
             machine::skip(&mut overlay, order, entry)?;
             overlay.end_record();
             let Finished {
                 mut batch,
                 registry,
                 written,
+                appended,
             } = overlay.finish();
             let skipped = Skipped {
                 order: order.skip().clone(),
@@ -583,6 +592,7 @@ impl<E: StateEngine> RegistryState<E> {
                 batch,
                 registry,
                 written,
+                appended,
             })
         })?;
         let done = self.commit(inner, std::slice::from_ref(record), computed, applied)?;
@@ -600,25 +610,23 @@ impl<E: StateEngine> RegistryState<E> {
         records: &[LogRecord],
         applied: &mut Applied,
     ) -> Result<Result<Vec<Bytes>, Broke>, StorageFault> {
-        let (base, written) = (inner.registry.clone(), inner.written.clone());
         let membership = applied
             .membership
             .as_ref()
             .map(|(_, membership)| membership);
-        let computed = guarded(|| self.compute(base, written, membership, records))?;
+        let computed = guarded(|| self.compute(inner, membership, records))?;
         self.commit(inner, records, computed, applied)
     }
 
     fn compute(
         &self,
-        base: Option<Registry>,
-        written: Written,
+        inner: &Inner,
         membership: Option<&Bytes>,
         records: &[LogRecord],
     ) -> Result<Computed, StorageFault> {
-        let level = base.as_ref().map_or(Level::FIRST, |it| it.level);
+        let level = inner.registry.as_ref().map_or(Level::FIRST, |it| it.level);
         let (entries, known) = run::read(&self.engine, self.verified.as_ref(), level, records)?;
-        let mut overlay = Overlay::noting(&self.engine, &known, base, written);
+        let mut overlay = overlay_over(&self.engine, &known, inner);
         #[cfg(feature = "planted")]
         {
             overlay = overlay.differing(self.differs);
@@ -652,12 +660,14 @@ impl<E: StateEngine> RegistryState<E> {
             batch,
             registry,
             written,
+            appended,
         } = overlay.finish();
         Ok(Computed {
             answers,
             batch,
             registry,
             written,
+            appended,
         })
     }
 
@@ -693,6 +703,8 @@ impl<E: StateEngine> RegistryState<E> {
         self.engine.write(computed.batch)?;
         let before = std::mem::replace(&mut inner.registry, computed.registry);
         inner.written = computed.written;
+        let size = sealed.as_ref().map(|sealed| sealed.size);
+        inner.kept.grew(computed.appended, size);
         if let Some(sealed) = sealed {
             self.mark_seal(before.as_ref(), &sealed, inner, applied)?;
         }
@@ -706,8 +718,13 @@ impl<E: StateEngine> RegistryState<E> {
         if inner.stands.is_some() {
             return 1;
         }
-        let seal = records.iter().position(ends_batch).map(|at| at + 1);
-        let count = seal.unwrap_or(records.len()).min(CHUNK_COUNT_MAX);
+        let mut bytes = 0;
+        let is_last = |record: &LogRecord| {
+            bytes += payload_size(&record.payload);
+            bytes >= CHUNK_BYTES || ends_batch(record)
+        };
+        let last = records.iter().position(is_last).map(|at| at + 1);
+        let count = last.unwrap_or(records.len()).min(CHUNK_COUNT_MAX);
         let Some(ordered) = first_index(records).and_then(|first| self.orders.next(first)) else {
             return count;
         };
@@ -812,6 +829,21 @@ impl<E: StateEngine> RegistryState<E> {
         }
         Ok(())
     }
+}
+
+/// The writes of a run of records over what was applied before.
+fn overlay_over<'a>(
+    base: &'a dyn KvRead,
+    verified: &'a dyn Verified,
+    inner: &Inner,
+) -> Overlay<'a> {
+    let (registry, written) = (inner.registry.clone(), inner.written.clone());
+    Overlay::noting(base, verified, registry, written).keeping(inner.kept.clone())
+}
+
+/// Leaves of a registry.
+fn size_of(registry: Option<&Registry>) -> u64 {
+    registry.map_or(0, |registry| registry.tree.size())
 }
 
 /// Keeps the newest published state beside those that were the newest a moment ago.

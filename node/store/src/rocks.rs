@@ -46,6 +46,8 @@ struct Opened {
     poisoned: OnceLock<String>,
     /// Where damage that a read meets is told: whoever reads may answer an error and go on, the process must not.
     damage: FirstFault,
+    /// Of a read of the newest state: made once, not for every read.
+    newest: ReadOptions,
 }
 
 struct Home {
@@ -132,6 +134,7 @@ impl RocksEngine {
                 home,
                 poisoned: OnceLock::new(),
                 damage: shared.damage().clone(),
+                newest: ReadOptions::default(),
             }),
         }
     }
@@ -227,7 +230,7 @@ pub struct Scrubbed {
 
 impl KvRead for RocksEngine {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
-        get(&self.opened, ReadOptions::default(), family, key)
+        get(&self.opened, &self.opened.newest, family, key)
     }
 
     fn scan(
@@ -324,7 +327,7 @@ impl View {
 
 impl KvRead for View {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StorageFault> {
-        self.read(|opened, options| get(opened, options, family, key))
+        self.read(|opened, options| get(opened, &options, family, key))
     }
 
     fn scan(
@@ -353,13 +356,13 @@ impl KvRead for View {
 
 fn get(
     opened: &Opened,
-    options: ReadOptions,
+    options: &ReadOptions,
     family: Family,
     key: &[u8],
 ) -> Result<Option<Vec<u8>>, StorageFault> {
     let found = opened
         .db()
-        .get_pinned_cf_opt(opened.handle(family)?, key, &options)
+        .get_pinned_cf_opt(opened.handle(family)?, key, options)
         .map_err(|error| opened.unreadable("read", error))?;
     Ok(found.map(|value| value.to_vec()))
 }

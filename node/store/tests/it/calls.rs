@@ -26,9 +26,9 @@ const COUNTED: [Counted; 7] = [
 /// The most of each in the order of [`COUNTED`], in hundredths a robot: applied in bulk, 250 under one signature; singly, of
 /// which the follower that verifies has as many; sealed after the former.
 const BOUNDS: [(&str, [u64; 7]); 3] = [
-    ("in bulk", [12_200, 2_720_000, 110, 610, 0, 310, 228_000]),
-    ("singly", [17_500, 3_350_000, 210, 810, 0, 510, 255_000]),
-    ("sealed", [1_550, 490_000, 40, 0, 10, 80, 21_000]),
+    ("in bulk", [10_500, 2_250_000, 5, 205, 0, 310, 228_000]),
+    ("singly", [15_600, 2_900_000, 110, 210, 0, 510, 255_000]),
+    ("sealed", [640, 236_000, 40, 0, 10, 80, 21_000]),
 ];
 
 fn measure<E: StateEngine>(engine: E) -> [Calls; 3] {
