@@ -104,7 +104,7 @@ reasons! {
     124 PeerDoubted "What the other country's log shows is doubted; no new offers or accepts.", "See why (runbook doubted-peer), and speak with that country.";
     112 BundleExpired "The other country's trust bundle has expired; what it says waits unread.", "Exchange a newer bundle.";
     113 PeerPaused "The other country's mail reached a limit; the rest of it waits.", "Wait, and ask the other country why it sends so much.";
-    41 NoAgreement "No recognition agreement with the other country is in force.", "Conclude an agreement.";
+    41 NoAgreement "No recognition agreement with the other country is in force and not suspended.", "Conclude an agreement.";
     42 ClauseExcludes "The agreement does not cover this purpose, level or model.", "See the clause named.";
     43 TransferUnknown "No such transfer, or this step is the other country's.", "Check the transfer number, and whose step it is.";
     44 TransferExists "The transfer number was used.", "Use a new transfer number.";
@@ -178,6 +178,9 @@ impl Rejection {
                 setters => setters.join(", "),
             };
             return format!("{} {} is for: {who}.", self.reason.remedy(), kind.name());
+        }
+        if let Detail::AgreementSuspended { .. } = &self.detail {
+            return "The agreement stands and is suspended here: wait for that time, or have the roots resume it.".to_owned();
         }
         match deed {
             Some(deed) => format!(

@@ -458,12 +458,14 @@ fn offers_need_a_peer_and_a_clause_in_force() {
         until,
         reason: "dispute".into(),
     };
-    let (first, late) = (suspend(1, tomorrow(&a)), suspend(1, TimeMs::MAX));
+    let ends = tomorrow(&a);
+    let (first, late) = (suspend(1, ends), suspend(1, TimeMs::MAX));
     let over = suspend(2, TimeMs(0));
     assert_eq!(text(&a.state(&first)), "done");
     assert!(text(&a.state(&late)).starts_with("StatementStale"));
     let offer = a.declare(1, transfer(1), &b.prefix);
-    check(&mut a, "customs", offer.clone(), "NoAgreement…");
+    let suspended = format!("NoAgreement: 49-86:1 is suspended until {ends}");
+    check(&mut a, "customs", offer.clone(), &suspended);
     assert_eq!(text(&a.state(&over)), "done");
     check(&mut a, "customs", offer, "done");
 }

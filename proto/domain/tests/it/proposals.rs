@@ -70,7 +70,7 @@ fn another_person_says_no_but_not_about_themselves() {
     let number = numbers(&x)[0];
     assert_eq!(
         say(&mut x, "admin", reject(number)),
-        "NotYours:  is not of office admin/hq"
+        "RoleNotAllowed: it was proposed by office registrar/hq, and somebody else of that role says no to it"
     );
     assert_eq!(say(&mut x, "registrar-2", reject(number)), "done");
     assert!(numbers(&x).is_empty());

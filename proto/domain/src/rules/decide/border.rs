@@ -123,9 +123,15 @@ fn newest<'p, F>(
         Some(agreement) => Ok(agreement),
         None => no(
             Reason::NoAgreement,
-            Detail::AgreementInForce {
-                asked: named.clone(),
-                newest: newest.map(|newest| newest.version),
+            match peer.suspended_until(named, cx.now) {
+                Some(until) => Detail::AgreementSuspended {
+                    agreement: named.clone(),
+                    until,
+                },
+                None => Detail::AgreementInForce {
+                    asked: named.clone(),
+                    newest: newest.map(|newest| newest.version),
+                },
             },
         ),
     }

@@ -283,8 +283,8 @@ pub(super) fn may_reject<F>(
     let of_role =
         matches!(&by.holder, Holder::Office { name } if is_office_of(name, cx.signer.role));
     if !of_role {
-        let (owner, holder) = (None, cx.signer.holder.clone());
-        return no(Reason::NotYours, Detail::NotOf { owner, holder });
+        let by = by.holder.clone();
+        return no(Reason::RoleNotAllowed, Detail::ProposedBy { by });
     }
     if about == Some(cx.signer.person.as_str()) {
         return no(Reason::SecondPartyRequired, Detail::AboutOneself {});

@@ -254,6 +254,8 @@ details! {
     220 ClearedFrom { part: PartType, code: Code }
         "two registrars cleared this {} from {}: who said it was there does not fit it again", part.word(), code.display_form();
     221 NoKeyOf { id: EnterpriseId } "{id} has no key that signs: a registrar enrols one first";
+    270 AgreementSuspended { agreement: AgreementRef, until: TimeMs } "{agreement} is suspended until {until}";
+    271 ProposedBy { by: Holder } "it was proposed by {by}, and somebody else of that role says no to it";
     192 OpenedBy { recall: RecallId, by: Holder } "recall {recall} was opened by {by}";
 }
 
