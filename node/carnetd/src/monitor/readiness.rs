@@ -51,6 +51,8 @@ pub enum Code {
     CertificateEnded,
     /// Another certificate that it holds has ended, or a file of one cannot be read.
     OtherCertificateEnded,
+    /// A certificate in use is not the one that lies there: that was not taken up, and what is in use will end.
+    CertificateNotTaken,
     /// Its audit cannot be written: reads that it should note are refused.
     AuditFails,
     /// A peer answers that it is overloaded, and nothing else.
@@ -69,7 +71,7 @@ pub enum Code {
 
 impl Code {
     /// Every one, in the order declared.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::NoCluster,
         Self::NodeUnavailable,
         Self::NoLeader,
@@ -84,6 +86,7 @@ impl Code {
         Self::CannotSign,
         Self::CertificateEnded,
         Self::OtherCertificateEnded,
+        Self::CertificateNotTaken,
         Self::AuditFails,
         Self::PeerOverloaded,
         Self::AuditContradicts,
@@ -110,6 +113,7 @@ impl Code {
             Self::CannotSign => "CANNOT_SIGN",
             Self::CertificateEnded => "CERTIFICATE_ENDED",
             Self::OtherCertificateEnded => "OTHER_CERTIFICATE_ENDED",
+            Self::CertificateNotTaken => "CERTIFICATE_NOT_TAKEN",
             Self::AuditFails => "AUDIT_FAILS",
             Self::PeerOverloaded => "PEER_OVERLOADED",
             Self::AuditContradicts => "AUDIT_CONTRADICTS",
@@ -141,6 +145,7 @@ impl Code {
             | Self::PeerDoubted
             | Self::PeerQuarantined => Whose::Peers,
             Self::OtherCertificateEnded
+            | Self::CertificateNotTaken
             | Self::AuditFails
             | Self::PeerOverloaded
             | Self::AuditContradicts => Whose::Nobody,
@@ -279,6 +284,13 @@ fn of_machine(status: &ClusterStatus, now: TimeMs, find: &mut impl FnMut(Code, S
     }
     for held in &status.certificates {
         let (what, path) = (&held.what, held.path.display());
+        // Of an authority the file is all there is.
+        if held.not_taken && !what.contains("-authority") {
+            let text = format!(
+                "{what}: {path} is not what is in use, and was not taken up: runbook renew-certificates"
+            );
+            find(Code::CertificateNotTaken, text);
+        }
         // A file may be in the middle of being replaced; what is in use was read before.
         let code = match what.as_str() {
             "raft" | "client" if held.not_after.is_some() => Code::CertificateEnded,
