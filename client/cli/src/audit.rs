@@ -1,5 +1,6 @@
 //! Who read, who was refused and who changed the cluster, as the nodes noted it; and whether what they show is what they wrote.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use carnet_client::admin::{Admin, AuditAnchor};
@@ -13,6 +14,13 @@ use crate::Outcome;
 use crate::cluster::health;
 use crate::exit::{self, Failed};
 use crate::settings::Settings;
+
+/// The state of an endpoint that did not answer.
+const NOT_ASKED: &str = "NOT_ASKED";
+
+/// The kinds of record of an act and of what came of it.
+const ACT: &str = "act";
+const OUTCOME: &str = "outcome";
 
 /// The node is asked so often for one chain at most: far more than one keeps.
 const PAGES_MAX: usize = 100_000;
@@ -50,7 +58,7 @@ pub(crate) enum Audit {
         /// Only this chain.
         #[arg(long)]
         chain: Option<Chain>,
-        /// The newest so many of each node and chain; 0: all that it keeps.
+        /// The newest so many of each node and each of its chains, so up to three times as many a node; 0: all that it keeps.
         #[arg(long, default_value = "100")]
         last: u64,
         /// Only of those whose name holds this.
@@ -70,7 +78,7 @@ pub(crate) enum Audit {
     },
     /// Follows every chain: whether a record was changed, taken out or put in, its end cut off or all of it written anew since its place
     /// was entered in the registry's log. Exit code 4 if so. Give the admin endpoints of all nodes: each says what its own copy of the
-    /// log has of every node, and the newest counts.
+    /// log has of every node, and the newest counts. One that does not answer is NOT_ASKED, and the exit code then 6: the others were followed.
     ///
     /// Without files the nodes are asked, and this machine remembers where each chain stood: one that was written anew, or lost its
     /// end, since the last time is found; of one that begins behind the place that was kept (exit code 5) nobody can tell whether it let
@@ -215,10 +223,16 @@ async fn query(
     last: u64,
     wanted: &Wanted,
 ) -> Result<Outcome, Failed> {
-    let (mut rows, mut broken) = (Vec::new(), Vec::new());
+    let (mut rows, mut broken, mut silent) = (Vec::new(), Vec::new(), Vec::new());
     for endpoint in admin.endpoints() {
         // Where a chain stands is in the status, which is not noted.
-        let stands = admin.status(endpoint, false).await?.audit;
+        let stands = match admin.status(endpoint, false).await {
+            Ok(status) => status.audit,
+            Err(error) => {
+                silent.push(not_asked(endpoint, &Failed::from(error)));
+                continue;
+            }
+        };
         for chain in chains {
             let stands = stands.iter().find(|one| one.chain == chain.word());
             let newest = stands.map_or(0, |one| one.number);
@@ -234,7 +248,13 @@ async fn query(
                 }
             };
             let walk = AuditWalk::anywhere();
-            let followed = follow(admin, endpoint, *chain, after, walk, each).await?;
+            let followed = match follow(admin, endpoint, *chain, after, walk, each).await {
+                Ok(followed) => followed,
+                Err(failed) => {
+                    silent.push(not_asked(endpoint, &failed));
+                    break;
+                }
+            };
             if followed.broken.is_some() {
                 broken.push(followed.row(endpoint, chain.word()));
             }
@@ -242,13 +262,65 @@ async fn query(
     }
     // Of several nodes what happened stands in its order, as far as their clocks agree.
     rows.sort_by_key(|row| row["at"].as_str().map(str::to_owned));
-    if broken.is_empty() {
-        return Ok(Value::Array(rows).into());
-    }
+    let rows = with_outcomes(rows);
+    let code = match (broken.is_empty(), silent.is_empty()) {
+        (true, true) => return Ok(Value::Array(rows).into()),
+        (true, false) if rows.is_empty() && silent.len() >= admin.endpoints().len() => {
+            return Err(nobody_asked(&silent));
+        }
+        (true, false) => exit::NOT_SERVED,
+        (false, _) => exit::INVALID,
+    };
     Ok(Outcome {
-        value: json!({"broken": broken, "records": rows}),
-        code: exit::INVALID,
+        value: json!({"broken": broken, "not_asked": silent, "records": rows}),
+        code,
     })
+}
+
+/// An endpoint of which nothing is known: the others are shown all the same.
+fn not_asked(endpoint: &str, failed: &Failed) -> Value {
+    json!({"node": endpoint, "chain": Value::Null, "state": NOT_ASKED, "why": failed.text})
+}
+
+fn nobody_asked(rows: &[Value]) -> Failed {
+    let said: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+            format!("{}: {}", text("node"), text("why"))
+        })
+        .collect();
+    Failed::not_served(
+        "UNREACHABLE",
+        format!("no node could be asked: {}", said.join("; ")),
+        "Check the admin endpoints and that the nodes run: nothing was verified.",
+    )
+}
+
+/// What came of an act stands beside it, and not as a line of its own: by the request of both.
+fn with_outcomes(mut rows: Vec<Value>) -> Vec<Value> {
+    let mut came = BTreeMap::new();
+    for row in rows.iter().filter(|row| row["kind"] == OUTCOME) {
+        came.insert(request_of(row), row["what"].clone());
+    }
+    let mut beside = BTreeSet::new();
+    for row in rows.iter_mut().filter(|row| row["kind"] == ACT) {
+        let request = request_of(row);
+        row["outcome"] = match came.get(&request) {
+            Some(outcome) => {
+                beside.insert(request);
+                outcome.clone()
+            }
+            None => "not noted: the node ended before, or works on it".into(),
+        };
+    }
+    rows.retain(|row| row["kind"] != OUTCOME || !beside.contains(&request_of(row)));
+    rows
+}
+
+fn request_of(row: &Value) -> (String, String) {
+    let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    (text("node"), text("request"))
 }
 
 fn row(endpoint: &str, chain: Chain, record: &AuditRecord, text: &Value) -> Value {
@@ -261,6 +333,7 @@ fn row(endpoint: &str, chain: Chain, record: &AuditRecord, text: &Value) -> Valu
         "who": text["who"],
         "what": text["what"],
         "about": text["about"],
+        "outcome": Value::Null,
         "request": text["request"],
         "left_out_before": text["left_out_before"],
     })
@@ -305,7 +378,15 @@ async fn export(settings: &Settings, directory: &Path) -> Result<Outcome, Failed
     let mut rows = Vec::new();
     let mut code = 0;
     for endpoint in admin.endpoints() {
-        let (admin, node) = proven(settings, endpoint).await?;
+        let (admin, node) = match proven(settings, endpoint).await {
+            Ok(proven) => proven,
+            Err(failed) if failed.code == exit::NOT_SERVED => {
+                rows.push(not_asked(endpoint, &failed));
+                code = exit::NOT_SERVED.max(code);
+                continue;
+            }
+            Err(failed) => return Err(failed),
+        };
         for chain in Chain::ALL {
             let name = format!("{registry}-node-{node}-{}.log", chain.word());
             let path = directory.join(name);
@@ -337,7 +418,15 @@ async fn verify(settings: &Settings, folder: &Path, accept: bool) -> Result<Outc
     let registry = settings.registry()?;
     let asked = health::ask(&all, false).await;
     for endpoint in all.endpoints() {
-        let (admin, node) = proven(settings, endpoint).await?;
+        let (admin, node) = match proven(settings, endpoint).await {
+            Ok(proven) => proven,
+            // One node that is down hides nothing of the others.
+            Err(failed) if failed.code == exit::NOT_SERVED => {
+                rows.push(not_asked(endpoint, &failed));
+                continue;
+            }
+            Err(failed) => return Err(failed),
+        };
         let said = asked.iter().filter_map(health::Asked::status);
         let entered = said.flat_map(|one| &one.audit_anchors);
         let entered = entered.filter(|anchor| anchor.node == node);
@@ -365,6 +454,18 @@ async fn verify(settings: &Settings, folder: &Path, accept: bool) -> Result<Outc
             row["seen_before"] = kept.map_or(Value::Null, |kept| kept.number.to_string().into());
             rows.push(row);
         }
+    }
+    let silent: Vec<Value> = rows
+        .iter()
+        .filter(|row| row["state"] == NOT_ASKED)
+        .cloned()
+        .collect();
+    match silent.len() {
+        0 => {}
+        count if count == rows.len() => return Err(nobody_asked(&silent)),
+        // What was found weighs more than what could not be looked at.
+        _ if code == 0 || code == exit::NOT_CERTAIN => code = exit::NOT_SERVED,
+        _ => {}
     }
     Ok(Outcome {
         value: Value::Array(rows),
@@ -532,5 +633,36 @@ mod tests {
         assert!(!wanted("customs", "44-", ""));
         assert!(!wanted("registrar", "", ""));
         assert!(!wanted("", "", "7f3a"));
+    }
+
+    /// Once, what a node refused and what nobody could do stood there as a hand-over that had been.
+    #[test]
+    fn what_came_of_an_act_stands_beside_it() {
+        let line = |kind: &str, what: &str, request: &str| json!({"node": "n1", "kind": kind, "what": what, "request": request, "outcome": null});
+        let rows = with_outcomes(vec![
+            line("act", "change the cluster", "r1"),
+            line("outcome", "refused: node 9 is not a voter", "r1"),
+            line("act", "change the cluster", "r2"),
+            line("outcome", "done", "r0"),
+            line("start", "the node", ""),
+        ]);
+        let shown: Vec<(&str, &str)> = rows
+            .iter()
+            .map(|row| {
+                let text = |key: &str| row[key].as_str().unwrap_or_default();
+                (text("kind"), text("outcome"))
+            })
+            .collect();
+        let lost = "not noted: the node ended before, or works on it";
+        assert_eq!(
+            shown,
+            [
+                ("act", "refused: node 9 is not a voter"),
+                ("act", lost),
+                // Its act is older than what was asked for.
+                ("outcome", ""),
+                ("start", ""),
+            ]
+        );
     }
 }

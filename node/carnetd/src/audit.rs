@@ -110,6 +110,8 @@ pub enum Kind {
     Read,
     /// Somebody changes the cluster.
     Act,
+    /// What came of such a change.
+    Outcome,
     /// Somebody was refused.
     Denied,
 }
@@ -120,6 +122,7 @@ impl Kind {
             Self::Start => "start",
             Self::Read => "read",
             Self::Act => "act",
+            Self::Outcome => "outcome",
             Self::Denied => "denied",
         }
     }
@@ -249,7 +252,8 @@ impl Audit {
     /// It cannot be written, or the caller reads faster than its reads are noted: what was to be noted must not be answered.
     pub async fn note(&self, note: &Note<'_>) -> Result<(), ApiError> {
         let writer = match note.kind {
-            Kind::Start => &self.acts,
+            // One of each act, which was counted.
+            Kind::Start | Kind::Outcome => &self.acts,
             Kind::Act => {
                 let holder = Holder::new(note.who);
                 let taken = lock(&self.acts_of).take(&holder, self.clock.monotonic());

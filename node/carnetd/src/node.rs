@@ -16,7 +16,7 @@ use carnet_domain::machine::entry::{Answer, Body, Entry, Stamp};
 use carnet_domain::rules::policy::{Query, is_noted};
 use carnet_store::artefact::NodeEngine;
 use carnet_store::registry::{Progress, Published, RegistryState};
-use carnet_wire::status::ApiError;
+use carnet_wire::status::{ApiError, Effect};
 
 use crate::audit::{self, Audit, Contradicted, Kind, Note};
 use crate::certificates::{self, Held};
@@ -201,6 +201,54 @@ impl Node {
             }
         }
         Ok(permitted)
+    }
+
+    /// Has a caller change the cluster: noted before it is done, and what came of it before that is answered. What this node cannot do
+    /// because another leads is no act: whoever asks goes on to the other.
+    ///
+    /// # Errors
+    /// As [`Self::admit`], and what the change says.
+    pub async fn act<T>(
+        &self,
+        caller: &Caller,
+        about: String,
+        change: impl Future<Output = Result<T, ApiError>>,
+        came: impl FnOnce(&T) -> String,
+    ) -> Result<T, ApiError> {
+        self.admit(caller, Query::ClusterChange, about.clone())
+            .await?;
+        let done = change.await;
+        let came = match &done {
+            Ok(done) => came(done),
+            Err(error) if error.effect() == Effect::Unknown => format!("unknown: {error}"),
+            Err(error) => format!("refused: {error}"),
+        };
+        let note = Note {
+            kind: Kind::Outcome,
+            who: &caller.subject(),
+            what: &came,
+            about: &about,
+            request: caller.request().as_str(),
+        };
+        if let Err(error) = self.audit.note(&note).await {
+            // It is done, or is not: the answer says so all the same.
+            tracing::error!(%error, about, came, "what came of a change of the cluster is not noted");
+        }
+        done
+    }
+
+    /// Refuses what only a leader does, and says who leads.
+    ///
+    /// # Errors
+    /// This node does not lead.
+    pub fn leads(&self) -> Result<(), ApiError> {
+        let raft = self.raft.status();
+        // Where no cluster is founded the change itself says so.
+        if raft.standing.role == carnet_consensus::Role::Leader || raft.voters.is_empty() {
+            return Ok(());
+        }
+        let leader = raft.leader_address().map(|(_, address)| address);
+        Err(ApiError::NotLeader { leader })
     }
 
     /// Notes a port that opens, so that what comes to it can be asked for.

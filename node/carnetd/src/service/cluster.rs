@@ -1,6 +1,7 @@
 //! The cluster of a node: founding it, its state, its members, and statements of the roots.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::audit::AuditHead;
 use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::record::audited::AuditAnchors;
-use carnet_domain::record::denied::{DenyList, Wanted};
+use carnet_domain::record::denied::{Bearer, DenyList, Revocation, Wanted};
 use carnet_domain::record::offices::Change as KeyChange;
 use carnet_domain::record::peer::{Signed, Statement};
 use carnet_domain::record::registry::Registry;
@@ -33,7 +34,7 @@ use crate::audit::{Chain, Page, Stands};
 use crate::certificates::Held;
 use crate::compare::{Compare, Comparer};
 use crate::gateway::{Gateway, Relation};
-use crate::node::Node;
+use crate::node::{Committed, Node};
 use crate::share::Holder;
 use crate::share::readers::Meter;
 use crate::skip_files::SkipFile;
@@ -97,6 +98,8 @@ pub struct ClusterStatus {
     pub contradicted: String,
     /// What waits for a second person.
     pub proposals: Vec<OpenProposal>,
+    /// Nodes of this registry whose certificates it refuses, and that were given no other.
+    pub refused: BTreeSet<u64>,
     /// Orders to skip a log entry.
     pub skip_files: Vec<SkipFile>,
     /// Why it answers no client and no peer yet; empty: it does.
@@ -120,6 +123,15 @@ pub struct OpenProposal {
     pub by: String,
     /// When it is over.
     pub until: TimeMs,
+}
+
+/// Nodes of this registry that are revoked, but for those whose certificate another follows.
+fn refused_nodes(denied: &DenyList) -> BTreeSet<u64> {
+    let node = |entry: &Revocation| match entry.refused.certificate.bearer {
+        Bearer::Node { node } if entry.refused.instead.is_none() => Some(node),
+        _ => None,
+    };
+    denied.entries.iter().filter_map(node).collect()
 }
 
 /// The first words that are not over at log time: about keys of offices, then about certificates.
@@ -166,6 +178,30 @@ pub struct MembersChange {
     pub retire: BTreeSet<u64>,
     /// How few may vote.
     pub fewest: Fewest,
+}
+
+impl fmt::Display for MembersChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listed = |nodes: &BTreeSet<u64>| {
+            let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+            nodes.join(", ")
+        };
+        write!(f, "voters {}", listed(&self.voters))?;
+        if !self.retire.is_empty() {
+            write!(f, "; leaves for good: {}", listed(&self.retire))?;
+        }
+        match self.fewest {
+            Fewest::Meant => f.write_str("; fewer than three are meant"),
+            Fewest::Three => Ok(()),
+        }
+    }
+}
+
+/// What is noted of a change that was made.
+const DONE: &str = "done";
+
+fn done(_: &u64) -> String {
+    DONE.to_owned()
 }
 
 fn change_error(error: AdminError) -> ApiError {
@@ -301,6 +337,7 @@ impl ClusterService {
             certificates,
             audit: self.node.audit.stands(),
             proposals: proposals.unwrap_or_default(),
+            refused: refused_nodes(&denied),
             anchors,
             contradicted: self.node.contradicted.said(),
             skip_files: self.skips.borrow().clone(),
@@ -360,15 +397,18 @@ impl ClusterService {
         caller: &Caller,
         signed: Signed,
     ) -> Result<Bytes, ApiError> {
-        self.node
-            .admit(
-                caller,
-                Query::ClusterChange,
-                "a statement of the roots".to_owned(),
-            )
-            .await?;
-        self.judge_genesis(&signed)?;
-        let committed = self.node.propose(Body::Root { signed }).await?;
+        caller.may(Query::ClusterChange)?;
+        self.node.leads()?;
+        let stated = async {
+            self.judge_genesis(&signed)?;
+            self.node.propose(Body::Root { signed }).await
+        };
+        let about = "a statement of the roots".to_owned();
+        let came = |committed: &Committed| match committed.answer.items.first() {
+            Some(ItemAnswer::Refused { rejection }) => format!("refused: {rejection}"),
+            _ => DONE.to_owned(),
+        };
+        let committed = self.node.act(caller, about, stated, came).await?;
         Ok(committed.bytes)
     }
 
@@ -381,16 +421,15 @@ impl ClusterService {
         caller: &Caller,
         (node, member): (u64, Member),
     ) -> Result<u64, ApiError> {
-        self.node
-            .admit(
-                caller,
-                Query::ClusterChange,
-                format!("add learner {node} at {}", member.raft),
-            )
-            .await?;
-        let added = self.node.raft.add_learner(node, member).await;
-        added.map_err(change_error)?;
-        Ok(self.applied())
+        caller.may(Query::ClusterChange)?;
+        self.node.leads()?;
+        let about = format!("add learner {node} at {}", member.raft);
+        let adding = async {
+            let added = self.node.raft.add_learner(node, member).await;
+            added.map_err(change_error)?;
+            Ok(self.applied())
+        };
+        self.node.act(caller, about, adding, done).await
     }
 
     /// Changes who votes and who belongs to the cluster.
@@ -402,27 +441,27 @@ impl ClusterService {
         caller: &Caller,
         change: &MembersChange,
     ) -> Result<u64, ApiError> {
+        caller.may(Query::ClusterChange)?;
+        self.node.leads()?;
+        let changing = async {
+            let raft = self.node.raft.status();
+            for step in judge_change(&raft, change)? {
+                let done = match step {
+                    Change::Voters(voters) => {
+                        self.node
+                            .raft
+                            .change_membership(voters, Retired::Leave)
+                            .await
+                    }
+                    Change::Learners(learners) => self.node.raft.remove_learners(learners).await,
+                };
+                done.map_err(change_error)?;
+            }
+            Ok(self.applied())
+        };
         self.node
-            .admit(caller, Query::ClusterChange, format!("{change:?}"))
-            .await?;
-        let raft = self.node.raft.status();
-        if raft.standing.role != Role::Leader {
-            let leader = raft.leader_address().map(|(_, address)| address);
-            return Err(ApiError::NotLeader { leader });
-        }
-        for step in judge_change(&raft, change)? {
-            let done = match step {
-                Change::Voters(voters) => {
-                    self.node
-                        .raft
-                        .change_membership(voters, Retired::Leave)
-                        .await
-                }
-                Change::Learners(learners) => self.node.raft.remove_learners(learners).await,
-            };
-            done.map_err(change_error)?;
-        }
-        Ok(self.applied())
+            .act(caller, change.to_string(), changing, done)
+            .await
     }
 
     /// Takes a snapshot on this node.
@@ -430,12 +469,14 @@ impl ClusterService {
     /// # Errors
     /// As [`Self::add_learner`].
     pub async fn take_snapshot(&self, caller: &Caller) -> Result<u64, ApiError> {
-        self.node
-            .admit(caller, Query::ClusterChange, "take a snapshot".to_owned())
-            .await?;
-        let taken = self.node.raft.trigger_snapshot().await;
-        taken.map_err(change_error)?;
-        Ok(self.applied())
+        caller.may(Query::ClusterChange)?;
+        let taking = async {
+            let taken = self.node.raft.trigger_snapshot().await;
+            taken.map_err(change_error)?;
+            Ok(self.applied())
+        };
+        let about = "take a snapshot".to_owned();
+        self.node.act(caller, about, taking, done).await
     }
 
     /// Hands leadership over to a voter. Who leads then.
@@ -447,14 +488,15 @@ impl ClusterService {
         caller: &Caller,
         to: u64,
     ) -> Result<Standing, ApiError> {
-        self.node
-            .admit(
-                caller,
-                Query::ClusterChange,
-                format!("hand leadership to node {to}"),
-            )
-            .await?;
-        self.node.raft.hand_over(to).await.map_err(change_error)
+        caller.may(Query::ClusterChange)?;
+        self.node.leads()?;
+        let handing = async { self.node.raft.hand_over(to).await.map_err(change_error) };
+        let about = format!("hand leadership to node {to}");
+        let led = |standing: &Standing| match standing.leader {
+            Some(leader) => format!("done: node {leader} leads"),
+            None => DONE.to_owned(),
+        };
+        self.node.act(caller, about, handing, led).await
     }
 
     /// A genesis for another cluster would be taken by the log once and for all, and refused by every node at its next

@@ -181,6 +181,14 @@ async fn who_may_read_everybody_s_is_noted_first_and_reads_nothing_if_that_fails
     let acts = house.node.audit.page(Chain::Acts, 0, 99).await;
     let acts = acts.expect("read").lines;
     assert!(acts[0].contains("\"kind\":\"act\""), "{acts:?}");
+    assert!(acts[1].contains("\"kind\":\"outcome\""), "{acts:?}");
+    assert!(acts[1].contains("\"what\":\"done\""), "{acts:?}");
+    let refused = house.cluster().transfer_leadership(&admin, 9).await;
+    let refused = refused.expect_err("no voter").to_string();
+    let acts = house.node.audit.page(Chain::Acts, 2, 99).await;
+    let acts = acts.expect("read").lines;
+    assert_eq!(acts.len(), 2, "{acts:?}");
+    assert!(acts[1].contains("refused: "), "{refused}: {acts:?}");
     assert_eq!(noted().await.len(), 3);
 
     // The file of the chain is gone, and something lies in its way.

@@ -210,6 +210,7 @@ fn status_message(node: &Node, status: ClusterStatus) -> pb::GetStatusResponse {
         anchors,
         contradicted,
         proposals,
+        refused,
         skip_files,
         unavailable,
         unpublished,
@@ -278,6 +279,7 @@ fn status_message(node: &Node, status: ClusterStatus) -> pb::GetStatusResponse {
         audit_anchors: anchors.nodes.iter().map(audit_anchor).collect(),
         audit_contradicts: contradicted,
         proposals: proposals.into_iter().map(open_proposal).collect(),
+        refused_nodes: refused.into_iter().collect(),
         log_keys: node
             .keyring
             .log_keys()
