@@ -135,7 +135,9 @@ pub(crate) async fn run(verb: Cluster, settings: &Settings) -> Result<Outcome, F
             Ok(Value::Array(rows).into())
         }
         Cluster::TransferLeadership { to } => {
-            let (leader, term) = settings.admin()?.transfer_leadership(to).await?;
+            let admin = settings.admin()?;
+            voters::judge_heir(&health::ask(&admin, false).await, to)?;
+            let (leader, term) = admin.transfer_leadership(to).await?;
             let value = json!({"leader": leader.to_string(), "term": term.to_string()});
             // Somebody leads; whoever asked wants to know whether it is the right one.
             let code = if leader == to { 0 } else { exit::ERROR };

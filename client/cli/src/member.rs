@@ -198,7 +198,14 @@ async fn promoted(
     if let Some(old) = instead_of {
         voters.remove(&old);
     }
-    changed(admin, &status, voters, gone, Fewest::Any).await
+    let mut changed = changed(admin, &status, voters, gone, Fewest::Any).await?;
+    // Who is asked by nobody may lead tomorrow.
+    changed.value["next"] = format!(
+        "Put the endpoints of node {node} into your contexts, and those of a node that left out of them: carnet --admin-endpoints … context \
+         change NAME."
+    )
+    .into();
+    Ok(changed)
 }
 
 async fn removed(admin: &Admin, node: u64, yes: bool) -> Result<Outcome, Failed> {

@@ -19,7 +19,7 @@ use carnet_wire::federation::v1::federation_server::{Federation, FederationServe
 use carnet_wire::limits::{
     FEDERATION_BATCH_BYTES_MAX, FEDERATION_MESSAGE_BYTES_MAX, FRAME_BYTES_MAX,
 };
-use carnet_wire::status::ApiError;
+use carnet_wire::status::{ApiError, CONTACT_PAUSED};
 use futures::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -117,7 +117,7 @@ impl FederationService {
         }
         match self.home.peer(caller).await {
             Ok(Some(peer)) if peer.contact != Contact::Open => Err(ApiError::denied(format!(
-                "contact with {caller} is paused by {}, or was ended",
+                "contact with {caller} {CONTACT_PAUSED} {}, or was ended",
                 origin.prefix
             ))),
             Ok(Some(_)) => Ok((caller, origin)),

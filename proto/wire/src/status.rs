@@ -274,6 +274,9 @@ pub enum Effect {
     Unknown,
 }
 
+/// What a registry answers another, among other words, when an office there paused the contact, or its roots ended it.
+pub const CONTACT_PAUSED: &str = "is paused by";
+
 impl Effect {
     /// `no`, `yes` or `unknown`.
     pub fn word(self) -> &'static str {

@@ -1,8 +1,11 @@
 //! The state of a cluster as its nodes tell it, and whether it takes writes.
 
+use std::collections::BTreeSet;
+
 use carnet_client::admin::{Admin, GetStatusResponse, MemberProgress, OpenProposal};
 use carnet_client::wall_time;
 use carnet_domain::bytes::time::TimeMs;
+use carnet_wire::status::CONTACT_PAUSED;
 use serde_json::{Value, json};
 
 use crate::exit::{self, Failed, chain};
@@ -13,6 +16,9 @@ const LAG_MAX: u64 = 10_000;
 
 /// A member that has not answered its leader for so long, in milliseconds, is called silent: many heartbeats.
 const SILENT_MS: u64 = 5_000;
+
+/// The same where an endpoint does not answer whoever asks here either: still several heartbeats.
+const SILENT_TO_BOTH_MS: u64 = 1_500;
 
 /// A peer that has shown nothing for so long, in milliseconds, is called silent: one that lives shows its head far more often.
 const PEER_SILENT_MS: u64 = 60_000;
@@ -93,6 +99,18 @@ pub(crate) fn leader(asked: &[Asked]) -> Option<&GetStatusResponse> {
         .max_by_key(|status| status.term)
 }
 
+/// The voters, by whoever applied most of the log, of which no endpoint answered.
+pub(crate) fn not_asked(asked: &[Asked]) -> BTreeSet<u64> {
+    let answered = || asked.iter().filter_map(Asked::status);
+    let newest = leader(asked).or_else(|| answered().max_by_key(|status| status.applied));
+    let voters = newest.into_iter().flat_map(|status| &status.voters);
+    let heard: BTreeSet<u64> = answered().map(|status| status.node).collect();
+    voters
+        .filter(|node| !heard.contains(node))
+        .copied()
+        .collect()
+}
+
 /// Something about the cluster that an operator should know.
 #[derive(Debug, PartialEq, Eq)]
 struct Finding {
@@ -120,8 +138,9 @@ impl Health {
             warnings: Vec::new(),
         };
         let leader = leader(asked);
+        let silent = asked.iter().filter(|one| one.answer.is_err()).count();
         match leader {
-            Some(leader) => health.of_leader(leader),
+            Some(leader) => health.of_leader(leader, silence_max(silent)),
             None => health.without_leader(asked),
         }
         for one in asked {
@@ -129,6 +148,17 @@ impl Health {
                 let text = format!("{} does not answer: {error}", one.endpoint);
                 health.warn("ENDPOINT_SILENT", text);
             }
+        }
+        // Without a leader it is said already that it may be one of those.
+        let unasked = not_asked(asked);
+        if leader.is_some() && unasked.len() > silent {
+            let nodes: Vec<String> = unasked.iter().map(ToString::to_string).collect();
+            let text = format!(
+                "no endpoint given is that of voter {}: give the admin endpoints of all nodes, or put them into the context (carnet \
+                 --admin-endpoints … context change), for when one of them leads",
+                nodes.join(", ")
+            );
+            health.warn("VOTER_NOT_ASKED", text);
         }
         for status in asked.iter().filter_map(Asked::status) {
             let leads = leader.is_some_and(|leader| leader.node == status.node);
@@ -171,7 +201,7 @@ impl Health {
         }
     }
 
-    fn of_leader(&mut self, leader: &GetStatusResponse) {
+    fn of_leader(&mut self, leader: &GetStatusResponse, silence_max: u64) {
         let node = leader.node;
         if leader.quorum_lost {
             let text = format!("node {node} leads and hears no quorum of the voters");
@@ -188,7 +218,7 @@ impl Health {
             let text = format!("node {node} leads: {}", leader.unpublished);
             self.degrade(NOT_PUBLISHED, text);
         }
-        self.of_quorum(leader);
+        self.of_quorum(leader, silence_max);
         if let Some(ahead_ms) = ahead_ms(leader).filter(|ahead_ms| *ahead_ms > AHEAD_MS_MAX) {
             let text = format!(
                 "log time is {ahead_ms} ms ahead of what a quorum of clocks reads, and stands still until they have come up to it; \
@@ -206,12 +236,19 @@ impl Health {
         }
         for member in &leader.progress {
             let (node, term) = (member.node, leader.term);
-            let silence_ms = member.silence_ms.filter(|ms| *ms > SILENT_MS);
-            if let Some(silence_ms) = silence_ms {
+            let silence_ms = member.silence_ms.filter(|ms| *ms > silence_max);
+            let lacks = silence_ms.is_some() || !member.heard || member.lag > 0;
+            if lacks && leader.refused_nodes.contains(&node) {
+                let text = format!(
+                    "the certificates of node {node} are refused: it is revoked, and no node hears it (carnet pki list --server). Give it \
+                     others, or another node its place (carnet member replace)"
+                );
+                self.warn("NODE_REFUSED", text);
+            } else if let Some(silence_ms) = silence_ms {
                 let seconds = silence_ms / 1_000;
                 let text = format!("node {node} has not answered the leader for {seconds} s");
                 self.warn("NODE_SILENT", text);
-            } else if is_silent(member) {
+            } else if is_silent(member, silence_max) {
                 let text = format!("node {node} has not answered the leader of term {term} at all");
                 self.warn("NODE_SILENT", text);
             } else if !member.heard {
@@ -225,13 +262,13 @@ impl Health {
     }
 
     /// Whether the next voter that is lost stops all writes. A registry of one node is meant so; two are worse than one.
-    fn of_quorum(&mut self, leader: &GetStatusResponse) {
+    fn of_quorum(&mut self, leader: &GetStatusResponse, silence_max: u64) {
         let voters = leader.voters.len();
         let silent: Vec<String> = leader
             .progress
             .iter()
             .filter(|member| leader.voters.contains(&member.node))
-            .filter(|member| is_silent(member))
+            .filter(|member| is_silent(member, silence_max))
             .map(|member| member.node.to_string())
             .collect();
         let quorum = voters / 2 + 1;
@@ -314,6 +351,15 @@ impl Health {
                     peer.contact
                 );
                 self.warn("PEER_PAUSED", text);
+                continue;
+            }
+            // It is there and says no: nobody has to wait for its silence.
+            if peer.errors_in_a_row > 0 && peer.last_error.contains(CONTACT_PAUSED) {
+                let text = format!(
+                    "{prefix} lets us in no more: {} (ask its office; runbook pause-a-peer)",
+                    peer.last_error
+                );
+                self.warn("PEER_PAUSES_US", text);
                 continue;
             }
             let seconds = peer.last_contact_ms / 1_000;
@@ -497,11 +543,19 @@ impl Health {
     }
 }
 
+/// From how many milliseconds on a member is called silent, by how many endpoints are.
+fn silence_max(silent: usize) -> u64 {
+    match silent {
+        0 => SILENT_MS,
+        _ => SILENT_TO_BOTH_MS,
+    }
+}
+
 /// Whether a member answers its leader no longer, or never has: one that was away when this leader was elected has no last
 /// answer to count from.
-fn is_silent(member: &MemberProgress) -> bool {
+fn is_silent(member: &MemberProgress, silence_max: u64) -> bool {
     match member.silence_ms {
-        Some(ms) => ms > SILENT_MS,
+        Some(ms) => ms > silence_max,
         None => !member.heard,
     }
 }
@@ -534,7 +588,7 @@ fn in_lines(asked: &[Asked]) -> Outcome {
             let mut of = Health::default();
             let leads = leader.is_some_and(|leader| leader.node == status.node);
             if leads {
-                of.of_leader(status);
+                of.of_leader(status, SILENT_MS);
             }
             of.of_node(status, leads);
             json!({
@@ -837,7 +891,7 @@ mod tests {
             leader.voters = vec![1, 2, 3, 4, 5];
             silent(leader, 3);
         });
-        check(&five, "warning NODE_SILENT", 0);
+        check(&five, "warning NODE_SILENT VOTER_NOT_ASKED", 0);
     }
 
     /// Once, it ended with 0 while every write was refused.
@@ -904,7 +958,11 @@ mod tests {
         let mut leader = node(1, "leader");
         leader.progress[1].silence_ms = Some(5_001);
         let asked_two = asked(vec![Ok(leader), Ok(node(2, "follower"))]);
-        check(&asked_two, "degraded QUORUM_AT_RISK NODE_SILENT", 6);
+        check(
+            &asked_two,
+            "degraded QUORUM_AT_RISK NODE_SILENT VOTER_NOT_ASKED",
+            6,
+        );
         let mut apart = three(|_| {});
         apart[2].answer = Ok(GetStatusResponse {
             unavailable: "not yet with the others".into(),
@@ -1053,5 +1111,76 @@ mod tests {
         let one = asked(vec![Ok(node(1, "leader"))]);
         assert!(shown(&one, true).value["node"].is_object());
         assert!(shown(&one, false).value["nodes"].is_array());
+    }
+
+    /// Once, it said "ok" of five voters of which two were asked by nobody; the day one of those led, every command failed.
+    #[test]
+    fn a_voter_that_no_endpoint_is_of_is_named() {
+        let five = three(|leader| leader.voters = vec![1, 2, 3, 4, 5]);
+        check(&five, "warning VOTER_NOT_ASKED", 0);
+        let text = shown(&five, false).value["why"][0]["text"].to_string();
+        assert!(text.contains("voter 4, 5"), "{text}");
+        // An endpoint that does not answer may be any of theirs.
+        let down = || Err("no connection".to_owned());
+        let mut with_silent = three(|leader| leader.voters = vec![1, 2, 3, 4]);
+        with_silent.push(asked(vec![down()]).remove(0));
+        check(&with_silent, "warning ENDPOINT_SILENT", 0);
+    }
+
+    /// Once, that one of three is gone was said after many seconds, though neither its leader nor whoever asked heard it.
+    #[test]
+    fn a_voter_that_neither_the_leader_nor_we_hear_is_silent_sooner() {
+        let mut leader = node(1, "leader");
+        leader.progress[1].silence_ms = Some(1_600);
+        let fine = asked(vec![
+            Ok(leader.clone()),
+            Ok(node(2, "follower")),
+            Ok(node(3, "follower")),
+        ]);
+        check(&fine, "ok", 0);
+        let gone = asked(vec![
+            Ok(leader),
+            Ok(node(2, "follower")),
+            Err("no connection".to_owned()),
+        ]);
+        check(
+            &gone,
+            "degraded QUORUM_AT_RISK NODE_SILENT ENDPOINT_SILENT",
+            6,
+        );
+    }
+
+    /// Once, a node that was revoked while it ran was one that "has not answered".
+    #[test]
+    fn a_node_whose_certificates_are_refused_is_said_to_be_revoked() {
+        let revoked = three(|leader| {
+            leader.voters = vec![1, 2];
+            leader.refused_nodes = vec![3];
+            leader.progress[1].lag = 11;
+        });
+        check(&revoked, "degraded QUORUM_AT_RISK NODE_REFUSED", 6);
+        // With another certificate it follows again.
+        let renewed = three(|leader| leader.refused_nodes = vec![3]);
+        check(&renewed, "ok", 0);
+    }
+
+    #[test]
+    fn a_peer_that_paused_us_is_not_waited_for_until_it_is_silent() {
+        let with = |error: &str| {
+            let error = error.to_owned();
+            three(move |leader| {
+                leader.peers = vec![PeerStatus {
+                    prefix: "86".into(),
+                    contacts: 5,
+                    last_contact_ms: 900,
+                    errors_in_a_row: 2,
+                    last_error: error.clone(),
+                    ..PeerStatus::default()
+                }];
+            })
+        };
+        let paused = format!("refused: contact with 49 {CONTACT_PAUSED} 86, or was ended");
+        check(&with(&paused), "warning PEER_PAUSES_US", 0);
+        check(&with("no connection"), "ok", 0);
     }
 }

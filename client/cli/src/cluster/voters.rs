@@ -58,11 +58,37 @@ pub(crate) async fn run(verb: Voters, settings: &Settings) -> Result<Outcome, Fa
 
 pub(crate) fn no_leader(asked: &[Asked]) -> Failed {
     let said: Vec<String> = asked.iter().map(Asked::in_short).collect();
+    let unasked = health::not_asked(asked);
+    let unasked = match unasked.is_empty() {
+        true => String::new(),
+        false => format!("; no endpoint given answered for node {}", listed(&unasked)),
+    };
     Failed::not_served(
         "NO_LEADER",
-        format!("no node asked leads: {}", said.join("; ")),
+        format!("no node asked leads: {}{unasked}", said.join("; ")),
         "Give the admin endpoints of all nodes; if none leads, see that a majority of them runs (carnet cluster status).",
     )
+}
+
+/// Refuses to hand leadership to whom it cannot be handed, before anybody is asked to.
+///
+/// # Errors
+/// No node asked leads, or the node is no voter.
+pub(crate) fn judge_heir(asked: &[Asked], to: u64) -> Result<(), Failed> {
+    let leader = health::leader(asked).ok_or_else(|| no_leader(asked))?;
+    if leader.voters.contains(&to) {
+        return Ok(());
+    }
+    let voters: Vec<String> = leader.voters.iter().map(ToString::to_string).collect();
+    let text = format!(
+        "node {to} is not a voter; voters are {}. Leadership stays with node {}",
+        voters.join(", "),
+        leader.node
+    );
+    Err(Failed {
+        next: "Nothing was asked for: name a voter (carnet member list).".into(),
+        ..Failed::usage(text)
+    })
 }
 
 /// What a change does.
@@ -336,5 +362,33 @@ warnings           node 1 leads, and leaves: another is elected";
                 "node 5 is not a member: it is added first (carnet cluster add-learner)"
             ]
         );
+    }
+
+    /// Once, a hand-over to a node that never was took half a minute, and its outcome was "unknown".
+    #[test]
+    fn whom_leadership_cannot_be_handed_is_said_before_anybody_is_asked() {
+        let asked = |status: GetStatusResponse| {
+            vec![Asked {
+                endpoint: "n1:7103".into(),
+                at: carnet_domain::bytes::time::TimeMs(0),
+                answer: Ok(status),
+            }]
+        };
+        let led = asked(leader(&[1, 2, 3], &[4]));
+        assert!(judge_heir(&led, 2).is_ok());
+        for no_voter in [4, 9] {
+            let failed = judge_heir(&led, no_voter).expect_err("no voter");
+            assert!(
+                failed.text.contains("voters are 1, 2, 3"),
+                "{}",
+                failed.text
+            );
+            assert_eq!(failed.effect, carnet_client::Effect::None);
+        }
+        let mut followed = leader(&[1, 2, 3], &[]);
+        followed.role = "follower".into();
+        followed.leader = 2;
+        let failed = judge_heir(&asked(followed), 2).expect_err("nobody leads");
+        assert!(failed.text.contains("node 2 and node 3"), "{}", failed.text);
     }
 }
