@@ -180,6 +180,7 @@ enum Noun {
 }
 
 /// What a command found, and how it ends.
+#[derive(Debug)]
 pub(crate) struct Outcome {
     value: Value,
     code: u8,
@@ -266,7 +267,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
     let format = form_asked_for(&arguments, std::env::var("CARNET_OUTPUT").ok().as_deref());
-    if error.use_stderr() && format != Format::Table {
+    if error.use_stderr() && !format.is_for_people() {
         return failed(format, &Failed::usage(error.render().to_string().trim()));
     }
     // If the terminal is gone there is nobody to tell.

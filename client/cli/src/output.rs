@@ -14,12 +14,21 @@ use crate::exit::Failed;
 /// How output looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
+    /// For people: what fits the terminal, and no column that is empty in every row.
     Table,
+    /// For people: every column, however wide.
+    Wide,
     /// For programs: codes and 64-bit numbers are texts.
     Json,
     /// The same, for people and programs that read YAML.
     Yaml,
+}
+
+impl Format {
+    /// Whether a person reads it as it is.
+    pub(crate) fn is_for_people(self) -> bool {
+        matches!(self, Self::Table | Self::Wide)
+    }
 }
 
 /// Prints a result.
@@ -28,8 +37,9 @@ pub(crate) fn print(format: Format, value: &Value) -> io::Result<()> {
         (Format::Json, value) => escaped_json(&serde_json::to_string_pretty(value)?),
         (Format::Yaml, value) => yaml(value),
         // A document of ours, with its lines.
-        (Format::Table, Value::String(text)) => harmless_lines(text),
+        (Format::Table | Format::Wide, Value::String(text)) => harmless_lines(text),
         (Format::Table, value) => table_within(value, terminal_width()),
+        (Format::Wide, value) => table(value),
     };
     let mut out = io::stdout().lock();
     match out
@@ -56,7 +66,7 @@ pub(crate) fn print_failed(format: Format, failed: &Failed) {
             }});
             print(format, &value)
         }
-        Format::Table => writeln!(
+        Format::Table | Format::Wide => writeln!(
             io::stderr(),
             "error: {}\n  took effect: {}\n  next: {}",
             harmless_lines(&failed.text),
@@ -254,6 +264,30 @@ fn rows_table(rows: &[Value], width_max: Option<usize>) -> String {
                 .collect(),
         );
     }
+    // Where there is not room for all, what says nothing of any row goes first.
+    if width_max.is_some() && rows.len() > 1 {
+        let blank = |at: usize| {
+            grid.iter()
+                .skip(1)
+                .all(|row| matches!(row[at].as_str(), "-" | ""))
+        };
+        let said: Vec<usize> = (0..columns.len()).filter(|at| !blank(*at)).collect();
+        let whole: usize = (0..columns.len())
+            .map(|at| {
+                grid.iter()
+                    .map(|row| row[at].chars().count())
+                    .max()
+                    .unwrap_or(0)
+                    + 2
+            })
+            .sum();
+        if !said.is_empty() && width_max.is_some_and(|max| whole > max + 2) {
+            columns = said.iter().map(|at| columns[*at]).collect();
+            for row in &mut grid {
+                *row = said.iter().map(|at| row[*at].clone()).collect();
+            }
+        }
+    }
     let width = |at: usize| {
         grid.iter()
             .map(|row| row[at].chars().count())
@@ -278,7 +312,7 @@ fn rows_table(rows: &[Value], width_max: Option<usize>) -> String {
     if !left_out.is_empty() {
         let names = left_out.join(", ");
         all.push(format!(
-            "(not wide enough for {names}: --output json has them)"
+            "(not wide enough for {names}: --output wide has them)"
         ));
     }
     all.join("\n")
@@ -308,6 +342,12 @@ fn lines(fields: &Map<String, Value>, indent: usize, width_max: Option<usize>) -
                         .map(|line| format!("{pad}  {line}")),
                 );
             }
+            // Sentences, a line each: what comes first is done first.
+            Value::Array(items) if items.iter().any(is_sentence) => {
+                out.push(format!("{pad}{name}"));
+                let numbered = (1..).zip(items);
+                out.extend(numbered.map(|(at, one)| format!("{pad}  {at}. {}", cell(one))));
+            }
             other => out.push(
                 format!("{pad}{name:width$}  {}", cell(other))
                     .trim_end()
@@ -316,6 +356,15 @@ fn lines(fields: &Map<String, Value>, indent: usize, width_max: Option<usize>) -
         }
     }
     out
+}
+
+/// A text of so many letters is a sentence, and no name or number.
+const SENTENCE_LETTERS: usize = 60;
+
+fn is_sentence(value: &Value) -> bool {
+    value
+        .as_str()
+        .is_some_and(|text| text.chars().count() >= SENTENCE_LETTERS)
 }
 
 fn cell(value: &Value) -> String {
@@ -384,7 +433,7 @@ mod tests {
                 "CODE  STATE",
                 "86-1  in-force",
                 "86-2  in-force",
-                "(not wide enough for why: --output json has them)"
+                "(not wide enough for why: --output wide has them)"
             ]
         );
         // Within an answer that has other things too, and however narrow it is.
@@ -398,6 +447,28 @@ mod tests {
         );
     }
     use chrono::FixedOffset;
+
+    /// Once, a status had 24 columns of which 18 said nothing, and the ceremony of the first day was one line of 1,100 letters.
+    #[test]
+    fn columns_that_say_nothing_make_way_and_sentences_have_lines() {
+        let row = |node: &str| json!({"node": node, "refuses": "", "warnings": [], "error": null, "lag": "0"});
+        let rows = json!([row("1"), row("2")]);
+        assert!(
+            table(&rows).contains("WARNINGS"),
+            "all of it, where it is wide"
+        );
+        let narrow = table_within(&rows, Some(12));
+        assert_eq!(narrow, "NODE  LAG\n1     0\n2     0");
+        let long = "x".repeat(SENTENCE_LETTERS);
+        let shown = table(&json!({"prefix": "86", "ceremony": [long, "then found it"]}));
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(
+            lines[1..],
+            ["ceremony", &format!("  1. {long}"), "  2. then found it"]
+        );
+        let short = table(&json!({"nodes": ["1", "2"]}));
+        assert_eq!(short, "nodes  1, 2");
+    }
 
     #[test]
     fn text_from_elsewhere_never_reaches_the_terminal_raw() {

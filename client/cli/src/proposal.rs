@@ -28,9 +28,14 @@ pub(crate) enum Proposals {
         number: u64,
     },
     /// Gives the second word: what was proposed is done. By another person of the same role.
+    ///
+    /// Several numbers are done one after the other; the first that is refused ends it:
+    ///
+    ///   carnet proposal approve 73 74 75 76
     Approve {
-        /// Its number, as the list shows it.
-        number: u64,
+        /// Their numbers, as the list shows them.
+        #[arg(required = true, value_name = "NUMBER")]
+        numbers: Vec<u64>,
         /// Why; default is the reason that was given.
         #[arg(long)]
         reason: Option<String>,
@@ -41,8 +46,9 @@ pub(crate) enum Proposals {
     },
     /// Ends it without doing it: your own is taken back, another's is rejected. Nobody rejects what is about themselves.
     Reject {
-        /// Its number, as the list shows it.
-        number: u64,
+        /// Their numbers, as the list shows them.
+        #[arg(required = true, value_name = "NUMBER")]
+        numbers: Vec<u64>,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -186,34 +192,78 @@ pub(crate) async fn run(verb: Proposals, settings: &Settings) -> Result<Outcome,
             Ok(one.row(now).into())
         }
         Proposals::Approve {
-            number,
+            numbers,
             reason,
             sure,
             write,
         } => {
-            let (one, now) = numbered(settings, number).await?;
-            not_over(&one, now)?;
-            let by = &one.by().person;
-            say(format!("{} (proposed by {by}): {}", number, one.what()));
-            if one.is_final() {
-                sure.confirm("What is proposed", &number.to_string(), write)?;
-            }
-            let extra = json!({"proposal": number.to_string(), "what": one.what()});
-            let done = submit::one(settings, write, one.command(reason), extra).await?;
-            Ok(approved(done, number))
+            let ended = async |number| {
+                let (one, now) = numbered(settings, number).await?;
+                not_over(&one, now)?;
+                let by = &one.by().person;
+                say(format!("{} (proposed by {by}): {}", number, one.what()));
+                if one.is_final() {
+                    sure.confirm("What is proposed", &number.to_string(), write)?;
+                }
+                let extra = json!({"proposal": number.to_string(), "what": one.what()});
+                let command = one.command(reason.clone());
+                let done = submit::one(settings, write, command, extra).await?;
+                Ok(approved(done, number))
+            };
+            each(&numbers, ended).await
         }
         Proposals::Reject {
-            number,
+            numbers,
             reason,
             write,
         } => {
-            let (one, now) = numbered(settings, number).await?;
-            not_over(&one, now)?;
-            let extra = json!({"proposal": number.to_string(), "what": one.what()});
-            let command = Command::RejectProposal { number, reason };
-            submit::one(settings, write, command, extra).await
+            let ended = async |number| {
+                let (one, now) = numbered(settings, number).await?;
+                not_over(&one, now)?;
+                let extra = json!({"proposal": number.to_string(), "what": one.what()});
+                let reason = reason.clone();
+                let command = Command::RejectProposal { number, reason };
+                submit::one(settings, write, command, extra).await
+            };
+            each(&numbers, ended).await
         }
     }
+}
+
+/// One answer for one number, a row each for several. What was done stays done where a later one is refused.
+async fn each(
+    numbers: &[u64],
+    mut ended: impl AsyncFnMut(u64) -> Result<Outcome, Failed>,
+) -> Result<Outcome, Failed> {
+    if let [only] = numbers {
+        return ended(*only).await;
+    }
+    let (mut rows, mut code) = (Vec::new(), 0);
+    for number in numbers {
+        match ended(*number).await {
+            Ok(done) => {
+                code = code.max(done.code);
+                rows.push(done.value);
+            }
+            Err(failed) => {
+                let done: Vec<String> = numbers
+                    .iter()
+                    .take(rows.len())
+                    .map(ToString::to_string)
+                    .collect();
+                return Err(Failed {
+                    text: format!("proposal {number}: {}", failed.text),
+                    next: match done.is_empty() {
+                        true => failed.next,
+                        false => format!("{} Done before it: {}.", failed.next, done.join(", ")),
+                    },
+                    ..failed
+                });
+            }
+        }
+    }
+    let value = Value::Array(rows);
+    Ok(Outcome { value, code })
 }
 
 fn not_over(one: &Open, now: TimeMs) -> Result<(), Failed> {
@@ -293,5 +343,24 @@ mod tests {
             panic!("another command");
         };
         assert_eq!(reason, "fraud");
+    }
+
+    #[tokio::test]
+    async fn several_are_done_one_after_the_other_until_one_is_refused() {
+        let ended = async |number: u64| match number {
+            9 => Err(Failed::usage("expired")),
+            _ => Ok(Outcome::from(json!({"proposal": number}))),
+        };
+        let all = each(&[7, 8], ended).await.expect("done");
+        assert_eq!(all.value, json!([{"proposal": 7}, {"proposal": 8}]));
+        let one = each(&[7], ended).await.expect("done");
+        assert_eq!(one.value, json!({"proposal": 7}), "as before");
+        let failed = each(&[7, 8, 9, 10], ended).await.expect_err("refused");
+        assert_eq!(failed.text, "proposal 9: expired");
+        assert!(
+            failed.next.ends_with("Done before it: 7, 8."),
+            "{}",
+            failed.next
+        );
     }
 }

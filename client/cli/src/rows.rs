@@ -41,7 +41,7 @@ pub(crate) struct Words {
 
 /// A bar on a terminal that a person looks at.
 pub(crate) fn progress(count: u64, format: Format) -> ProgressBar {
-    let visible = format == Format::Table && std::io::stderr().is_terminal();
+    let visible = format.is_for_people() && std::io::stderr().is_terminal();
     let target = if visible {
         ProgressDrawTarget::stderr()
     } else {
@@ -205,7 +205,7 @@ impl Books {
             "not_taken_by_reason": self.by_reason,
         });
         value = merge(merge(value, counts), extra);
-        if format != Format::Table {
+        if !format.is_for_people() {
             // A person has read them line by line.
             value["rows_not_taken"] = self.refused_rows.into();
         }

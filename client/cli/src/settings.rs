@@ -449,11 +449,16 @@ impl Global {
         let path = self.context_file();
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
+            // Who asks for a context by name asks for one that is there. A file that is to be made by `context add` may be named before.
             Err(error)
-                if error.kind() == std::io::ErrorKind::NotFound
-                    && self.config.is_none()
-                    && self.context.is_none() =>
+                if error.kind() == std::io::ErrorKind::NotFound && self.context.is_none() =>
             {
+                if let Some(named) = &self.config {
+                    crate::output::say(format!(
+                        "warning: {} is not there yet: no context is used (carnet context add makes it)",
+                        named.display()
+                    ));
+                }
                 return Ok(Context::default());
             }
             Err(error) => return Err(Failed::usage(format!("{}: {error}", path.display()))),
@@ -751,5 +756,22 @@ mod tests {
     #[test]
     fn a_misspelt_setting_is_refused() {
         assert!(choose("[contexts.cn]\nendpoint = [\"a:1\"]", Some("cn")).is_err());
+    }
+
+    /// Once, a file that `context add` was to make stopped `pki init`, which needs none.
+    #[test]
+    fn a_context_file_that_is_not_there_yet_is_no_hindrance() {
+        use clap::Parser as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("new.toml").display().to_string();
+        let settings = |more: &[&str]| {
+            let words = ["carnet", "--config", file.as_str()];
+            let words = words.iter().chain(more).chain(&["demo"]);
+            let cli = crate::Cli::try_parse_from(words).expect("a call");
+            cli.global.settings().map(drop)
+        };
+        assert!(settings(&[]).is_ok());
+        let failed = settings(&["--context", "cn"]).expect_err("of what file?");
+        assert!(failed.text.contains("new.toml"), "{}", failed.text);
     }
 }

@@ -88,7 +88,7 @@ pub(crate) async fn run(
         }
         Transfer::List(wanted) => {
             let rows = list(&client, settings.registry()?, &wanted).await?;
-            let rows = match format == Format::Table && !wanted.wide {
+            let rows = match format.is_for_people() && !wanted.wide && format != Format::Wide {
                 true => narrow(rows),
                 false => rows,
             };

@@ -108,8 +108,8 @@ pub(crate) fn at(mut value: Value, position: Position) -> Value {
 }
 
 /// What is to be done after the first of two words about certificates.
-pub(crate) const SECOND_OF_CERTIFICATE: &str = "It takes a second admin, who approves it by its number (carnet proposal list shows what waits). Until \
-                                                then nothing is changed, and after seven days the proposal is over.";
+pub(crate) const SECOND_OF_CERTIFICATE: &str = "It takes a second admin, who gives the same command, or approves all it made by their numbers (carnet \
+                                                proposal list). Until then nothing is changed, and after seven days it is over.";
 /// The same of the keys of offices.
 const SECOND_OF_KEY: &str = "It takes a second admin, who approves it by its number (carnet proposal list shows what waits). Until then nothing is \
                              changed, and after seven days the proposal is over.";
@@ -809,11 +809,11 @@ pub(crate) fn status_row(
         "endpoint": endpoint,
         "node": value.node.to_string(),
         "role": value.role,
-        "term": value.term.to_string(),
-        "applied": value.applied.to_string(),
         "lag": lag(value, leader),
-        "tree": value.tree_size.to_string(),
+        "applied": value.applied.to_string(),
         "published": value.published_size.to_string(),
+        "tree": value.tree_size.to_string(),
+        "term": value.term.to_string(),
         "agreed": value.compare.as_ref().map_or(Value::Null, |compare| size(compare.agreed_size)),
         "snapshot": value.snapshot.to_string(),
         "stands_before": value.stands_still.as_ref().map(|stands| format!("{} {}", stands.log_index, hex::encode(&stands.entry))),

@@ -174,9 +174,9 @@ pub fn look(root: &Path, owner: Owner) -> Result<(Identity, BTreeSet<u64>), Stor
 }
 
 /// What an operator does about a lost disk.
-const REPLACE: &str = "A lost or replaced disk is a new node: remove the old id from the cluster, give the machine a node id \
-                       that was never used, with certificates of its own, and run `carnetd init --join <ids of the present \
-                       nodes>` for it";
+const REPLACE: &str = "A lost or replaced disk is a new node (runbook replace-a-node): give the machine a node id that was never \
+                       used, with certificates of its own, run `carnetd init --join <ids of the present nodes>` for it, start \
+                       it, and let it take the old one's place: `carnet member replace OLD --by NEW=RAFT,CLIENT`";
 
 fn read(root: &Path, owner: Owner) -> Result<(Identity, BTreeSet<u64>), StorageFault> {
     let foreign = |text: String| Err(StorageFault::Foreign(format!("{} {text}", root.display())));

@@ -207,19 +207,18 @@ fn row(one: &Found, now: TimeMs) -> Value {
     let facts = &one.facts;
     let planes: Vec<&str> = facts.planes.iter().map(|plane| plane.word()).collect();
     let left = days_left(facts.not_after, now);
-    let mut row = json!({
+    let row = json!({
         "file": one.file.display().to_string(),
         "who": facts.identity.to_string(),
         "planes": planes.join(","),
+        "days_left": left,
+        "warning": warning(facts.not_after, now),
+        "revoked": Value::Null,
+        "until": view::time(facts.not_after),
         "serial": number(facts),
         "certificate": facts.marks.serial.unwrap_or(facts.marks.key).to_string(),
         "key": facts.marks.key.to_string(),
-        "until": view::time(facts.not_after),
-        "days_left": left,
     });
-    if let Some(warning) = warning(facts.not_after, now) {
-        row["warning"] = warning.into();
-    }
     row
 }
 
