@@ -10,9 +10,11 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use carnet_client::keys::{public_text, read_public_key, read_seed, seed_text};
 use carnet_domain::bytes::signature::{PublicKey, SecretKey};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_trust::identity::ClientName;
 
 use crate::files::{NewFiles, fault};
@@ -47,13 +49,21 @@ pub fn next_actor_key(directory: &Path, client: &ClientName) -> Result<ActorStep
         &format!("clients/{}", client_stem(client)),
         client,
     )?;
-    let old = directory.join(format!("{stem}.old.pub"));
-    if old.exists() {
-        let old = read_public_key(&old)?;
-        return Ok(ActorStep::Retire { old });
+    let replaced = directory.join(format!("{stem}.old.pub"));
+    let next = directory.join(format!("{stem}.next.key"));
+    if replaced.exists() {
+        let old = read_public_key(&replaced)?;
+        // By one file of several no step is known: cut short between two of them, the key in use is still the one that is to be retired.
+        if in_use(directory, &stem)? == old && next.exists() {
+            follow_actor_key(directory, client)?;
+        }
+        if in_use(directory, &stem)? != old {
+            return Ok(ActorStep::Retire { old });
+        }
+        // Nothing follows it: it is begun anew.
+        remove(&replaced)?;
     }
     let now = read_seed(&directory.join(format!("{stem}.key")))?;
-    let next = directory.join(format!("{stem}.next.key"));
     if !next.exists() {
         let seed = make::seed()?;
         let mut files = NewFiles::default();
@@ -62,6 +72,49 @@ pub fn next_actor_key(directory: &Path, client: &ClientName) -> Result<ActorStep
     }
     let next = read_seed(&next)?;
     Ok(ActorStep::Enrol { now, next })
+}
+
+/// How long ago the key before the one in use was replaced, if that is finished and known: by the time of its file in `retired`.
+///
+/// # Errors
+/// The file system fails.
+pub fn actor_key_rotated(
+    directory: &Path,
+    client: &ClientName,
+    now: TimeMs,
+) -> Result<Option<DurationMs>, PkiError> {
+    let name = client_stem(client);
+    let under_way = |ending: &str| {
+        directory
+            .join(format!("clients/{name}.actor.{ending}"))
+            .exists()
+    };
+    if under_way("next.key") || under_way("old.pub") {
+        return Ok(None);
+    }
+    let retired = directory.join("retired");
+    let entries = match fs::read_dir(&retired) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(fault("read", &retired)(error)),
+    };
+    let mut newest = None;
+    for entry in entries {
+        let entry = entry.map_err(fault("read", &retired))?;
+        let file = entry.file_name();
+        // A print has no hyphen: `ada` is not `ada-actor`.
+        let print = file
+            .to_str()
+            .and_then(|file| file.strip_prefix(&format!("{name}-actor-")))
+            .and_then(|rest| rest.strip_suffix(".pub"));
+        if print.is_some_and(|print| !print.contains('-')) {
+            let written = entry.metadata().and_then(|found| found.modified());
+            newest = newest.max(Some(written.map_err(fault("read", &retired))?));
+        }
+    }
+    let at = newest.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let at = at.and_then(|at| u64::try_from(at.as_millis()).ok());
+    Ok(at.map(|at| now.since(TimeMs(at))))
 }
 
 /// Puts the key that follows in the place of the one in use, which goes to `retired` and is to be retired by the registry.
@@ -97,8 +150,16 @@ pub fn follow_actor_key(directory: &Path, client: &ClientName) -> Result<PublicK
 /// The file system fails.
 pub fn retired_actor_key(directory: &Path, client: &ClientName) -> Result<(), PkiError> {
     let stem = format!("clients/{}.actor", client_stem(client));
-    remove(&directory.join(format!("{stem}.next.key")))?;
+    let next = directory.join(format!("{stem}.next.key"));
+    // One that is in its place is there twice; any other is the only one of its kind.
+    if next.exists() && read_seed(&next)?.public() == in_use(directory, &stem)? {
+        remove(&next)?;
+    }
     remove(&directory.join(format!("{stem}.old.pub")))
+}
+
+fn in_use(directory: &Path, stem: &str) -> Result<PublicKey, PkiError> {
+    Ok(read_seed(&directory.join(format!("{stem}.key")))?.public())
 }
 
 fn remove(path: &Path) -> Result<(), PkiError> {

@@ -59,6 +59,36 @@ pub fn next_log_key(directory: &Path) -> Result<LogKey, PkiError> {
     Ok(LogKey { seed, public, made })
 }
 
+/// Moves a log key that is to be used no more from beside the first to `retired`; gives where it lies now. Nothing, where it does not
+/// lie beside the first.
+///
+/// # Errors
+/// The file system fails.
+pub fn put_away_log_key(directory: &Path, key: &PublicKey) -> Result<Option<PathBuf>, PkiError> {
+    for name in following(directory)? {
+        let path = directory.join(format!("keys/{name}.seed"));
+        if read_seed(&path)?.public() != *key {
+            continue;
+        }
+        let stem = format!("retired/log-{}", print(key));
+        let mut files = NewFiles::default();
+        files.add(format!("{stem}.seed"), text_of(&path)?);
+        files.add(format!("{stem}.pub"), public_text(key));
+        files.replace_in(directory)?;
+        for ending in ["pub", "seed"] {
+            let path = directory.join(format!("keys/{name}.{ending}"));
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(fault("remove", &path)(error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        return Ok(Some(PathBuf::from(format!("{stem}.seed"))));
+    }
+    Ok(None)
+}
+
 /// Puts the log key that is used from now on in the place of the one before it: `keys/log.seed` and `log.pub` are its, and the one before
 /// lies in `retired`. Gives what was moved there: nothing, where all of it was done before.
 ///

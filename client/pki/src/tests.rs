@@ -506,6 +506,109 @@ fn a_renewed_certificate_has_the_same_names_a_new_number_and_the_key_that_was_as
     assert_eq!(left, Vec::<PathBuf>::new());
 }
 
+/// Once, whoever gave the command again when it was done began another rotation.
+#[test]
+fn it_is_known_when_an_actor_key_was_rotated_last() {
+    let (_outer, directory) = place();
+    init(&directory, &plan(), NOW).expect("made");
+    let desk = client(Role::Admin, "operations", "desk-1");
+    let now = carnet_client::wall_time();
+    let rotated = || actor_key_rotated(&directory, &desk, now).expect("read");
+    assert_eq!(rotated(), None, "it is the first");
+    next_actor_key(&directory, &desk).expect("made");
+    assert_eq!(rotated(), None, "under way");
+    follow_actor_key(&directory, &desk).expect("in its place");
+    assert_eq!(rotated(), None, "the old one is not retired yet");
+    retired_actor_key(&directory, &desk).expect("done");
+    let ago = rotated().expect("finished");
+    assert!(ago.as_ms() < 60_000, "{ago:?}");
+    let other = client(Role::Manufacturer, "0001", "anna");
+    let of_other = actor_key_rotated(&directory, &other, now).expect("read");
+    assert_eq!(of_other, None);
+}
+
+/// Once, a rotation that was cut short between two files retired the key in use and deleted the one that follows.
+#[test]
+fn a_rotation_cut_short_anywhere_never_retires_the_key_in_use() {
+    let desk = client(Role::Admin, "operations", "desk-1");
+    let stem = "clients/admin-operations-desk-1.actor";
+    let (_outer, whole) = place();
+    init(&whole, &plan(), NOW).expect("made");
+    let first = std::fs::read(whole.join(format!("{stem}.key"))).expect("read");
+    let before = read_seed(&whole.join(format!("{stem}.key"))).expect("a seed");
+    next_actor_key(&whole, &desk).expect("made");
+    let next = std::fs::read(whole.join(format!("{stem}.next.key"))).expect("read");
+    let print: String = before.public().to_string().chars().take(16).collect();
+    let follows = read_seed(&whole.join(format!("{stem}.next.key"))).expect("a seed");
+    follow_actor_key(&whole, &desk).expect("in its place");
+    // The files in the order in which they are put there.
+    let order = [
+        format!("retired/admin-operations-desk-1-actor-{print}.key"),
+        format!("retired/admin-operations-desk-1-actor-{print}.pub"),
+        format!("{stem}.old.pub"),
+        format!("{stem}.pub"),
+        format!("{stem}.key"),
+    ];
+    for count in 0..=order.len() {
+        let (_cut, cut) = place();
+        init(&cut, &plan(), NOW).expect("made");
+        std::fs::create_dir_all(cut.join("retired")).expect("a folder");
+        std::fs::write(cut.join(format!("{stem}.key")), &first).expect("written");
+        std::fs::write(cut.join(format!("{stem}.next.key")), &next).expect("written");
+        for name in order.iter().take(count) {
+            std::fs::copy(whole.join(name), cut.join(name)).expect("copied");
+        }
+        let in_use = || {
+            read_seed(&cut.join(format!("{stem}.key")))
+                .expect("a seed")
+                .public()
+        };
+        match next_actor_key(&cut, &desk).expect("goes on") {
+            ActorStep::Enrol { now, next } => {
+                assert!(count < 3, "{count}");
+                assert_eq!(
+                    (now.public(), next.public()),
+                    (before.public(), follows.public())
+                );
+            }
+            ActorStep::Retire { old } => {
+                assert!(count >= 3, "{count}");
+                assert_eq!(
+                    (old, in_use()),
+                    (before.public(), follows.public()),
+                    "{count}"
+                );
+                retired_actor_key(&cut, &desk).expect("done");
+                assert_eq!(in_use(), follows.public());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_log_key_that_is_put_away_is_handed_out_no_more() {
+    let (_outer, directory) = place();
+    init(&directory, &plan(), NOW).expect("made");
+    let dead = next_log_key(&directory).expect("made").public;
+    assert_eq!(next_log_key(&directory).expect("given again").public, dead);
+    let moved = put_away_log_key(&directory, &dead).expect("put away");
+    let moved = moved.expect("it lay there");
+    assert!(
+        directory.join(&moved).exists() && moved.starts_with("retired"),
+        "{moved:?}"
+    );
+    assert_eq!(put_away_log_key(&directory, &dead).expect("again"), None);
+    let next = next_log_key(&directory).expect("made");
+    assert!(next.made && next.public != dead);
+    let now = read_seed(&directory.join("keys/log.seed"))
+        .expect("a seed")
+        .public();
+    assert_eq!(
+        put_away_log_key(&directory, &now).expect("not the first"),
+        None
+    );
+}
+
 #[test]
 fn a_renewed_client_keeps_the_key_that_signs_commands() {
     let (_outer, directory) = place();

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use carnet_client::wall_time;
 use carnet_domain::bytes::code::EnterpriseId;
 use carnet_domain::bytes::signature::PublicKey;
+use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::record::{Enrolment, Holder, Word};
 use carnet_domain::rules::command::Command;
 use carnet_pki::ActorStep;
@@ -18,6 +20,9 @@ use crate::settings::Settings;
 use crate::submit::{self, Write};
 use crate::{Outcome, parse};
 
+/// Who gives the command again within this time may mean the rotation that was finished.
+const ROTATED_LATELY: DurationMs = DurationMs::from_days(1);
+
 #[derive(Debug, Args)]
 pub(crate) struct Actor {
     /// Whose: ROLE/UNIT/NAME, as in `pki list`. Its files are in clients/ of --pki.
@@ -28,10 +33,13 @@ pub(crate) struct Actor {
     /// How long programs that hold the old key have to take up the new one, before the old one is retired: those of ours look at the
     /// file every second, and what was signed before has to be in the log.
     #[arg(long, default_value = "30s", value_parser = parse::duration)]
-    grace: carnet_domain::bytes::time::DurationMs,
+    grace: DurationMs,
     /// Why.
     #[arg(long)]
     reason: String,
+    /// Begin another rotation, although one was finished within the last day.
+    #[arg(long)]
+    again: bool,
 }
 
 /// Whoever calls it (--as) enrols and retires keys: a registrar those of enterprises, two admins those of offices.
@@ -39,6 +47,19 @@ pub(crate) async fn run(actor: Actor, settings: &Settings) -> Result<Outcome, Fa
     let directory = settings.pki_dir()?;
     let registry = settings.registry()?;
     let client = client_name(registry, &actor.client)?;
+    // The second of two gives the same command, and the first then gives it once more: what is done is not begun anew.
+    if let Some(ago) = carnet_pki::actor_key_rotated(directory, &client, wall_time())?
+        && ago < ROTATED_LATELY
+        && !actor.again
+    {
+        return Ok(json!({
+            "client": actor.client,
+            "state": "done already",
+            "rotated": format!("{} minutes ago", ago.as_ms() / 60_000),
+            "next": "Nothing was changed. If another rotation is meant: --again.",
+        })
+        .into());
+    }
     let old = match carnet_pki::next_actor_key(directory, &client)? {
         ActorStep::Retire { old } => old,
         ActorStep::Enrol { now, next } => {
@@ -54,7 +75,18 @@ pub(crate) async fn run(actor: Actor, settings: &Settings) -> Result<Outcome, Fa
                 word,
             };
             let enrolled = |failed: &Failed| failed.reason == "SIGNER_EXISTS";
-            if let Some(waits) = step(settings, command, enrolled).await? {
+            if let Some(mut waits) = step(settings, command, enrolled).await? {
+                waits.value["rotation"] = format!(
+                    "step 1 of 2, the new key of {} is enrolled: {}",
+                    actor.client, actor.reason
+                )
+                .into();
+                waits.value["next"] = format!(
+                    "Another person enrols it: carnet proposal approve, or this same command. Then this same command retires the old key {}, \
+                     which takes two again.",
+                    now.public().key_id()
+                )
+                .into();
                 return Ok(waits);
             }
             carnet_pki::follow_actor_key(directory, &client)?;
@@ -74,7 +106,12 @@ pub(crate) async fn run(actor: Actor, settings: &Settings) -> Result<Outcome, Fa
     // Not where it is the caller's own key that is retired.
     let already = format!("{} is retired already", old.key_id());
     let retired = |failed: &Failed| failed.text.contains(&already);
-    if let Some(waits) = step(settings, command, retired).await? {
+    if let Some(mut waits) = step(settings, command, retired).await? {
+        waits.value["rotation"] =
+            format!("step 2 of 2, the old key of {} is retired", actor.client).into();
+        waits.value["next"] = "The new key signs already. Another person retires the old one: carnet proposal approve, or this same command; \
+                               then this same command says that it is done."
+            .into();
         return Ok(waits);
     }
     carnet_pki::retired_actor_key(directory, &client)?;

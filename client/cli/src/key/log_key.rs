@@ -1,7 +1,7 @@
 //! The log key of the own registry, followed by another while the registry runs: made beside the one in use, ordered by the roots in
 //! a file, and put in its place.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use carnet_client::keys;
 use carnet_domain::bytes::digest::Digest;
@@ -25,7 +25,14 @@ use crate::{Outcome, view};
 #[derive(Debug, Subcommand)]
 pub(crate) enum RotateLog {
     /// Makes the key that is to follow, in keys/ of --pki, or gives the one that waits there. Every node gets its seed before it is used.
-    Next,
+    ///
+    /// One that was ended, or found in other hands, is not given: where the registry can be asked, those that it ended go to retired/, and
+    /// so do those of --away.
+    Next {
+        /// A key that waits there and is not to be used: 64 hexadecimal digits, or a .pub file.
+        #[arg(long, value_name = "KEY")]
+        away: Vec<KeyText>,
+    },
     /// Drafts the order of the roots.
     Draft(Draft),
     #[command(flatten)]
@@ -94,10 +101,25 @@ pub(crate) async fn history(settings: &Settings) -> Result<Outcome, Failed> {
 
 pub(crate) async fn run(verb: RotateLog, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
-        RotateLog::Next => {
+        RotateLog::Next { away } => {
             let directory = settings.pki_dir()?;
+            // One that was found in other hands, or that the roots ended, is nobody's next.
+            let mut put_away = Vec::new();
+            for key in away {
+                put_away.extend(carnet_pki::put_away_log_key(directory, &key.read()?)?);
+            }
+            if settings.has_endpoints() {
+                let known = settings.client()?.unverified().registry().await;
+                match known {
+                    Ok(known) => put_away.extend(put_away_ended(directory, &known.value.keys)?),
+                    Err(error) => say(format!(
+                        "warning: the registry was not asked which keys are ended ({error}): a seed that lies there is taken as it is"
+                    )),
+                }
+            }
             let key = carnet_pki::next_log_key(directory)?;
             Ok(json!({
+                "put_away": put_away.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
                 "seed": directory.join(&key.seed).display().to_string(),
                 "key": key.public.to_string(),
                 "made": key.made,
@@ -134,7 +156,10 @@ pub(crate) async fn run(verb: RotateLog, settings: &Settings) -> Result<Outcome,
         RotateLog::Finish => {
             let registry = settings.client()?.unverified().registry().await?.value;
             let key = only_key(&registry.keys)?;
-            let moved = carnet_pki::follow_log_key(settings.pki_dir()?, &key)?;
+            let directory = settings.pki_dir()?;
+            let mut moved = carnet_pki::follow_log_key(directory, &key)?;
+            // None that is ended is copied to the next node.
+            moved.extend(put_away_ended(directory, &registry.keys)?);
             let moved: Vec<_> = moved
                 .iter()
                 .map(|path| path.display().to_string())
@@ -142,6 +167,17 @@ pub(crate) async fn run(verb: RotateLog, settings: &Settings) -> Result<Outcome,
             Ok(json!({"log_key": key.to_string(), "retired": moved}).into())
         }
     }
+}
+
+/// Moves every log key that the roots ended from beside the first to `retired`.
+fn put_away_ended(directory: &Path, keys: &KeyHistory) -> Result<Vec<PathBuf>, Failed> {
+    let mut moved = Vec::new();
+    for entry in keys.all() {
+        if entry.role == KeyRole::Log && entry.end.is_some() {
+            moved.extend(carnet_pki::put_away_log_key(directory, &entry.key)?);
+        }
+    }
+    Ok(moved)
 }
 
 /// The log key that is in use alone.
