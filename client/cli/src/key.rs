@@ -67,8 +67,8 @@ pub(crate) enum Key {
     /// An order of the roots about keys of offices, where a lost key leaves too few admins for two words.
     #[command(subcommand)]
     Order(Order),
-    /// Retires a signing key, or reports it compromised. Of an enterprise's key that takes two: at the first word it signs no more,
-    /// at the second what it signed since falls.
+    /// Retires a signing key, or reports it compromised. That takes two: at the first word it signs no more (a key of an admin,
+    /// registrar or regulator: at the second), at the second what waits on its word counts for nothing.
     Retire {
         /// The key: 64 hexadecimal digits, or a .pub file.
         public: KeyText,

@@ -70,11 +70,14 @@ pub(crate) enum Peer {
     /// Shows how much is read of a peer within a minute, or sets it: what is over waits, and the peer is told. Without an option it is
     /// shown; what no option names stays.
     Limits(Box<Limits>),
-    /// Ends the contact with a peer for good: no agreement with it stands any more. Root-signed here. While an offer between the two is
-    /// open it is refused. A newer bundle (`peer add`) begins it anew.
+    /// Ends the contact with a peer for good: no agreement with it stands any more. Root-signed here. While robots are offered or on
+    /// their way between the two it is refused. A newer bundle (`peer add`) begins it anew.
     Remove {
         /// Its primary prefix.
         peer: Prefix,
+        /// How many robots that are offered or on their way are given up: no step of theirs is read on either side any more.
+        #[arg(long, default_value_t = 0)]
+        stranded: u64,
         /// Why.
         #[arg(long)]
         reason: String,
@@ -239,7 +242,12 @@ pub(crate) async fn run(verb: Peer, settings: &Settings) -> Result<Outcome, Fail
             let extra = json!({"peer": peer.to_string()});
             submit::one(settings, asked.write, command, extra).await
         }
-        Peer::Remove { peer, reason, sure } => {
+        Peer::Remove {
+            peer,
+            stranded,
+            reason,
+            sure,
+        } => {
             let known = settings.client()?.unverified().peer(peer).await?.value;
             let write = Write {
                 dry_run: false,
@@ -253,6 +261,7 @@ pub(crate) async fn run(verb: Peer, settings: &Settings) -> Result<Outcome, Fail
             let statement = Statement::EndPeer {
                 peer,
                 sequence: known.bundle.sequence,
+                stranded,
                 reason,
             };
             let value = json!({"peer": peer.to_string(), "contact": "ended"});

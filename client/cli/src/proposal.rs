@@ -327,7 +327,7 @@ mod tests {
         let row = worse.row(TimeMs(1_001));
         assert_eq!(row["state"], "expired");
         let what = format!(
-            "key {} is reported compromised: it signs nothing more, and what it signed after leaf 3 counts for nothing",
+            "key {} is reported compromised: it was in other hands after leaf 3: it signs nothing more, and what waits on its word counts for nothing",
             public.key_id()
         );
         assert_eq!(row["what"], what);

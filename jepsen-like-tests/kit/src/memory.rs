@@ -625,6 +625,9 @@ impl Ledger for MemoryLedger {
     fn leaf_hash(&self, index: u64) -> Result<Option<Digest>, Infallible> {
         Ok(self.nodes.get(&(0, index)).copied())
     }
+    fn subtree(&self, level: u8, index: u64) -> Result<Option<Digest>, Infallible> {
+        Ok(self.nodes.get(&(level, index)).copied())
+    }
     fn page(&self, path: &PagePath) -> Result<Option<Page>, Infallible> {
         Ok(self.pages.get(path).cloned())
     }

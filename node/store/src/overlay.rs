@@ -897,6 +897,10 @@ impl Ledger for Overlay<'_> {
         Ok(found)
     }
 
+    fn subtree(&self, level: u8, index: u64) -> Result<Option<Digest>, StorageFault> {
+        Records(self).subtree(level, index)
+    }
+
     fn page(&self, path: &PagePath) -> Result<Option<Page>, StorageFault> {
         let found = Records(self).page(path)?;
         // The rules ask only for what the page above speaks of, and for the root, which the first seal writes.

@@ -49,7 +49,9 @@ pub const PARTS_MAX: usize = 64;
 /// The most clearings that a row of the index of parts remembers: of more the oldest makes way.
 pub const CLEARED_MAX: usize = 4;
 /// The most first words of offices, of two that it takes in somebody's place, that wait at one robot.
-pub const FIRST_WORDS_MAX: usize = 4;
+pub const FIRST_WORDS_MAX: usize = 8;
+/// The most of them by those who count for the same: of more the oldest makes way.
+pub const FIRST_WORDS_OF_ROLE_MAX: usize = 4;
 /// The most ends of life that strangers have declared of one robot and that wait.
 pub const DECLARATIONS_MAX: usize = 4;
 /// How long such a declaration waits for its confirmation.
@@ -142,6 +144,10 @@ pub const FIRST_SIGNERS_MAX: usize = 64;
 pub const CLAUSES_MAX: usize = 64;
 /// The most bytes of an agreement.
 pub const AGREEMENT_BYTES_MAX: usize = 16 * 1024;
+/// The most agreements with one peer, by name, that ever stood: of each it is kept which version was the last.
+pub const AGREEMENTS_ENDED_MAX: usize = 32;
+/// The most heads of one peer's log that are kept to go back to: the oldest of each age, by powers of two of minutes.
+pub const HEADS_OF_PEER_MAX: usize = 32;
 /// The most versions of agreements kept of one peer.
 pub const AGREEMENTS_OF_PEER_MAX: usize = 16;
 

@@ -718,6 +718,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     heard: now.heard,
                     offers_open: now.offers_open,
                     offers_made: now.offers_made,
+                    under_way: now.under_way,
                     told: now.told,
                     ..*peer
                 })

@@ -111,7 +111,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             prefix: batch.peer,
             incarnation: peer.bundle.incarnation,
         };
-        let (key, checkpoint) = match peer.bundle.keys.opened(&batch.checkpoint, &origin) {
+        let (key, checkpoint) = match peer.bundle.keys.opened_now(&batch.checkpoint, &origin) {
             Ok(opened) => opened,
             Err(_) => return Ok(all(Reason::EvidenceBroken, Detail::Checkpoint {})),
         };
@@ -172,7 +172,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let goes_on = 0 < peer.size_seen && peer.size_seen < size;
         let stays = |doubt: &LogDoubt| !(goes_on && *doubt == LogDoubt::OtherHistory);
         let doubted = peer.doubted.filter(stays);
-        self.ledger.put_peer(Peer {
+        let is_new = peer.size_seen < size;
+        let mut after = Peer {
             doubted,
             size_seen: size,
             root_seen: root,
@@ -180,7 +181,11 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             shown_at,
             note_seen: kept_note(&batch.checkpoint, &origin, &key),
             ..peer
-        })?;
+        };
+        if is_new {
+            after.note_head(self.now);
+        }
+        self.ledger.put_peer(after)?;
         self.try_at_level(&batch.peer)?;
         let mut answers = Vec::with_capacity(batch.items.len());
         let large = batch.large.iter().map(Sent::Large);
@@ -1316,76 +1321,63 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             return Ok(Vec::new());
         };
         // Where its custodian says it is stolen it is. What it orders, it orders at home: here that counts by a clause alone.
-        let orders = matches!(
-            command,
-            Command::SetHold {
-                kind: HoldKind::RegulatorStop,
-                ..
-            }
-        );
-        let binds = clause || (responsible && !orders);
+        let (Command::SetHold { kind, .. } | Command::LiftHold { kind, .. }) = &command else {
+            return Ok(Vec::new());
+        };
+        let kind = *kind;
+        let binds = clause || (responsible && kind != HoldKind::RegulatorStop);
         // Its departure is read with the leaves behind it: only who reads it may report, take back and report again.
         let others = matches!(robot.custody.phase, Phase::Released { .. }) && !responsible;
         let Some(theirs) = said::<Standing, _>(proven, slot::STATE)? else {
             return Ok(Vec::new());
         };
-        // The leaf shows the holds after it: those of this kind that were set there stand here too, under their setters.
+        // The leaf shows the holds after it: those of this kind that were set there, and no others of theirs, stand here too, under
+        // their setters. Whichever command wrote it: one that waited to be told took the place of those before it.
+        let said = |hold: &&Hold| hold.kind == kind && hold.setter.prefix == from.prefix;
+        let said: Vec<&Hold> = theirs.holds.iter().filter(said).collect();
+        let is_set = |hold: &Hold| said.iter().any(|set| set.setter == hold.setter);
         let before = robot.clone();
-        let said = |kind| {
-            let holds = theirs.holds.iter();
-            holds.filter(move |hold| hold.kind == kind && hold.setter.prefix == from.prefix)
+        // No agreement is needed, and nobody need be the issuer: a country takes back its own word.
+        robot.holds.retain(|hold| {
+            let theirs_once = hold.kind == kind && hold.setter.prefix == from.prefix;
+            others || !theirs_once || is_set(hold)
+        });
+        let taken_back = Robot {
+            holds: robot.holds.clone(),
+            ..before.clone()
         };
-        match &command {
-            Command::SetHold {
-                kind: kind @ (HoldKind::Theft | HoldKind::Lost | HoldKind::RegulatorStop),
-                ..
-            } if (issuer || responsible) && (binds || !others) => {
-                let is_new = |hold: &&Hold| {
-                    let mut known = robot.holds.iter();
-                    !known.any(|here| here.kind == hold.kind && here.setter == hold.setter)
-                };
-                let new: Vec<Hold> = said(*kind).filter(is_new).cloned().collect();
-                if new.is_empty() {
-                    return Ok(Vec::new());
-                }
-                robot.holds.extend(new);
-                // A country that shows many setters must not use up what the offices here may need.
-                let reported = |hold: &&Hold| {
-                    hold.setter.prefix == from.prefix
-                        && matches!(
-                            hold.kind,
-                            HoldKind::Theft | HoldKind::Lost | HoldKind::RegulatorStop
-                        )
-                };
-                if robot.holds.iter().filter(reported).count() > HOLDS_OF_PEER_MAX {
-                    return no(
-                        Reason::RecordFull,
-                        Detail::Full {
-                            what: Counted::Holds,
-                            max: HOLDS_OF_PEER_MAX as u64,
-                        },
-                    );
-                }
-            }
-            // No agreement is needed, and nobody need be the issuer: a country takes back its own word.
-            Command::LiftHold { kind, .. } if !others => {
-                let count = robot.holds.len();
-                robot.holds.retain(|hold| {
-                    let theirs_once = hold.kind == *kind && hold.setter.prefix == from.prefix;
-                    !theirs_once || said(*kind).any(|stands| stands.setter == hold.setter)
-                });
-                if robot.holds.len() == count {
-                    return Ok(Vec::new());
-                }
-            }
-            _ => return Ok(Vec::new()),
+        let is_reported = |kind| {
+            matches!(
+                kind,
+                HoldKind::Theft | HoldKind::Lost | HoldKind::RegulatorStop
+            )
+        };
+        let counts = is_reported(kind) && (issuer || responsible) && (binds || !others);
+        let is_new = |hold: &&&Hold| {
+            let mut known = before.holds.iter();
+            counts && !known.any(|here| here.kind == hold.kind && here.setter == hold.setter)
+        };
+        let new: Vec<Hold> = said
+            .iter()
+            .filter(is_new)
+            .map(|hold| (*hold).clone())
+            .collect();
+        let (adds, takes_back) = (!new.is_empty(), taken_back.holds != before.holds);
+        if !adds && !takes_back {
+            return Ok(Vec::new());
         }
-        // Of a robot that it has not, it alarms without a clause in force, and binds nothing; what it takes back, it takes
-        // back.
-        let takes_back = matches!(command, Command::LiftHold { .. });
-        let (kind, robot) = match binds || takes_back {
-            true => (Kind::Foreign, robot),
-            false => (Kind::Incident, before),
+        robot.holds.extend(new);
+        // A country that shows many setters must not use up what the offices here may need.
+        let reported = |hold: &&Hold| hold.setter.prefix == from.prefix && is_reported(hold.kind);
+        if adds && robot.holds.iter().filter(reported).count() > HOLDS_OF_PEER_MAX {
+            let (what, max) = (Counted::Holds, HOLDS_OF_PEER_MAX as u64);
+            return no(Reason::RecordFull, Detail::Full { what, max });
+        }
+        // Of a robot that it has not, it alarms without a clause in force, and binds nothing; what it takes back, it takes back.
+        let (kind, robot) = match (binds, takes_back) {
+            (true, _) => (Kind::Foreign, robot),
+            (false, true) => (Kind::Foreign, taken_back),
+            (false, false) => (Kind::Incident, before),
         };
         let mut event = Event::new(kind, &command, After::Robot(Box::new(robot)));
         event.evidence = vec![from.reference(proven)];

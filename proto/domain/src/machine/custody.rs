@@ -108,30 +108,33 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         self.ledger.put_transfer(transfer)
     }
 
-    /// Counts a robot that another country offers us, or we it, from its offer until it departs or stays.
+    /// Counts a robot that another country offers us, or we it, from its offer until it departs or stays, and from then until it
+    /// has arrived.
     pub(super) fn count_offer(&mut self, transfer: &Transfer) -> Result<(), L::Fault> {
         let before = self.ledger.transfer(&transfer.id)?;
         let waited = before.as_ref().is_some_and(Transfer::waits);
-        let waits = transfer.waits();
+        let left = before.as_ref().is_some_and(Transfer::is_under_way);
+        let (waits, leaves) = (transfer.waits(), transfer.is_under_way());
         if let Some(before) = before.filter(|_| waited && !waits) {
             self.forget_deadline(&before)?;
         }
-        if waited == waits {
-            return Ok(());
-        }
-        let moved = |count: u64| {
-            let moved = match waits {
-                true => count.checked_add(1),
-                false => count.checked_sub(1),
+        let moved = |count: u64, was: bool, is: bool| {
+            let moved = match (was, is) {
+                (false, true) => count.checked_add(1),
+                (true, false) => count.checked_sub(1),
+                _ => Some(count),
             };
             moved.expect("what ends was counted when it began")
         };
+        if (waited, left) == (waits, leaves) {
+            return Ok(());
+        }
         let to_us = transfer.to == self.registry.prefix;
         let other = if to_us { transfer.from } else { transfer.to };
-        if let Some(enterprise) = &transfer.declared_by {
-            let count = self.ledger.offers_of(&other, enterprise)?;
+        if let Some(enterprise) = transfer.declared_by.filter(|_| waited != waits) {
+            let count = self.ledger.offers_of(&other, &enterprise)?;
             self.ledger
-                .put_offers_of(&other, enterprise, moved(count))?;
+                .put_offers_of(&other, &enterprise, moved(count, waited, waits))?;
         }
         let Some(mut peer) = self.ledger.peer(&other)? else {
             return Ok(());
@@ -140,7 +143,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             true => &mut peer.offers_open,
             false => &mut peer.offers_made,
         };
-        *count = moved(*count);
+        *count = moved(*count, waited, waits);
+        peer.under_way = moved(peer.under_way, left, leaves);
         self.ledger.put_peer(peer)
     }
 }

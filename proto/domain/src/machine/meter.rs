@@ -216,6 +216,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         members() -> Members;
         robot(code: &Code) -> Option<Robot>;
         part_holder(identity: &Digest) -> Option<Fitting>;
+        subtree(level: u8, index: u64) -> Option<Digest>;
         ends(identity: &Digest) -> Option<Ends>;
         claim(peer: &Prefix, identity: &Digest) -> Option<Claim>;
         claim_at(peer: &Prefix, place: u32) -> Option<Digest>;

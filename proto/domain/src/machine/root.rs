@@ -11,17 +11,18 @@ use crate::bytes::encoding::Canonical;
 use crate::bytes::level::Level;
 use crate::bytes::time::TimeMs;
 use crate::limits::{
-    ADVANCE_MAX, AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, KEY_ORDERS_MAX,
-    LOG_TIME_MAX, PEERS_MAX, ROOT_CHANGES_MAX, ROOTS_REPLACED_MAX, SUPERVISORS_MAX,
+    ADVANCE_MAX, AGREEMENT_BYTES_MAX, AGREEMENTS_ENDED_MAX, AGREEMENTS_OF_PEER_MAX,
+    BUNDLE_BYTES_MAX, KEY_ORDERS_MAX, LOG_TIME_MAX, PEERS_MAX, ROOT_CHANGES_MAX,
+    ROOTS_REPLACED_MAX, SUPERVISORS_MAX,
 };
 use crate::log::authority::Envelope;
 use crate::log::leaf::{Kind, Subject};
-use crate::log::merkle::Frontier;
+use crate::log::merkle::{Frontier, Nodes, root_at};
 use crate::machine::entry::{Answer, Body, Entry, ItemAnswer};
 use crate::planted::{Planted, Sound};
 use crate::record::contact::Contact;
 use crate::record::event::{After, Event};
-use crate::record::keys::{GoodHead, KeyHistory, KeysOrder};
+use crate::record::keys::{GoodHead, KeyHistory, KeyStep, KeysOrder};
 use crate::record::ledger::Ledger;
 use crate::record::offices::{Change, Offices, Profile, is_office_of};
 use crate::record::peer::{
@@ -154,6 +155,26 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
         session: None,
         items: vec![done],
     })
+}
+
+/// The tree of the own log, by what the ledger has of it.
+struct Tree<'a, L>(&'a L);
+
+/// Why there is no subtree.
+enum NoNode<F> {
+    /// The tree is smaller.
+    Missing,
+    /// The medium failed.
+    Fault(F),
+}
+
+impl<L: Ledger> Nodes for Tree<'_, L> {
+    type Fault = NoNode<L::Fault>;
+
+    fn node(&self, level: u8, index: u64) -> Result<Digest, Self::Fault> {
+        let found = self.0.subtree(level, index).map_err(NoNode::Fault)?;
+        found.ok_or(NoNode::Missing)
+    }
 }
 
 /// Refuses a prefix of letters that is no country's, and none that is set aside for trying out. Which digits are whose is agreed
@@ -310,7 +331,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 })
             }
             Statement::Keys { order } => {
-                let ordered = self.order_keys(&statement, order);
+                let ordered = self.order_keys(&statement, order)?;
                 ordered.map(|(event, keys)| {
                     self.registry.key_leaves.push(self.registry.tree.size());
                     self.registry.keys = keys;
@@ -340,9 +361,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 };
                 self.suspend(&statement, peer, suspension)?
             }
-            Statement::EndPeer { peer, sequence, .. } => {
-                self.end_peer(&statement, peer, *sequence)?
-            }
+            Statement::EndPeer {
+                peer,
+                sequence,
+                stranded,
+                ..
+            } => self.end_peer(&statement, peer, (*sequence, *stranded))?,
             Statement::AdvanceTime { change } | Statement::RepairTime { change } => {
                 self.change_time(&statement, change)
             }
@@ -394,6 +418,33 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
 
     /// Keys below the roots, by their word: what an order does takes effect in its leaf, all of it or nothing.
     fn order_keys(
+        &self,
+        statement: &Statement,
+        order: &KeysOrder,
+    ) -> Result<Result<(Event, KeyHistory), Rejection>, L::Fault> {
+        let ordered = match self.ordered_keys(statement, order) {
+            Ok(ordered) => ordered,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        // A head that never was would take everything from what the key signed in its time, and one of the thief's would be believed.
+        for step in &order.steps {
+            let KeyStep::Compromise { last_good, .. } = step else {
+                continue;
+            };
+            let root = match root_at(&Tree(&self.ledger), last_good.size) {
+                Ok(root) => Some(root),
+                Err(NoNode::Missing) => None,
+                Err(NoNode::Fault(fault)) => return Err(fault),
+            };
+            if root != Some(last_good.root) {
+                let size = last_good.size;
+                return Ok(refuse(Reason::NotSealed, Detail::Size { size }));
+            }
+        }
+        Ok(Ok(ordered))
+    }
+
+    fn ordered_keys(
         &self,
         statement: &Statement,
         order: &KeysOrder,
@@ -641,6 +692,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             known.split = false;
             known.fork = None;
             known.settled = Vec::new();
+            known.heads = Vec::new();
+        } else if let Some(good) = known.bundle.keys.stolen_in(&bundle.keys) {
+            known.take_back(&bundle, good);
         }
         let (roots, threshold) = (&known.bundle.roots, known.bundle.threshold);
         if *roots != bundle.roots || threshold != bundle.threshold {
@@ -747,6 +801,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let Some(peer) = self.ledger.peer(&other)? else {
             return no(Reason::PeerUnknown, Detail::Prefix { prefix: other });
         };
+        if peer.contact == Contact::Ended {
+            return no(Reason::ContactPaused, Detail::Prefix { prefix: other });
+        }
         let bytes = &signed.bytes.0;
         let ours = signed_by_roots(
             &self.registry.roots,
@@ -767,13 +824,11 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 Detail::LacksRoots { of: missing },
             );
         }
-        let newest = peer
-            .agreements
-            .iter()
-            .filter(|a| a.id == agreement.id)
-            .map(|a| a.version)
-            .max()
-            .unwrap_or(0);
+        // Also of what ended with the contact: nothing comes back by its old statement.
+        let stood = peer.agreements.iter().map(Agreement::reference);
+        let stood: Vec<_> = stood.chain(peer.agreements_ended.clone()).collect();
+        let of_it = stood.iter().filter(|one| one.id == agreement.id);
+        let newest = of_it.map(|one| one.version).max().unwrap_or(0);
         if agreement.version <= newest {
             return no(
                 Reason::StatementStale,
@@ -786,6 +841,14 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         if agreement.effective_to <= agreement.effective_from || agreement.effective_to <= self.now
         {
             return no(Reason::StatementStale, Detail::NeverInForce {});
+        }
+        let names: BTreeSet<&str> = stood.iter().map(|one| one.id.as_str()).collect();
+        if newest == 0 && names.len() >= AGREEMENTS_ENDED_MAX {
+            let max = AGREEMENTS_ENDED_MAX as u64;
+            return no(
+                Reason::RecordFull,
+                Detail::AgreementsWith { peer: other, max },
+            );
         }
         let mut peer = peer;
         // What has run out makes way, then what a newer version stands before for all its time, the oldest first; what
@@ -827,13 +890,14 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         )))
     }
 
-    /// Ends the contact with a peer. What was agreed stands no more; what it said and what is told of it stays. While a robot is on
-    /// its way between the two it is not ended: nobody could take it on either side.
+    /// Ends the contact with a peer. What was agreed stands no more, and none of it comes back by its old statement; what it said and
+    /// what is told of it stays. While more robots are offered or on their way between the two than the statement gives up, it is not
+    /// ended: nobody could take them on either side.
     fn end_peer(
         &self,
         statement: &Statement,
         prefix: &Prefix,
-        sequence: u64,
+        (sequence, stranded): (u64, u64),
     ) -> Result<Result<Event, Rejection>, L::Fault> {
         let no = |reason, detail: Detail| Ok(Err(Rejection::new(reason, detail)));
         let prefix = *prefix;
@@ -848,12 +912,14 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             return no(Reason::NothingChanges, Detail::Prefix { prefix });
         }
         let open = peer.offers_open.checked_add(peer.offers_made);
-        if open != Some(0) {
+        let open = open.and_then(|open| open.checked_add(peer.under_way));
+        if open.is_none_or(|open| open > stranded) {
             let (peer, offers) = (prefix, open.unwrap_or(u64::MAX));
             return no(Reason::TransferOpen, Detail::OffersOpen { peer, offers });
         }
         let after = After::Peer(Box::new(Peer {
             contact: Contact::Ended,
+            agreements_ended: peer.newest_versions(),
             agreements: Vec::new(),
             agreement_leaves: Vec::new(),
             suspended: Vec::new(),

@@ -10,7 +10,7 @@ use super::{Run, refused};
 use crate::bytes::encoding::Canonical;
 use crate::bytes::level::Level;
 use crate::bytes::time::TimeMs;
-use crate::limits::{ADVANCE_MAX, CEILING_AHEAD, LOG_TIME_MAX, READINGS_MAX};
+use crate::limits::{ADVANCE_MAX, CEILING_AHEAD, LOG_TIME_MAX, PROPOSAL_TIME, READINGS_MAX};
 use crate::log::leaf::Kind;
 use crate::machine::entry::{Body, ClockReading, ItemAnswer};
 use crate::planted::Planted;
@@ -118,9 +118,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             return refuse(Reason::Malformed, Detail::BeyondTime { to });
         }
         self.registry.time_statements = number;
-        // What expired stays expired.
+        // What expired stays expired, and what was proposed at a time that is to come again was never.
+        let latest = to.checked_add(PROPOSAL_TIME).unwrap_or(TimeMs::MAX);
         let proposals = &mut self.registry.offices.proposals;
-        proposals.retain(|one| log_time <= one.until);
+        proposals.retain(|one| log_time <= one.until && one.until <= latest);
         self.set_time(to, to);
         let after = After::Jurisdiction(self.registry.prefix);
         Ok(Event::new(Kind::Policy, statement, after).effect(Effect::TellAll))

@@ -281,6 +281,44 @@ impl KeyHistory {
         self.first_of(text, origin, |key| self.judge(key, &head))
     }
 
+    /// As [`KeyHistory::opened`], of a head that is shown as the newest: by a key that is in use. One that made way signed heads of its time,
+    /// and has none to show now.
+    ///
+    /// # Errors
+    /// As [`KeyHistory::open`], or that no key in use signed it.
+    pub fn opened_now(
+        &self,
+        text: &str,
+        origin: &Origin,
+    ) -> Result<(PublicKey, VerifiedCheckpoint), NoteError> {
+        let head = peek(text)?;
+        self.first_of(text, origin, |key| {
+            self.judge(key, &head)?;
+            let entry = self.entry(KeyRole::Log, key);
+            match entry.and_then(|entry| entry.end) {
+                None => Ok(()),
+                Some(end) => {
+                    let (size, last) = (head.size, end.last_good.map_or(0, |good| good.size));
+                    Err(NoteError::KeyRetired { size, last })
+                }
+            }
+        })
+    }
+
+    /// The last good head of a log key that a later history says was stolen, or was stolen earlier than was thought: of several, the
+    /// smallest. Heads of that key beyond it were anybody's.
+    pub fn stolen_in(&self, later: &Self) -> Option<GoodHead> {
+        let is_log = |entry: &&KeyEntry| entry.role == KeyRole::Log;
+        let stolen = |entry: &KeyEntry| {
+            let end = entry.end.filter(|end| end.cause == KeyCause::Compromised)?;
+            let before = self.entry(KeyRole::Log, &entry.key);
+            let is_new = before.is_some_and(|before| before.end != Some(end));
+            end.last_good.filter(|_| is_new)
+        };
+        let found = later.keys.iter().filter(is_log).filter_map(stolen);
+        found.min_by_key(|good| good.size)
+    }
+
     /// Opens a head that was seen or published before: what is found of its key since makes it no other head.
     ///
     /// # Errors
@@ -406,7 +444,8 @@ impl KeyHistory {
         Ok(after)
     }
 
-    /// With the steps of an order, in the leaf that it becomes and at its time, under the newest sealed head.
+    /// With the steps of an order, in the leaf that it becomes and at its time, under the newest sealed head. That a last good head
+    /// is one of this log is for who has its tree to say.
     ///
     /// # Errors
     /// A step that cannot be taken: nothing of the order is.
@@ -515,9 +554,14 @@ impl KeyHistory {
         sealed: Option<GoodHead>,
     ) -> Result<(), Rejection> {
         let (at, entry) = self.place_of(key)?;
+        // It may come out that it was stolen earlier than was thought.
+        let is_earlier = |end: &KeyEnd| {
+            end.last_good
+                .is_some_and(|known| last_good.size < known.size)
+        };
         let is_known = entry
             .end
-            .is_some_and(|end| end.cause == KeyCause::Compromised);
+            .is_some_and(|end| end.cause == KeyCause::Compromised && !is_earlier(&end));
         // A root in force is replaced first.
         let is_root = entry.role == KeyRole::Root && entry.end.is_none();
         if is_known || is_root {

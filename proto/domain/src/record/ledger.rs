@@ -228,6 +228,8 @@ pub trait Ledger {
     fn put_nodes(&mut self, index: u64, complete: &[Node]) -> Result<(), Self::Fault>;
     /// The hash of the leaf at `index`, as the tree has it.
     fn leaf_hash(&self, index: u64) -> Result<Option<Digest>, Self::Fault>;
+    /// The hash of a complete subtree of the tree.
+    fn subtree(&self, level: u8, index: u64) -> Result<Option<Digest>, Self::Fault>;
     /// A page of the map.
     fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Fault>;
     /// Replaces a page of the map.

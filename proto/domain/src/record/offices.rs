@@ -101,7 +101,7 @@ impl std::fmt::Display for Change {
                 compromised_after: Some(leaf),
             } => write!(
                 f,
-                "key {} is reported compromised: it signs nothing more, and what it signed after leaf {leaf} counts for nothing",
+                "key {} is reported compromised: it was in other hands after leaf {leaf}: it signs nothing more, and what waits on its word counts for nothing",
                 public.key_id()
             ),
         }

@@ -12,16 +12,17 @@ use crate::bytes::time::{DurationMs, TimeMs};
 use crate::custody::chain::Chain;
 use crate::custody::movement::EvidenceRef;
 use crate::limits::{
-    AGREEMENTS_OF_PEER_MAX, Alpha2, BUNDLE_LIST_MAX, CLAIMS_A_MINUTE_MAX, CLAUSES_MAX,
-    FIRST_SIGNERS_MAX, Identifier, Index, LEAVES_A_MINUTE_MAX, Lines, List, ListOf,
-    MAIL_BYTES_A_MINUTE_MAX, MAIL_ITEMS_A_MINUTE_MAX, MODELS_OF_RECALL_MAX, NACKS_A_MINUTE_MAX,
-    NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, ROOT_CHANGES_MAX,
-    ROOT_SIGNATURES_MAX, ROOTS_REPLACED_MAX, SETTLED_OF_PEER_MAX, Sequence,
+    AGREEMENTS_ENDED_MAX, AGREEMENTS_OF_PEER_MAX, Alpha2, BUNDLE_LIST_MAX, CLAIMS_A_MINUTE_MAX,
+    CLAUSES_MAX, FIRST_SIGNERS_MAX, HEADS_OF_PEER_MAX, Identifier, Index, LEAVES_A_MINUTE_MAX,
+    Lines, List, ListOf, MAIL_BYTES_A_MINUTE_MAX, MAIL_ITEMS_A_MINUTE_MAX, MODELS_OF_RECALL_MAX,
+    NACKS_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX,
+    ROOT_CHANGES_MAX, ROOT_SIGNATURES_MAX, ROOTS_REPLACED_MAX, SETTLED_OF_PEER_MAX, Sequence,
 };
+use crate::log::checkpoint::Origin;
 use crate::record::contact::{Allowed, Contact};
 pub use crate::record::crossing::AgreementRef;
 use crate::record::crossing::Purpose;
-use crate::record::keys::{KeyHistory, KeysOrder};
+use crate::record::keys::{GoodHead, KeyHistory, KeysOrder};
 use crate::record::offices::{Change, Profile};
 use crate::record::told::Minute;
 use crate::record::{Holder, Severity};
@@ -494,6 +495,8 @@ pub enum Statement {
         peer: Prefix,
         /// The sequence of its bundle that stands, so that an old statement ends no contact that began since.
         sequence: u64,
+        /// How many robots that are offered or on their way between the two it gives up: nobody takes them on either side then.
+        stranded: u64,
         /// Why.
         reason: String,
     },
@@ -519,7 +522,7 @@ crate::canonical_variants!(Statement @ 1 {
     8 => Settle { peer, fork: Index, counts, reason },
     9 => Roots { change },
     10 => Keys { order },
-    12 => EndPeer { peer, sequence: Sequence, reason },
+    12 => EndPeer { peer, sequence: Sequence, stranded: Sequence, reason },
 });
 
 /// A suspension of one version of an agreement.
@@ -699,6 +702,22 @@ pub struct Repaired {
 }
 crate::canonical_struct!(Repaired { from, to, at });
 
+/// A head of a peer's log that was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TakenHead {
+    /// Its size in leaves.
+    pub size: u64,
+    /// The next mailbox sequence that was expected under it.
+    pub cursor: u64,
+    /// When, by our log time.
+    pub at: TimeMs,
+}
+crate::canonical_struct!(TakenHead {
+    size: Index,
+    cursor: Sequence,
+    at
+});
+
 /// A peer, as replicated state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
@@ -742,6 +761,8 @@ pub struct Peer {
     pub offers_open: u64,
     /// How many robots we offer it that wait for its answer, or for their departure.
     pub offers_made: u64,
+    /// How many robots are on their way between the two: departed and not arrived, or permitted here, over, and not cancelled yet.
+    pub under_way: u64,
     /// What it was offered in the newest minute of log time.
     pub told: Minute,
     /// Our leaf in which our roots stated its bundle: whoever wants it as it was signed reads it there.
@@ -755,6 +776,11 @@ pub struct Peer {
     pub agreement_leaves: Vec<u64>,
     /// The newest suspension of each version that was ever suspended, ascending.
     pub suspended: Vec<Suspension>,
+    /// Of each agreement that ended with the contact, by name, its newest version: it comes back as a newer one alone.
+    pub agreements_ended: Vec<AgreementRef>,
+    /// Heads of its log that were taken in, the newest last, the denser the newer: to one of them it goes back when its key was
+    /// stolen.
+    pub heads: Vec<TakenHead>,
 }
 crate::canonical_struct!(Peer @ 1 {
     bundle,
@@ -777,12 +803,15 @@ crate::canonical_struct!(Peer @ 1 {
     contact,
     offers_open: Sequence,
     offers_made: Sequence,
+    under_way: Sequence,
     told,
     bundle_leaf: Index,
     roots_replaced: ListOf<Index, ROOTS_REPLACED_MAX>,
     agreements: List<AGREEMENTS_OF_PEER_MAX>,
     agreement_leaves: ListOf<Index, AGREEMENTS_OF_PEER_MAX>,
     suspended: List<AGREEMENTS_OF_PEER_MAX>,
+    agreements_ended: List<AGREEMENTS_ENDED_MAX>,
+    heads: List<HEADS_OF_PEER_MAX>,
 });
 
 impl Peer {
@@ -809,13 +838,69 @@ impl Peer {
             contact: Contact::Open,
             offers_open: 0,
             offers_made: 0,
+            under_way: 0,
             told: Minute::default(),
             bundle_leaf: 0,
             roots_replaced: Vec::new(),
             agreements: Vec::new(),
             agreement_leaves: Vec::new(),
             suspended: Vec::new(),
+            agreements_ended: Vec::new(),
+            heads: Vec::new(),
         }
+    }
+
+    /// Notes the head that was taken in, at a time, with the next item that is expected under it. Of the heads of one age, by powers of
+    /// two of minutes, the oldest is kept.
+    pub fn note_head(&mut self, at: TimeMs) {
+        let (size, cursor) = (self.size_seen, self.cursor);
+        self.heads.push(TakenHead { size, cursor, at });
+        let age = |head: &TakenHead| (at.since(head.at).as_ms() / 60_000).checked_ilog2();
+        let ages: Vec<_> = self.heads.iter().map(age).collect();
+        let mut last = None;
+        let mut kept = ages.iter().map(|age| last.replace(*age) != Some(*age));
+        self.heads.retain(|_| kept.next() == Some(true));
+        while self.heads.len() > HEADS_OF_PEER_MAX {
+            self.heads.remove(0);
+        }
+    }
+
+    /// Takes back what was taken under a key that was stolen: the log goes on from the last head that its roots and ours know to be
+    /// its own, and what was read since is read again. What stands here already changes nothing then. Where the newest head is of
+    /// another key, and nothing contradicts it, nothing is taken back.
+    pub fn take_back(&mut self, bundle: &Bundle, good: GoodHead) {
+        let Some(prefix) = bundle.primary() else {
+            return;
+        };
+        let origin = Origin {
+            prefix,
+            incarnation: bundle.incarnation,
+        };
+        let is_good = bundle.keys.opened(&self.note_seen, &origin).is_ok();
+        if !self.split && (is_good || self.size_seen == 0) {
+            return;
+        }
+        let mut heads = self.heads.iter().rev();
+        let before = heads.find(|head| head.size <= good.size);
+        self.cursor = before.map_or(0, |head| head.cursor);
+        self.heads.retain(|head| head.size <= good.size);
+        self.size_seen = good.size;
+        self.root_seen = good.root;
+        self.time_seen = TimeMs(0);
+        self.shown_at = TimeMs(0);
+        self.note_seen = String::new();
+        // Two roots of one size, of which a thief signed one.
+        self.quarantined &= !self.split;
+        self.split = false;
+    }
+
+    /// Of each agreement with it, by name, the newest version that ever stood.
+    pub fn newest_versions(&self) -> Vec<AgreementRef> {
+        let stand = self.agreements.iter().map(Agreement::reference);
+        let mut all: Vec<_> = stand.chain(self.agreements_ended.clone()).collect();
+        all.sort_by(|one, other| (&one.id, other.version).cmp(&(&other.id, one.version)));
+        all.dedup_by(|later, first| later.id == first.id);
+        all
     }
 
     /// Whether its bundle is valid at a time. What it says under one that is not waits unread.

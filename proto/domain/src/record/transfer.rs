@@ -119,4 +119,9 @@ impl Transfer {
     pub fn waits(&self) -> bool {
         self.ending.is_none() && self.step != Step::Depart && !self.lapsed
     }
+
+    /// Whether its robot is on its way, or may be: it departed and did not arrive, or was permitted here and its permit ran out.
+    pub fn is_under_way(&self) -> bool {
+        self.ending.is_none() && !self.waits()
+    }
 }

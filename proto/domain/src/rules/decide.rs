@@ -120,10 +120,25 @@ impl Context<'_> {
         ledger: &L,
         first: &Actor,
     ) -> Result<(), Stop<L::Fault>> {
+        self.is_own(ledger, first)?;
         if self.are_two(ledger, first, &self.side())? {
             return Ok(());
         }
         no(Reason::SecondPartyRequired, Detail::SameParty {})
+    }
+
+    /// Refuses to go on with what was said by a key that turned out to be in other hands: it is said anew, by whoever may.
+    pub(crate) fn is_own<L: Ledger>(
+        &self,
+        ledger: &L,
+        first: &Actor,
+    ) -> Result<(), Stop<L::Fault>> {
+        let key = first.key;
+        let known = ledger.signer(&key).or_fault()?;
+        match known.is_some_and(|known| known.compromised_after.is_some()) {
+            true => no(Reason::SignerNotActive, Detail::Key { key }),
+            false => Ok(()),
+        }
     }
 
     /// Whether two who act are two parties, and neither is a person of an office with an enterprise that stands on the word of that

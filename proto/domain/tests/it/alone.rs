@@ -6,7 +6,7 @@ use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::Phase;
-use carnet_domain::limits::FIRST_WORDS_MAX;
+use carnet_domain::limits::FIRST_WORDS_OF_ROLE_MAX;
 use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::machine::{Question, foresee};
 use carnet_domain::record::ledger::Ledger;
@@ -14,7 +14,7 @@ use carnet_domain::record::{
     ApprovalStatus, Asking, Desk, EnterpriseStatus, Holder, Maker, PartName, Party, PartyName,
     Pending, ReleaseSecret, Severity,
 };
-use carnet_domain::rules::command::{Action, Command, Purpose, TransferId};
+use carnet_domain::rules::command::{Action, Command, Papers, Purpose, TransferId};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
 use carnet_domain::rules::policy::Role;
 use carnet_kit::{Country, befriend, samples, text};
@@ -905,7 +905,7 @@ fn a_first_word_ends_nothing_of_others() {
     );
     assert_eq!(robot.first_words.len(), 2, "one a person");
     let mut full = x.clone();
-    for number in 0..FIRST_WORDS_MAX {
+    for number in 0..FIRST_WORDS_OF_ROLE_MAX {
         let name = format!("more-{number}");
         full.enrol_office(&name, "registrar", Role::Registrar);
         check(&mut full, &name, annul(&name), "done");
@@ -913,7 +913,7 @@ fn a_first_word_ends_nothing_of_others() {
     let Ok(robot) = full.ledger.robot(&full.code(1));
     assert_eq!(
         robot.expect("registered").first_words.len(),
-        FIRST_WORDS_MAX
+        FIRST_WORDS_OF_ROLE_MAX
     );
     check(&mut x, "registrar-2", annul("error"), "done");
     assert!(whose(&x).2, "two said the same");
@@ -1385,6 +1385,72 @@ fn one_person_ends_no_enterprise_no_approval_and_no_word() {
     waits(&mut x, "regulator", &withdrawn);
     check(&mut x, "registrar", withdrawn, "done");
     assert_eq!(is(&x).1, ApprovalStatus::Withdrawn);
+}
+
+/// The second word of the border says all that the first said that makes a difference abroad, and no word of another office takes the
+/// first one back.
+#[test]
+fn the_second_word_of_the_border_is_the_same_word() {
+    let (mut a, b) = crate::border::two();
+    for name in ["customs-2", "customs-3"] {
+        a.enrol_office(name, "customs", Role::Customs);
+    }
+    let suspended = status(&a, "0001", EnterpriseStatus::Suspended);
+    a.must("registrar", suspended);
+    let to = |number: u8, edit: fn(&mut Papers)| {
+        let mut export = a.declare(1, carnet_kit::transfer(number), &b.prefix);
+        if let Command::DeclareExport { papers, .. } = &mut export {
+            let id = b.enterprise("0001");
+            papers.consignee = Some(PartyName::Enterprise { id });
+            edit(papers);
+        }
+        export
+    };
+    let honest = to(1, |_| ());
+    let others: [fn(&mut Papers); 5] = [
+        |papers| papers.consignee = None,
+        |papers| papers.mrn = "another".into(),
+        |papers| papers.commodity = "another".into(),
+        |papers| papers.office_of_entry = "another".into(),
+        |papers| papers.documents = vec![certificate()],
+    ];
+    let others = others.map(|edit| to(2, edit));
+    let waits = |x: &mut Country, who: &str, command: &Command| {
+        let answer = x.command(who, command.clone());
+        assert!(
+            matches!(answer, ItemAnswer::Done { waits: true, .. }),
+            "{who}: {command:?}: {answer:?}"
+        );
+    };
+    waits(&mut a, "customs", &honest);
+    for other in &others {
+        waits(&mut a.clone(), "customs-2", other);
+    }
+    // Registrars have words of their own at the same robot.
+    for code in ["0005", "0006", "0007"] {
+        accredit(&mut a, code, &[Role::Dealer]);
+    }
+    for (number, name) in [
+        "registrar-2",
+        "registrar-3",
+        "registrar-4",
+        "registrar-5",
+        "registrar-6",
+    ]
+    .iter()
+    .enumerate()
+    {
+        a.enrol_office(name, "registrar", Role::Registrar);
+        let code = ["0002", "0003", "0005", "0006", "0007"][number];
+        let at = Some(a.enterprise(code));
+        let stock = act(&a, 1, Action::Stock { at });
+        a.command(name, stock);
+    }
+    let answer = a.command("customs-2", honest);
+    assert!(
+        matches!(answer, ItemAnswer::Done { waits: false, .. }),
+        "{answer:?}"
+    );
 }
 
 /// Whom a robot was sold to abroad, the side says that gave it away: one key of customs there makes nobody else its owner, and two

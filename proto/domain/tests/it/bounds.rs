@@ -502,20 +502,20 @@ fn an_issuers_holds_are_few_and_its_words_are_bounded() {
                 reason: reason.clone(),
             },
         );
-        // Every leaf shows another office.
-        let setter = |prefix: &str| Setter {
-            prefix: Prefix::parse(prefix).expect("a prefix"),
-            ..setter(&format!("office {number}"))
-        };
-        let hold = |prefix| Hold {
+        // Leaf by leaf it shows more offices, and those of others beside them.
+        let hold = |prefix: &str, office: usize| Hold {
             kind,
-            setter: setter(prefix),
+            setter: Setter {
+                prefix: Prefix::parse(prefix).expect("a prefix"),
+                ..setter(&format!("office {office}"))
+            },
             reason: reason.clone(),
             since: TimeMs(1),
         };
+        let own = (0..=number / 12).map(|office| hold("86", office));
         let standing = Standing {
             state: State::Manufactured,
-            holds: vec![hold("86"), hold("49"), hold("81")],
+            holds: own.chain([hold("49", 0), hold("81", 0)]).collect(),
             owed: Vec::new(),
             remedied: Vec::new(),
         };

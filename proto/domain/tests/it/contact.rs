@@ -1,13 +1,19 @@
 //! The contact with a peer: paused, resumed, ended, and how much of it is read.
 
+use carnet_domain::bytes::digest::sha256;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::limits::OFFERS_A_MINUTE_MAX;
+use carnet_domain::machine::RULES;
+use carnet_domain::machine::entry::Body;
 use carnet_domain::record::contact::{Allowed, Contact};
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::peer::{Peer, Statement};
+use carnet_domain::record::peer::{Peer, Signed, Statement};
+use carnet_domain::record::{AgreementRef, PartyName};
 use carnet_domain::rules::command::Command;
-use carnet_kit::{Country, text, transfer};
+use carnet_kit::{Country, agreement, text, transfer};
 
-use crate::border::{mail, two};
+use crate::border::{admit, depart, mail, permit, two};
 use crate::rules::check;
 
 fn peer(of: &Country, with: &Country) -> Peer {
@@ -27,7 +33,136 @@ fn end(with: &Country, sequence: u64) -> Statement {
     Statement::EndPeer {
         peer: with.prefix,
         sequence,
+        stranded: 0,
         reason: "the treaty ended".into(),
+    }
+}
+
+/// Robots that are under way hold the end of a contact up as those that are offered do, unless the roots give them up by their number.
+#[test]
+fn a_contact_ends_with_robots_under_way_by_their_number_alone() {
+    let (mut a, mut b) = two();
+    let giver = a.giver(&a.code(1));
+    a.must(giver, a.declare(1, transfer(1), &b.prefix));
+    a.deliver(&mut b);
+    b.must("customs", permit(&b, 1, vec![]));
+    b.deliver(&mut a);
+    a.must("customs", depart(1));
+    a.deliver(&mut b);
+    let counts = |x: &Country, with: &Country| {
+        let known = peer(x, with);
+        (known.offers_open + known.offers_made, known.under_way)
+    };
+    assert_eq!((counts(&a, &b), counts(&b, &a)), ((0, 1), (0, 1)));
+    for (x, with) in [(&a, &b), (&b, &a)] {
+        let sequence = peer(x, with).bundle.sequence;
+        let said = text(&x.clone().state(&end(with, sequence)));
+        let open = format!("TransferOpen: 1 offers with {} are open", with.prefix);
+        assert_eq!(said, open);
+        let mut given_up = end(with, sequence);
+        if let Statement::EndPeer { stranded, .. } = &mut given_up {
+            *stranded = 1;
+        }
+        assert_eq!(text(&x.clone().state(&given_up)), "done");
+    }
+    let mut admission = admit(1);
+    if let Command::Admit { importer, .. } = &mut admission {
+        let id = b.enterprise("0001");
+        *importer = PartyName::Enterprise { id };
+    }
+    b.must("customs", admission);
+    b.deliver(&mut a);
+    assert_eq!((counts(&a, &b), counts(&b, &a)), ((0, 0), (0, 0)));
+    let sequence = peer(&a, &b).bundle.sequence;
+    assert_eq!(text(&a.state(&end(&b, sequence))), "done");
+}
+
+/// A permit that ran out is under way until its end: its departure is still taken.
+#[test]
+fn a_permit_that_ran_out_holds_an_end_up_until_it_is_given_up() {
+    let (mut a, mut b) = two();
+    let giver = a.giver(&a.code(1));
+    a.must(giver, a.declare(1, transfer(1), &b.prefix));
+    a.deliver(&mut b);
+    b.must("customs", permit(&b, 1, vec![]));
+    b.advance(DurationMs::from_days(120));
+    for number in RULES {
+        b.apply(Body::Rule { number, cursor: 0 });
+    }
+    let known = peer(&b, &a);
+    assert_eq!((known.offers_open, known.under_way), (0, 1));
+    let mut ended = end(&a, known.bundle.sequence);
+    assert!(text(&b.state(&ended)).starts_with("TransferOpen"));
+    if let Statement::EndPeer { stranded, .. } = &mut ended {
+        *stranded = 1;
+    }
+    assert_eq!(text(&b.state(&ended)), "done");
+}
+
+/// Whatever the roots stated once is done once: each statement, again after every other one, changes nothing.
+#[test]
+fn no_statement_of_the_roots_is_done_twice() {
+    let (mut a, mut b) = two();
+    let agreed = |a: &Country, b: &Country, version| {
+        let bytes = agreement(a.prefix, b.prefix, version).to_bytes();
+        let signatures = [a.root_signatures(&bytes), b.root_signatures(&bytes)].concat();
+        let agreement = Signed {
+            bytes: Blob(bytes),
+            signatures,
+        };
+        Statement::Agree { agreement }
+    };
+    let recognise = |_: &Country, b: &mut Country| {
+        let bundle = b.bundle();
+        let fingerprint = sha256(&[&bundle.bytes.0]);
+        Statement::Recognise {
+            bundle,
+            fingerprint,
+            changes: Vec::new(),
+        }
+    };
+    let suspend = |a: &Country, b: &Country, version, number| Statement::Suspend {
+        peer: b.prefix,
+        agreement: AgreementRef {
+            id: agreement(a.prefix, b.prefix, version).id,
+            version,
+        },
+        number,
+        until: TimeMs::MAX,
+        reason: "a dispute".into(),
+    };
+    let end_now = |a: &Country, b: &mut Country| end(b, peer(a, b).bundle.sequence);
+    type Next<'a> = &'a dyn Fn(&Country, &mut Country) -> Statement;
+    let story: [Next<'_>; 9] = [
+        &|a, b| suspend(a, b, 1, 1),
+        &|a, b| agreed(a, b, 2),
+        &|a, b| suspend(a, b, 2, 1),
+        &end_now,
+        &recognise,
+        &|a, b| agreed(a, b, 3),
+        &end_now,
+        &recognise,
+        &|a, b| agreed(a, b, 4),
+    ];
+    let mut said = vec![a.sign_statement(&agreed(&a, &b, 1))];
+    for next in story {
+        let statement = next(&a, &mut b);
+        let signed = a.sign_statement(&statement);
+        let answer = text(
+            &a.apply(Body::Root {
+                signed: signed.clone(),
+            })
+            .items[0],
+        );
+        assert_eq!(answer, "done", "{statement:?}");
+        said.push(signed);
+        for signed in &said {
+            let body = Body::Root {
+                signed: signed.clone(),
+            };
+            let answer = text(&a.clone().apply(body).items[0]);
+            assert_ne!(answer, "done", "again, after {statement:?}");
+        }
     }
 }
 

@@ -422,6 +422,9 @@ fn peers_are_counted() {
     let two_letters = ('A'..='Z').flat_map(|one| ('A'..='Z').map(move |two| format!("{one}{two}")));
     let prefixes = two_letters.filter_map(|name| Prefix::parse(&name).ok());
     let one = |prefix: Prefix| carnet_domain::record::peer::Peer {
+        under_way: 0,
+        agreements_ended: Vec::new(),
+        heads: Vec::new(),
         bundle: Bundle {
             prefixes: vec![prefix],
             ..b.bundle_of(1)

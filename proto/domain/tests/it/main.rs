@@ -43,6 +43,7 @@ mod seals;
 mod signature;
 mod skip;
 mod standing;
+mod stolen;
 mod time;
 mod told;
 mod values;

@@ -455,6 +455,56 @@ fn a_recall_binds_as_it_was_amended_last() {
     assert_eq!(stopped(&x), [0_u32; 0]);
 }
 
+/// A recall that names the model of a robot no more is owed no more from the next change of the robot on, and one that the regulator
+/// declined.
+#[test]
+fn what_binds_a_robot_no_more_is_owed_no_more() {
+    let mut x = crate::rules::market();
+    let approval = x.approval("0001", "100003");
+    x.must("registrar", approval);
+    let notice = RecallNotice {
+        id: samples::recall_id(&x, "R-1"),
+        severity: Severity::Advisory,
+        predicate: Predicate::all(),
+    };
+    let models = |names: &[&str]| names.iter().map(|name| x.model("0001", name)).collect();
+    let (both, other) = (models(&["100002", "100003"]), models(&["100003"]));
+    let (open, amend) = (
+        Command::OpenRecall {
+            notice: notice.clone(),
+            models: both,
+            remedy: "r".into(),
+        },
+        Command::AmendRecall {
+            notice: notice.clone(),
+            models: other,
+            remedy: "r".into(),
+            reason: "not that model".into(),
+        },
+    );
+    let updated = |build| Action::UpdateSoftware {
+        firmware: Firmware {
+            family: "fw".into(),
+            build,
+        },
+    };
+    let owed = |x: &Country| {
+        let Ok(robot) = x.ledger.robot(&x.code(1));
+        robot.expect("a robot").owed
+    };
+    x.must("maker", open);
+    x.must("maker", act(&x, 1, updated(17)));
+    assert_eq!(owed(&x), std::slice::from_ref(&notice.id));
+    x.must("maker", amend);
+    let mut stocked = x.clone();
+    x.must("maker", act(&x, 1, updated(18)));
+    assert_eq!(owed(&x), []);
+    // Whatever is done of it.
+    let stock = act(&stocked, 1, Action::Stock { at: None });
+    stocked.must("maker", stock);
+    assert_eq!(owed(&stocked), []);
+}
+
 /// A robot that changed since it was matched owes while its model is named; and what was remedied is not owed again.
 #[test]
 fn what_was_remedied_stays_remedied_and_what_was_owed_stays_owed() {

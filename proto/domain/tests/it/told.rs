@@ -487,6 +487,62 @@ fn a_word_on_what_waits_already_waits_no_longer_than_its_own_would() {
     assert_eq!(waiting(&a), [0; 4]);
 }
 
+/// Two offices report and take back what they reported in every order, in full minutes and in others: abroad it stands in the end as
+/// it stands at home.
+#[test]
+fn a_theft_stands_abroad_as_it_stands_at_home_in_whatever_order_it_was_told() {
+    let (mut begun, mut abroad) = two();
+    export(&mut begun, &mut abroad, 1, 1);
+    let code = begun.code(1);
+    let setters = |x: &Country| {
+        let Ok(robot) = x.ledger.robot(&code);
+        let holds = robot.expect("a robot").holds.into_iter();
+        let holds = holds.filter(|hold| hold.kind == HoldKind::Theft);
+        let mut by: Vec<String> = holds.map(|hold| hold.setter.to_string()).collect();
+        by.sort();
+        by
+    };
+    let lifted = Command::LiftHold {
+        code,
+        kind: HoldKind::Theft,
+        reason: "found".into(),
+    };
+    let steps = [
+        ("registrar", stolen(&begun, 1)),
+        ("customs", stolen(&begun, 1)),
+        ("registrar", lifted.clone()),
+        ("customs", lifted),
+    ];
+    // Four steps of four, told at once or waiting, by the bits of a number.
+    for order in 0..256_usize {
+        for waits in [0b0000, 0b1111, 0b0001, 0b1110, 0b0110_usize] {
+            let (mut a, mut b) = (begun.clone(), abroad.clone());
+            for place in 0..4 {
+                next_minute(&mut a);
+                if waits >> place & 1 == 1 {
+                    let mut registry = a.registry();
+                    registry.told = registry.told.at(a.clock);
+                    registry.told.offices_alarms.told.items = ALARMS_A_MINUTE_MAX;
+                    let Ok(()) = a.ledger.put_registry(registry);
+                }
+                let (who, command) = &steps[order >> (2 * place) & 3];
+                a.command(who, command.clone());
+            }
+            next_minute(&mut a);
+            for number in RULES {
+                a.apply(Body::Rule { number, cursor: 0 });
+            }
+            assert_eq!(waiting(&a), [0; 4]);
+            is_read(&mut a, &mut b);
+            assert_eq!(
+                setters(&b),
+                setters(&a),
+                "order {order:08b}, waits {waits:04b}"
+            );
+        }
+    }
+}
+
 /// An amendment by which a recall becomes graver is an alarm, and what waits of it becomes one.
 #[test]
 fn a_recall_that_becomes_a_stop_waits_among_alarms() {

@@ -28,7 +28,7 @@ use crate::record::{
     RobotKey, Stay,
 };
 use crate::rules::actions::{Deed, PARTIES, TRADERS, WORKSHOPS};
-use crate::rules::command::{Command, Condition, Purpose, TransferId};
+use crate::rules::command::{Command, Condition, Papers, Purpose, TransferId};
 use crate::rules::lifecycle::{ActionKind, HoldKind, blocks, blocks_departure, next};
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Counted, Detail, Ending, Reason};
@@ -400,7 +400,7 @@ pub(super) fn declare_export<L: Ledger>(
     let passed = goes_on(ledger, cx, &robot, *to)?;
     let mut robot = robot;
     let offers = match purpose {
-        Purpose::PermanentExport => goes_for_good(ledger, cx, &mut robot, *to)?,
+        Purpose::PermanentExport => goes_for_good(ledger, cx, &mut robot, (*to, papers))?,
         _ => true,
     };
     if !offers {
@@ -484,7 +484,7 @@ fn goes_for_good<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
     robot: &mut Robot,
-    to: Prefix,
+    (to, papers): (Prefix, &Papers),
 ) -> Result<bool, Stop<L::Fault>> {
     let whose = robot.owner.as_ref().or(robot.holder.as_ref());
     let is_of_owner = whose.is_some_and(|whose| cx.is_side_of(whose));
@@ -498,7 +498,8 @@ fn goes_for_good<L: Ledger>(
         (Some(whose), None) => cx.in_place_of(ledger, Deed::DeclareExport, robot, whose)?,
         (None, None) => {}
     }
-    let act = sha256(&[&(robot.identity.code, to).to_bytes()]);
+    // Both say the same of everything that makes a difference there: above all who is to have it.
+    let act = sha256(&[&(robot.identity.code, (to, papers.clone())).to_bytes()]);
     second_word(ledger, cx, robot, act)
 }
 

@@ -4,7 +4,7 @@ use super::{OrFault, Stop};
 use crate::custody::admission::make_room;
 use crate::limits::RECALLS_OF_ROBOT_MAX;
 use crate::record::ledger::Ledger;
-use crate::record::{BoundRecall, Recall, RecallId, Robot, Severity};
+use crate::record::{BoundRecall, Recall, RecallId, RecallStatus, Robot, Severity};
 use crate::rules::lifecycle::ActionKind;
 
 /// Every recall that a robot owes a remedy for.
@@ -44,14 +44,28 @@ pub(super) fn owed_ids<L: Ledger>(
         .into_iter()
         .map(|recall| recall.notice.id)
         .collect();
-    let mut before = robot.owed.clone();
-    forget_ended(ledger, &mut before)?;
-    owed.extend(before);
+    owed.extend(still_owed(ledger, robot)?);
     let known = ledger
         .recalls_of(&robot.identity.code.model_id())
         .or_fault()?;
     make_room(&mut owed, RECALLS_OF_ROBOT_MAX, &known);
     Ok(owed)
+}
+
+/// What of the owed that a robot's record names it owes still: of a recall that is known here and binds here what [`Robot::owes`]
+/// says; of one that is not known here, or waits for the regulator, what it was told.
+pub(super) fn still_owed<L: Ledger>(
+    ledger: &L,
+    robot: &Robot,
+) -> Result<Vec<RecallId>, Stop<L::Fault>> {
+    let mut kept = Vec::new();
+    for id in &robot.owed {
+        let recall = ledger.recall(id).or_fault()?;
+        if recall.is_none_or(|it| it.status == RecallStatus::Proposed || robot.owes(&it)) {
+            kept.push(id.clone());
+        }
+    }
+    Ok(kept)
 }
 
 /// Whether an open recall of this severity blocks an action: a remedy owed blocks transfer and export, stop-use also

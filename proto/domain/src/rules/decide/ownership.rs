@@ -10,7 +10,7 @@ use super::{Context, OrFault, Stop, no};
 use crate::bytes::code::Code;
 use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
-use crate::limits::{FIRST_WORDS_MAX, PROPOSED_TIME, RELEASE_MAX};
+use crate::limits::{FIRST_WORDS_MAX, FIRST_WORDS_OF_ROLE_MAX, PROPOSED_TIME, RELEASE_MAX};
 use crate::record::ledger::Ledger;
 use crate::record::{
     Actor, Asking, Desk, FirstWord, Holder, OwnershipEnd, Party, PartyName, Pending, Release,
@@ -72,41 +72,53 @@ pub(super) fn agreed_in<L: Ledger>(
     roles: &[Role],
 ) -> Result<Option<Actor>, Stop<L::Fault>> {
     let side = cx.side();
-    let mut stands = Vec::new();
+    // A word in another role stays what it is: nobody takes back what those of another office said.
+    let mut stands: Vec<(FirstWord, bool)> = Vec::new();
     for word in std::mem::take(words) {
         let known = ledger.signer(&word.by.key).or_fault()?;
-        let acts = known.is_some_and(|known| {
-            roles.contains(&known.role)
-                && known.retired.is_none()
-                && known.compromised_after.is_none()
-        });
-        if acts && cx.now <= word.until && word.clock == cx.registry.time_statements {
-            stands.push(word);
+        let Some(known) = known.filter(|known| !known.has_ended()) else {
+            continue;
+        };
+        if cx.now <= word.until && word.clock == cx.registry.time_statements {
+            stands.push((word, roles.contains(&known.role)));
         }
     }
-    let another = |one: &FirstWord| one.act == act && are_two(&one.by, &side);
-    if let Some(first) = stands.iter().find(|one| another(one)) {
-        let first = first.by.clone();
-        stands.retain(|one| one.act != act);
-        *words = stands;
-        return Ok(Some(first));
+    let mut settled = None;
+    if let Some((first, _)) = stands
+        .iter()
+        .find(|(one, counts)| *counts && one.act == act && are_two(&one.by, &side))
+    {
+        settled = Some(first.by.clone());
+        stands.retain(|(one, counts)| !counts || one.act != act);
+    } else {
+        let mut same = stands
+            .iter()
+            .filter(|(one, counts)| *counts && one.act == act);
+        if same.next().is_some() {
+            return no(Reason::SecondPartyRequired, Detail::SameParty {});
+        }
+        // One a person: who says something else takes back what it said.
+        stands.retain(|(one, _)| are_two(&one.by, &side));
+        // Of each office so many: those of one leave room for those of another.
+        let own = |(_, counts): &(FirstWord, bool)| *counts;
+        if stands.iter().filter(|one| own(one)).count() >= FIRST_WORDS_OF_ROLE_MAX
+            && let Some(oldest) = stands.iter().position(own)
+        {
+            stands.remove(oldest);
+        }
+        if stands.len() >= FIRST_WORDS_MAX {
+            stands.remove(0);
+        }
+        let word = FirstWord {
+            clock: cx.registry.time_statements,
+            act,
+            by: side,
+            until: cx.now.checked_add(PROPOSED_TIME).unwrap_or(TimeMs::MAX),
+        };
+        stands.push((word, true));
     }
-    if stands.iter().any(|one| one.act == act) {
-        return no(Reason::SecondPartyRequired, Detail::SameParty {});
-    }
-    // One a person: who says something else takes back what it said.
-    stands.retain(|one| are_two(&one.by, &side));
-    if stands.len() >= FIRST_WORDS_MAX {
-        stands.remove(0);
-    }
-    stands.push(FirstWord {
-        clock: cx.registry.time_statements,
-        act,
-        by: side,
-        until: cx.now.checked_add(PROPOSED_TIME).unwrap_or(TimeMs::MAX),
-    });
-    *words = stands;
-    Ok(None)
+    *words = stands.into_iter().map(|(word, _)| word).collect();
+    Ok(settled)
 }
 
 /// The new owner holds it too; who operated it as the old owner does no longer.
@@ -196,6 +208,7 @@ pub(super) fn request<L: Ledger>(
         return no(Reason::ReleaseCodeWrong, Detail::NOTHING);
     }
     in_time(cx, &release)?;
+    cx.is_own(ledger, &release.by)?;
     if release.to.as_ref().is_some_and(|to| to != owner) {
         let detail = Detail::NoRelation {
             deed: Deed::RequestOwnership,
@@ -364,6 +377,7 @@ pub(super) fn approve<L: Ledger>(
         return no(Reason::NothingPending, Detail::NoOwnershipRequest {});
     };
     in_time(cx, release)?;
+    cx.is_own(ledger, &release.by)?;
     cx.second_to(ledger, by)?;
     // Where the owner's side may approve, no office does: but what was given by a desk that an office chose, or by one desk to
     // itself. What was given in its place, while its side may act no more: one that may act again is asked.

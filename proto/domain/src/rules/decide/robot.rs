@@ -1,7 +1,7 @@
 //! Registration, life-cycle actions and holds.
 
 use super::border::{Yielding, issuer_annuls, stay_allows};
-use super::owed::{blocked_by_recall, owed_ids, recalls_owed};
+use super::owed::{blocked_by_recall, owed_ids, recalls_owed, still_owed};
 use super::ownership::{self, Offered, no_request};
 use super::{Context, Decided, OrFault, Stop, answers_for, engaged, known, no, standing};
 use crate::bytes::code::{Code, EnterpriseId, Prefix};
@@ -749,6 +749,7 @@ pub(super) fn act<L: Ledger>(
     let to = admissible(ledger, cx, &robot, expected, action.kind())?;
     let mut after = Robot {
         state: to,
+        owed: still_owed(ledger, &robot)?,
         ..robot.clone()
     };
     let mut effects = Vec::new();

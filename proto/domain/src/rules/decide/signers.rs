@@ -5,8 +5,8 @@
 //! last key of such a role is never retired, nor are the admins ever one person. A key of customs, who are desks, is added by
 //! two admins too.
 //!
-//! A key of an enterprise is retired by one registrar. That it was in other hands, so that what it signed since falls, two of them
-//! say: at the first word it signs no more, at the second what it signed falls.
+//! A key of an enterprise is retired by one registrar, one of customs by one admin. That it was in other hands two of them say: at the
+//! first word it signs no more, at the second what waits on its word waits for nothing, and is said anew by who may.
 //!
 //! The first key of an enterprise is a registrar's to enrol. Once it may act, or is party to a robot, its further keys take its
 //! own word, by a key that it has, or a second registrar: nobody becomes its hand alone.
@@ -218,8 +218,16 @@ pub(super) fn retire<L: Ledger>(
     };
     // It signs no more from now on; that what it signed falls takes two.
     let is_of_enterprise = matches!(retired.holder, Holder::Enterprise { .. });
-    let stops = is_of_enterprise && compromised_after.is_some() && signer_stands;
-    let at_once = !(supervising(&retired) || is_of_enterprise && compromised_after.is_some());
+    // So does what a desk of customs signed: that it signs no more is one admin's.
+    let falls = compromised_after.is_some()
+        && !supervising(&retired)
+        && (is_of_enterprise || takes_two(retired.role));
+    let stops = falls && signer_stands;
+    let at_once = !(supervising(&retired) || falls);
+    let kind = match retired.holder {
+        Holder::Enterprise { .. } => Kind::Enterprise,
+        Holder::Office { .. } => Kind::Office,
+    };
     let stopped = Signer {
         compromised_after: None,
         ..retired.clone()
@@ -236,7 +244,7 @@ pub(super) fn retire<L: Ledger>(
         // Its leaf comes behind that of the key.
         // saturates: a leaf has no such index (`INDEX_MAX`).
         proposal.number = cx.next_leaf.saturating_add(1);
-        let now = Event::new(Kind::Enterprise, command, After::Signer(stopped));
+        let now = Event::new(kind, command, After::Signer(stopped));
         events.insert(0, now);
     }
     Ok(events)

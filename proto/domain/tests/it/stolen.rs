@@ -1,0 +1,335 @@
+//! What a key leaves behind that turns out to be in other hands: what waits on its word, and heads of a log that it signed.
+
+use carnet_domain::bytes::digest::sha256;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::custody::mail;
+use carnet_domain::machine::entry::Body;
+use carnet_domain::record::keys::{GoodHead, KeyStep};
+use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::{Peer, Statement, TimeChange};
+use carnet_domain::record::{Asking, PartyName};
+use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
+use carnet_domain::rules::policy::Role;
+use carnet_kit::{Country, befriend, samples, text};
+
+use crate::border::two;
+use crate::rules::{act, check, market};
+
+fn peer(of: &Country, with: &Country) -> Peer {
+    let Ok(peer) = of.ledger.peer(&with.prefix);
+    peer.expect("a peer")
+}
+
+fn stolen(x: &Country, serial: u32) -> Command {
+    Command::SetHold {
+        code: x.code(serial),
+        kind: HoldKind::Theft,
+        reason: "from the hall".into(),
+    }
+}
+
+/// The newest sealed head.
+fn sealed(x: &mut Country) -> GoodHead {
+    x.close();
+    let sealed = x.registry().sealed.expect("sealed");
+    GoodHead {
+        size: sealed.size,
+        root: sealed.root,
+    }
+}
+
+/// A new log key, used from now on, and the end of the old one.
+fn report(x: &mut Country, last_good: GoodHead) -> String {
+    let steps = vec![
+        x.add_log_key("log-2"),
+        KeyStep::Activate {
+            key: x.key("log-2").public(),
+        },
+        KeyStep::Compromise {
+            key: x.key("log").public(),
+            last_good,
+        },
+    ];
+    let signed = x.order_keys(steps);
+    text(&x.apply(Body::Root { signed }).items[0])
+}
+
+fn recognise(b: &mut Country, a: &mut Country) {
+    let bundle = a.bundle();
+    let fingerprint = sha256(&[&bundle.bytes.0]);
+    let anew = Statement::Recognise {
+        bundle,
+        fingerprint,
+        changes: Vec::new(),
+    };
+    assert_eq!(text(&b.state(&anew)), "done");
+}
+
+/// A thief of the log key had a peer take in a head, and an item with it; in the second case an honest head of the same size came too,
+/// and nothing was read any more. Once the theft is reported and stated there, the country is read again from where its log is its own.
+#[test]
+fn after_a_theft_of_the_log_key_a_country_is_read_again() {
+    for is_split in [false, true] {
+        let (mut a, mut b) = two();
+        a.must("maker", a.register(2));
+        a.deliver(&mut b);
+        let good = sealed(&mut a);
+        let mut thief = a.clone();
+        thief.must("maker", thief.register(8));
+        // In the place of the first honest item that comes then.
+        thief.must(
+            "customs",
+            thief.declare(8, carnet_kit::transfer(80), &b.prefix),
+        );
+        thief.deliver(&mut b);
+        let (size, cursor) = (peer(&b, &a).size_seen, peer(&b, &a).cursor);
+        assert!(size > good.size && cursor > 0, "the thief is believed");
+        if is_split {
+            let mut honest = a.clone();
+            while honest.registry().tree.size() + 1 < size {
+                honest.must("registrar", honest.accreditation("0007"));
+                for number in 0..size {
+                    if honest.registry().tree.size() + 1 >= size {
+                        break;
+                    }
+                    let approval = honest.approval("0001", &format!("{}", 300_000 + number));
+                    honest.must("registrar", approval);
+                }
+            }
+            honest.deliver(&mut b);
+            assert!(peer(&b, &a).split);
+        }
+        a.must("customs", a.declare(1, carnet_kit::transfer(1), &b.prefix));
+        assert_eq!(report(&mut a, good), "done");
+        a.close();
+        recognise(&mut b, &mut a);
+        let known = peer(&b, &a);
+        assert_eq!((known.size_seen, known.root_seen), (good.size, good.root));
+        assert_eq!((known.split, known.quarantined), (false, false));
+        assert!(known.cursor < cursor, "what the thief took is read again");
+        let said: Vec<String> = a.deliver(&mut b).iter().map(text).collect();
+        assert_eq!(said, ["done"]);
+        let Ok(robot) = b.ledger.robot(&a.code(1));
+        assert!(robot.is_some(), "the honest offer");
+        // What is of the thief is not read again.
+        thief.must("registrar", stolen(&thief, 8));
+        let said: Vec<String> = thief.deliver(&mut b).iter().map(text).collect();
+        assert!(
+            said.iter().all(|one| one.starts_with("EvidenceBroken")),
+            "{said:?}"
+        );
+    }
+}
+
+/// Nothing is taken back of a country whose newest head is of another key.
+#[test]
+fn a_theft_that_touches_no_head_taken_in_takes_nothing_back() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, carnet_kit::transfer(1), &b.prefix));
+    a.deliver(&mut b);
+    let good = sealed(&mut a);
+    a.rotate_log("log", "log-2");
+    recognise(&mut b, &mut a);
+    a.must("maker", a.register(9));
+    a.must("customs", a.declare(9, carnet_kit::transfer(9), &b.prefix));
+    a.deliver(&mut b);
+    let before = peer(&b, &a);
+    let step = KeyStep::Compromise {
+        key: a.key("log").public(),
+        last_good: good,
+    };
+    let signed = a.order_keys(vec![step]);
+    assert_eq!(text(&a.apply(Body::Root { signed }).items[0]), "done");
+    a.close();
+    recognise(&mut b, &mut a);
+    let after = peer(&b, &a);
+    assert_eq!(
+        (after.size_seen, after.root_seen, after.cursor),
+        (before.size_seen, before.root_seen, before.cursor)
+    );
+}
+
+/// A key that made way has no head to show as the newest: whoever kept it begins no history with a new peer.
+#[test]
+fn a_key_that_made_way_shows_no_new_peer_a_head() {
+    let mut b = Country::with_market("86");
+    b.close();
+    let mut thief = b.clone();
+    for serial in 1..=6 {
+        b.must("maker", b.register(serial));
+    }
+    b.close();
+    b.rotate_log("log", "log-2");
+    b.advance(DurationMs::from_days(400));
+    b.must("maker", b.register(9));
+    b.close();
+    let mut c = Country::with_market("49");
+    befriend(&mut c, &mut b);
+    b.close();
+    thief.must("maker", thief.register(8));
+    thief.close();
+    let registry = thief.registry();
+    let batch = mail::batch(&thief.ledger, &registry, &c.prefix, 0, [], 1_000_000);
+    let body = Body::Foreign {
+        batch: batch.expect("mail"),
+    };
+    let said: Vec<String> = c.apply(body).items.iter().map(text).collect();
+    assert_eq!(said.len(), 1);
+    assert!(said[0].starts_with("EvidenceBroken"), "{said:?}");
+    assert_eq!(peer(&c, &b).size_seen, 0);
+    b.must("customs", b.declare(1, carnet_kit::transfer(1), &c.prefix));
+    let said: Vec<String> = b.deliver(&mut c).iter().map(text).collect();
+    assert_eq!(said, ["done"]);
+}
+
+/// The last good head of a stolen key is one of this log, and may turn out to be an earlier one.
+#[test]
+fn a_last_good_head_is_one_of_this_log() {
+    let mut x = Country::with_market("86");
+    let earlier = sealed(&mut x);
+    x.must("maker", x.register(1));
+    let right = sealed(&mut x);
+    let wrong = GoodHead {
+        root: sha256(&[b"mistyped, or the thief's"]),
+        ..right
+    };
+    let elsewhere = GoodHead {
+        size: right.size - 1,
+        ..right
+    };
+    for head in [wrong, elsewhere] {
+        assert!(report(&mut x.clone(), head).starts_with("NotSealed"));
+    }
+    assert_eq!(report(&mut x, right), "done");
+    let again = |x: &mut Country, last_good| {
+        let step = KeyStep::Compromise {
+            key: x.key("log").public(),
+            last_good,
+        };
+        let signed = x.order_keys(vec![step]);
+        text(&x.apply(Body::Root { signed }).items[0])
+    };
+    assert!(again(&mut x, right).starts_with("SignerNotActive"));
+    assert_eq!(again(&mut x, earlier), "done");
+    assert!(again(&mut x, right).starts_with("SignerNotActive"));
+}
+
+/// What waits on the word of a key that was in other hands waits for nothing: an end, a release, a request.
+#[test]
+fn what_waits_on_a_word_of_a_stolen_key_is_not_gone_on_with() {
+    let mut x = market();
+    x.enrol_office("registrar-2", "registrar", Role::Registrar);
+    x.must("maker", act(&x, 1, Action::Stock { at: None }));
+    let owner = PartyName::Enterprise {
+        id: x.enterprise("0003"),
+    };
+    x.must("maker", act(&x, 1, Action::Sell { owner }));
+    let steal = |x: &mut Country, name: &str| {
+        let retire = Command::RetireSigner {
+            public: x.key(name).public(),
+            compromised_after: Some(0),
+            reason: "stolen".into(),
+        };
+        for who in ["registrar", "registrar-2"] {
+            x.must(who, retire.clone());
+        }
+    };
+    let certificate = sha256(&[b"certificate"]);
+    let mut ended = x.clone();
+    let declare = Action::DeclareEndOfLife {
+        outcome: EndOfLife::Scrapped,
+        certificate,
+    };
+    let declare = act(&x, 1, declare);
+    ended.must("recycler", declare);
+    let confirm = act(&x, 1, Action::ConfirmEndOfLife { certificate });
+    check(&mut ended.clone(), "buyer", confirm.clone(), "done");
+    steal(&mut ended, "recycler");
+    check(&mut ended, "buyer", confirm, "SignerNotActive: …");
+    for asking in [Asking::Suffices, Asking::Waits] {
+        let mut released = x.clone();
+        let release = samples::release(&x, x.code(1), None, asking);
+        released.must("buyer", release);
+        let owner = PartyName::Enterprise {
+            id: x.enterprise("0002"),
+        };
+        let secret = samples::SECRET;
+        let ask = act(&x, 1, Action::RequestOwnership { owner, secret });
+        let approve = act(&x, 1, Action::ApproveOwnership {});
+        let mut asked = released.clone();
+        check(&mut asked, "owner", ask.clone(), "done");
+        steal(&mut released, "buyer");
+        check(&mut released, "owner", ask, "SignerNotActive: …");
+        if asking == Asking::Waits {
+            steal(&mut asked, "owner");
+            check(&mut asked, "buyer", approve, "SignerNotActive: …");
+        }
+    }
+    // Of a desk of customs two admins say so: at the first word it signs no more.
+    let retire = Command::RetireSigner {
+        public: x.key("customs").public(),
+        compromised_after: Some(0),
+        reason: "stolen".into(),
+    };
+    let is = |x: &Country| {
+        let Ok(signer) = x.ledger.signer(&x.key("customs").public().key_id());
+        let signer = signer.expect("enrolled");
+        (signer.retired.is_some(), signer.compromised_after)
+    };
+    x.must("admin", retire.clone());
+    assert_eq!(is(&x), (true, None));
+    check(&mut x, "admin", retire.clone(), "SecondPartyRequired: …");
+    x.must("admin-2", retire);
+    assert_eq!(is(&x), (true, Some(0)));
+}
+
+/// What was proposed at a time that is to come again was never: it would stand for as long as the clock ran ahead.
+#[test]
+fn a_proposal_of_a_clock_that_ran_ahead_is_none() {
+    let mut x = Country::with_market("86");
+    let change = |x: &Country, to: TimeMs| {
+        let registry = x.registry();
+        TimeChange {
+            cluster: registry.cluster,
+            number: registry.time_statements + 1,
+            from: registry.log_time,
+            to,
+        }
+    };
+    let before = x.enrolment(
+        "registrar-8",
+        x.office("registrar"),
+        Role::Registrar,
+        "eight",
+    );
+    x.must("admin", before.clone());
+    let begun = x.registry().log_time;
+    let ahead = begun.saturating_add(DurationMs::from_days(3));
+    let advance = Statement::AdvanceTime {
+        change: change(&x, ahead),
+    };
+    assert_eq!(text(&x.state(&advance)), "done");
+    x.clock = x.registry().log_time;
+    let enrol = x.enrolment(
+        "registrar-9",
+        x.office("registrar"),
+        Role::Registrar,
+        "nine",
+    );
+    x.must("admin", enrol.clone());
+    let repair = Statement::RepairTime {
+        change: change(&x, begun),
+    };
+    assert_eq!(text(&x.state(&repair)), "done");
+    x.clock = begun;
+    let active = |x: &Country, name: &str| {
+        let offices = x.registry().offices;
+        offices.supervisors.iter().any(|one| one.person == name)
+    };
+    x.must("admin-2", enrol);
+    assert!(!active(&x, "nine"), "it is a first word");
+    // What is of before the clock went wrong, and has not expired, stands.
+    x.must("admin-2", before);
+    assert!(active(&x, "eight"));
+}
