@@ -1,6 +1,7 @@
 //! Reads the files of keys, certificates and roots that `carnet-pki` writes. Makes none.
 
 use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use carnet_domain::bytes::signature::{PublicKey, SecretKey};
@@ -9,6 +10,12 @@ use carnet_trust::roots::{PinnedRoots, RootCertificate};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
+
+/// The longest file of one key, in bytes.
+pub const KEY_FILE_BYTES_MAX: u64 = 4096;
+
+/// The longest file of certificates, or of anything else that is read here, in bytes.
+const CHAIN_FILE_BYTES_MAX: u64 = 256 * 1024;
 
 /// Where the identity of the cluster stands in a directory of keys.
 pub const CLUSTER_FILE: &str = "cluster";
@@ -164,15 +171,66 @@ pub fn read_roots(path: &Path) -> Result<PinnedRoots, KeyFileError> {
 }
 
 fn read_text(path: &Path) -> Result<String, KeyFileError> {
-    fs::read_to_string(path).map_err(|source| KeyFileError::Io {
+    let bytes = read_bounded(path, CHAIN_FILE_BYTES_MAX);
+    let text = bytes.and_then(|bytes| {
+        let text = std::str::from_utf8(&bytes).map(str::to_owned);
+        text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    });
+    text.map_err(|source| KeyFileError::Io {
         path: path.to_owned(),
         source,
     })
 }
 
+/// Reads a file of at most so many bytes. Of a longer one nothing is given: it is no key and no certificate, and may have no end.
+///
+/// # Errors
+/// When it cannot be read, is no regular file, or is longer.
+pub fn read_bounded(path: &Path, bytes_max: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let too_long = || {
+        let text = format!("it is longer than the {bytes_max} bytes that such a file has at most");
+        Err(io::Error::new(io::ErrorKind::FileTooLarge, text))
+    };
+    let file = fs::File::open(path)?;
+    let about = file.metadata()?;
+    if !about.is_file() {
+        let text = "it is not a regular file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    if about.len() > bytes_max {
+        return too_long();
+    }
+    // Room for all of it: what grows leaves copies behind. It may grow while it is read.
+    let room = usize::try_from(bytes_max.min(about.len() + 1)).unwrap_or(usize::MAX);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    file.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > bytes_max {
+        true => too_long(),
+        false => Ok(bytes),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Once, certificates of others were read to the end of the file, whatever its size.
+    #[test]
+    fn a_file_that_is_too_long_or_none_is_not_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.crt");
+        let file = fs::File::create(&path).expect("made");
+        file.set_len(CHAIN_FILE_BYTES_MAX)
+            .expect("as long as one may be");
+        let read = read_chain(&path).expect_err("no certificate");
+        assert!(matches!(read, KeyFileError::Content { .. }), "{read:?}");
+        file.set_len(1 << 40).expect("a sparse one");
+        for refused in [read_chain(&path).map(drop), read_seed(&path).map(drop)] {
+            let refused = refused.expect_err("too long");
+            assert!(matches!(refused, KeyFileError::Io { .. }), "{refused:?}");
+        }
+        assert!(read_chain(folder.path()).is_err(), "a folder");
+    }
 
     /// Under whatever name: it was once taken by its ending alone.
     #[test]
