@@ -94,6 +94,7 @@ pub(crate) enum Pki {
     ///
     ///   carnet --pki pki pki renew node/2
     ///   carnet --pki pki pki renew dealer/0003/ada --new-key
+    ///   carnet --pki pki pki renew authority/raft --root /media/root-1/root-1.seed
     Renew(Renew),
     /// Has a certificate refused on every plane of every node, and its open connections closed, before its time is over.
     ///

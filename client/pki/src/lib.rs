@@ -59,7 +59,7 @@ pub use crate::actor_key::{
     ActorStep, actor_key_rotated, follow_actor_key, next_actor_key, retired_actor_key,
 };
 pub use crate::log_key::{LogKey, follow_log_key, next_log_key, put_away_log_key};
-pub use crate::renew::{Keys, Renewed, renew_client, renew_node};
+pub use crate::renew::{Keys, Renewed, renew_authority, renew_client, renew_node};
 pub use crate::request::{
     SignedRequest, bundle_client, bundle_node, read_request, request_client, request_node, sign,
 };

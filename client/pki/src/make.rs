@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use carnet_client::keys::{KeyFileError, read_chain};
+use carnet_client::keys::{KEY_FILE_BYTES_MAX, KeyFileError, read_bounded, read_chain};
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_trust::facts::TlsKey as PublicTlsKey;
@@ -97,7 +97,7 @@ impl TlsKey {
 
     /// From a file, as [`TlsKey::pem`] writes it.
     pub(super) fn read(path: &Path) -> Result<Self, PkiError> {
-        let bytes = Zeroizing::new(std::fs::read(path).map_err(fault("read", path))?);
+        let bytes = read_bounded(path, KEY_FILE_BYTES_MAX).map_err(fault("read", path))?;
         let mut der = PrivatePkcs8KeyDer::from_pem_slice(&bytes)
             .map_err(|_| KeyFileError::content(path, "not a private key in PEM"))?;
         let known = [&PKCS_ED25519, &PKCS_ECDSA_P256_SHA256];
@@ -160,6 +160,26 @@ impl Authority {
             number,
             key,
             der: certificate.der().clone(),
+        })
+    }
+
+    /// A root that [`Authority::root`] made, from its seed and its certificate.
+    pub(super) fn of_root(
+        prefix: Prefix,
+        number: usize,
+        seed: &[u8; 32],
+        der: CertificateDer<'static>,
+    ) -> Result<Self, PkiError> {
+        let name = CaName {
+            prefix,
+            plane: None,
+        };
+        let key = TlsKey::of_seed(seed, &name.to_string())?;
+        Ok(Self {
+            name,
+            number,
+            key,
+            der,
         })
     }
 

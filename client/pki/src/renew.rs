@@ -4,14 +4,19 @@
 
 use std::path::{Path, PathBuf};
 
-use carnet_client::keys::read_chain;
+use carnet_client::keys::{KEY_FILE_BYTES_MAX, KeyFileError, parse_seed, read_bounded, read_chain};
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::signature::SecretKey;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::record::denied::Mark;
 use carnet_trust::facts::Facts;
+use carnet_trust::fingerprint::Fingerprint;
 use carnet_trust::identity::{ClientName, NodeId, Plane};
+use rustls_pki_types::CertificateDer;
+use zeroize::Zeroizing;
 
-use crate::files::NewFiles;
-use crate::make::{self, Span};
+use crate::files::{NewFiles, fault};
+use crate::make::{self, Authority, Span};
 use crate::request::{is_of_client, is_of_node};
 use crate::{Host, Issuer, PkiError, client_planes, judge_days, stem_on};
 
@@ -75,6 +80,64 @@ pub fn renew_client(
     renew(directory, stems, None, keys, (days, now))
 }
 
+/// Makes another authority of a plane, signed by a root whose seed is at hand. The one before stays good until its end, and so do the
+/// certificates that it signed: each is believed by the chain that it is shown with. From now on new ones are signed by the new one.
+///
+/// # Errors
+/// The seed is of no root of the directory, the authority would outlast that root, or the file system fails. Called again, it makes
+/// another one.
+pub fn renew_authority(
+    directory: &Path,
+    plane: Plane,
+    root_seed: &Path,
+    (days, now): (u64, TimeMs),
+) -> Result<Renewed, PkiError> {
+    judge_days(days)?;
+    let text = read_bounded(root_seed, KEY_FILE_BYTES_MAX).map_err(fault("read", root_seed))?;
+    let text = std::str::from_utf8(&text).unwrap_or_default();
+    let seed = parse_seed(text).map(Zeroizing::new);
+    let seed = seed
+        .ok_or_else(|| KeyFileError::content(root_seed, "not a seed of 64 hexadecimal digits"))?;
+    let public = SecretKey::from_seed(&seed).public();
+    let roots_file = directory.join("root/roots.crt");
+    let roots = read_chain(&roots_file)?;
+    let key = Digest(*Fingerprint::of_key(&public).as_bytes());
+    let is_of_seed = |der: &CertificateDer<'_>| {
+        Facts::of(der).is_ok_and(|facts| facts.marks.key == Mark::Key { key })
+    };
+    let found = (1..).zip(&roots).find(|(_, der)| is_of_seed(der));
+    let (number, der) = found.ok_or_else(|| {
+        PkiError::Plan(format!(
+            "{} is the seed of no root in {}",
+            root_seed.display(),
+            roots_file.display()
+        ))
+    })?;
+    let prefix = Issuer::open(directory, now)?.prefix;
+    let root = Authority::of_root(prefix, number, &seed, der.clone())?;
+    let span = Span::new(now, days);
+    root.outlasts(span)?;
+    let authority = Authority::plane(prefix, plane, &root, span)?;
+    let certificate = format!("ca/{plane}.crt");
+    let before = read_chain(&directory.join(&certificate))?.swap_remove(0);
+    let unreadable = |error| PkiError::Plan(format!("{certificate}: {error}"));
+    let facts = Facts::of(&before).map_err(unreadable)?;
+    let retired = format!("retired/ca-{plane}-{}.crt", number_of(&facts));
+    let mut files = NewFiles::default();
+    files.add(retired.clone(), make::pem(&[&before]));
+    // Between the two a certificate would be signed by a key that is not the authority's: it is refused when it is made, and this again
+    // makes both.
+    files.add(format!("ca/{plane}.key"), authority.key().pem());
+    files.add(certificate.clone(), make::pem(&[authority.der()]));
+    files.replace_in(directory)?;
+    Ok(Renewed {
+        file: certificate.into(),
+        until: span.until(),
+        retired: retired.into(),
+        until_before: facts.not_after,
+    })
+}
+
 fn renew(
     directory: &Path,
     stems: impl Iterator<Item = (String, Plane)>,
@@ -103,7 +166,11 @@ fn renew(
             Keys::New => make::TlsKey::draw(plane)?,
         };
         let pem = issuer.leaf_pem(plane, &leaf, &drawn)?;
-        let retired = format!("retired/{}-{}.crt", stem.replace('/', "-"), number(&facts));
+        let retired = format!(
+            "retired/{}-{}.crt",
+            stem.replace('/', "-"),
+            number_of(&facts)
+        );
         let before: Vec<_> = old.iter().collect();
         // First: what is replaced is never lost.
         files.add(retired.clone(), make::pem(&before));
@@ -123,7 +190,7 @@ fn renew(
 }
 
 /// The number of a certificate, for the name of its file.
-fn number(facts: &Facts) -> String {
+fn number_of(facts: &Facts) -> String {
     let digits = match facts.marks.serial {
         Some(Mark::Serial { serial, .. }) => serial.iter().map(|b| format!("{b:02x}")).collect(),
         _ => facts.marks.key.to_string().replace('/', "-"),

@@ -585,6 +585,39 @@ fn a_rotation_cut_short_anywhere_never_retires_the_key_in_use() {
     }
 }
 
+/// Nothing renewed an authority: on the day it ended, so did every certificate below it.
+#[test]
+fn two_authorities_are_in_force_while_certificates_are_renewed() {
+    let (_outer, directory) = place();
+    init(&directory, &plan(), NOW).expect("made");
+    let roots = read_roots(&directory.join("root/roots.crt")).expect("roots");
+    let node = directory.join("nodes/1/raft.crt");
+    let judged = |chain: &[CertificateDer<'static>], at: TimeMs| {
+        chain::verify_node(chain, &roots, prefix(), Plane::Raft, at).map(|found| found.node())
+    };
+    let before = read_chain(&node).expect("a chain");
+    let seed = directory.join("root/root-1.seed");
+    let later = NOW.saturating_add(DurationMs::from_days(300));
+    let done = renew_authority(&directory, Plane::Raft, &seed, (1825, later)).expect("renewed");
+    assert!(directory.join(&done.retired).exists(), "{done:?}");
+    // The other half of the nodes still shows this one, to those that have the new one.
+    assert_eq!(judged(&before, later).expect("good"), id(1));
+    renew_node(&directory, id(1), None, Keys::Same, (365, later)).expect("renewed");
+    let after = read_chain(&node).expect("a chain");
+    assert_ne!(before[1], after[1], "another authority");
+    assert_eq!(judged(&after, later).expect("good"), id(1));
+    let old_end = done.until_before;
+    assert!(done.until > old_end);
+    // Other planes go on under theirs.
+    let admin = read_chain(&directory.join("nodes/1/admin.crt")).expect("a chain");
+    chain::verify_node(&admin, &roots, prefix(), Plane::Admin, later).expect("good");
+    let stranger = directory.join("keys/log.seed");
+    let refused = renew_authority(&directory, Plane::Raft, &stranger, (9, later));
+    assert!(matches!(refused, Err(PkiError::Plan(_))), "{refused:?}");
+    let too_long = renew_authority(&directory, Plane::Raft, &seed, (9_999, later));
+    assert!(matches!(too_long, Err(PkiError::Plan(_))), "{too_long:?}");
+}
+
 #[test]
 fn a_log_key_that_is_put_away_is_handed_out_no_more() {
     let (_outer, directory) = place();

@@ -375,15 +375,18 @@ pub(crate) fn bundle(text: &str, to: &Path, settings: &Settings) -> Result<Outco
 /// Whose certificates.
 #[derive(Debug, Args)]
 pub(crate) struct Renew {
-    /// Whose: ROLE/UNIT/NAME, or node/ID.
+    /// Whose: ROLE/UNIT/NAME, node/ID, or authority/PLANE (raft, federation, client, admin).
     #[arg(value_name = "WHO")]
     whose: String,
-    /// Draw new keys. Those that sign commands are others, and stay (carnet key).
+    /// Draw new keys. Those that sign commands are others, and stay (carnet key). An authority always has a new one.
     #[arg(long)]
     new_key: bool,
-    /// How long the new ones last.
-    #[arg(long, default_value = "365")]
-    days: u64,
+    /// How long the new ones last; default 365, an authority 1825.
+    #[arg(long)]
+    days: Option<u64>,
+    /// Of an authority: the seed of a root, which signs it.
+    #[arg(long, value_name = "SEED")]
+    root: Option<PathBuf>,
     /// Hosts of the node from now on, HOST[,HOST…]; without it those that stand in its certificates.
     #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
     host: Vec<String>,
@@ -395,7 +398,15 @@ pub(crate) fn renew(renew: &Renew, settings: &Settings) -> Result<Outcome, Faile
         true => Keys::New,
         false => Keys::Same,
     };
-    let at = (renew.days, wall_time());
+    if let Some(plane) = renew.whose.strip_prefix("authority/") {
+        return renew_authority(directory, plane, renew);
+    }
+    if renew.root.is_some() {
+        return Err(Failed::usage(
+            "--root: only an authority is signed by a root",
+        ));
+    }
+    let at = (renew.days.unwrap_or(365), wall_time());
     let hosts: Vec<Host> = renew
         .host
         .iter()
@@ -420,6 +431,40 @@ pub(crate) fn renew(renew: &Renew, settings: &Settings) -> Result<Outcome, Faile
         })
     });
     Ok(Value::Array(rows.collect()).into())
+}
+
+/// Another authority of a plane beside the one there is, which stays good as long as it is.
+fn renew_authority(directory: &Path, plane: &str, renew: &Renew) -> Result<Outcome, Failed> {
+    let found = Plane::ALL.iter().find(|known| known.word() == plane);
+    let plane = found.copied().ok_or_else(|| {
+        let all: Vec<&str> = Plane::ALL.iter().map(|plane| plane.word()).collect();
+        Failed::usage(format!(
+            "{plane:?}: no plane; planes are {}",
+            all.join(", ")
+        ))
+    })?;
+    if !renew.host.is_empty() {
+        return Err(Failed::usage("--host: an authority has no host"));
+    }
+    let root = renew.root.as_deref().ok_or_else(|| {
+        Failed::usage("a root signs an authority: give its seed (--root root-1.seed)")
+    })?;
+    let days = renew
+        .days
+        .unwrap_or(carnet_pki::Validity::default().authority_days);
+    let done = carnet_pki::renew_authority(directory, plane, root, (days, wall_time()))?;
+    Ok(json!({
+        "file": done.file.display().to_string(),
+        "until": view::time(done.until),
+        "replaced": done.retired.display().to_string(),
+        "until_before": view::time(done.until_before),
+        "next": format!(
+            "Both are in force: what the one before signed stays good until its own end. Renew the certificates of the {plane} plane under the new \
+             one before {} (carnet pki renew node/ID, carnet pki renew ROLE/UNIT/NAME).",
+            done.until_before
+        ),
+    })
+    .into())
 }
 
 /// Which certificate, and why.

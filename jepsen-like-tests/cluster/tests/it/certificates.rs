@@ -273,6 +273,16 @@ async fn certificates_are_renewed_under_load_without_a_failed_request() -> Resul
         }
     };
     let mut count = more(0, 5).await?;
+    // Two authorities of each plane are in force while the nodes change over to the new ones, one by one.
+    let root = registry
+        .pki()
+        .join("root/root-1.seed")
+        .display()
+        .to_string();
+    for plane in ["raft", "federation", "client", "admin"] {
+        let name = format!("authority/{plane}");
+        carnet(&registry, &["pki", "renew", &name, "--root", &root])?;
+    }
     for node in &nodes {
         let name = format!("node/{node}");
         carnet(
