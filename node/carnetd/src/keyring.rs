@@ -64,6 +64,11 @@ pub trait Keyring: Send + Sync + 'static {
         vec![self.public(KeyRole::Log)]
     }
 
+    /// Files beside that of the first log key of which no key can be read, and why; in words.
+    fn unread(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Signs bytes exactly as given; the caller has put their domain in front.
     ///
     /// # Errors
@@ -147,6 +152,9 @@ pub struct FileKeyring {
 struct LogKeys {
     first: SecretKey,
     others: Vec<SecretKey>,
+    /// Files of others that cannot be read, and why. Whether one of them is needed is the registry's history to say: a stray file keeps
+    /// no node from its start.
+    unread: Vec<String>,
 }
 
 impl LogKeys {
@@ -156,9 +164,20 @@ impl LogKeys {
             path: pki.keys(),
             source,
         })?;
-        let others = others.iter().map(|path| read_key(path));
-        let others: Vec<SecretKey> = others.collect::<Result<_, _>>()?;
-        Ok(Self { first, others })
+        let mut read = Vec::new();
+        let mut unread = Vec::new();
+        for path in others {
+            match read_key(&path) {
+                Ok(key) => read.push(key),
+                Err(error) => unread.push(error.to_string()),
+            }
+        }
+        let others = read;
+        Ok(Self {
+            first,
+            others,
+            unread,
+        })
     }
 
     fn all(&self) -> impl Iterator<Item = &SecretKey> {
@@ -226,6 +245,7 @@ impl FileKeyring {
             pki: pki.clone(),
         };
         keyring.judge(&keyring.log())?;
+        say(&keyring.unread());
         Ok(keyring)
     }
 
@@ -269,6 +289,10 @@ impl Keyring for FileKeyring {
         self.log().publics()
     }
 
+    fn unread(&self) -> Vec<String> {
+        self.log().unread.clone()
+    }
+
     fn sign<'a>(
         &'a self,
         role: KeyRole,
@@ -297,8 +321,18 @@ impl Keyring for FileKeyring {
         let log = LogKeys::read(&self.pki)?;
         self.judge(&log)?;
         let others = log.publics() != self.log_keys();
+        if log.unread != self.unread() {
+            say(&log.unread);
+        }
         *self.log.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(log);
         Ok(others)
+    }
+}
+
+/// Once, when it is found: until it is mended it stands in the status.
+fn say(unread: &[String]) {
+    for why in unread {
+        tracing::error!(why, "a log key beside the first is not used");
     }
 }
 

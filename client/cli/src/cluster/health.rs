@@ -310,6 +310,11 @@ impl Health {
             let text = format!("node {node} could not lead: {}", status.unpublished);
             self.warn("CANNOT_SIGN", text);
         }
+        // Of every node: the day it leads it is too late.
+        if !status.log_key_missing.is_empty() {
+            let text = format!("node {node}: {} (runbook log-key)", status.log_key_missing);
+            self.warn("LOG_KEY_MISSING", text);
+        }
         if status.clock_verdict == "off" {
             let behind = status.clock_behind_ms;
             let text = format!(
@@ -1111,6 +1116,17 @@ mod tests {
         let one = asked(vec![Ok(node(1, "leader"))]);
         assert!(shown(&one, true).value["node"].is_object());
         assert!(shown(&one, false).value["nodes"].is_array());
+    }
+
+    /// Once, a follower without the log key in use was fine until it led, and then nothing was published.
+    #[test]
+    fn a_node_that_could_not_sign_is_named_before_it_leads() {
+        let mut lacks = three(|_| {});
+        lacks[2].answer = Ok(GetStatusResponse {
+            log_key_missing: "it does not hold the log key in use ab".into(),
+            ..node(3, "follower")
+        });
+        check(&lacks, "warning LOG_KEY_MISSING", 0);
     }
 
     /// Once, it said "ok" of five voters of which two were asked by nobody; the day one of those led, every command failed.

@@ -93,6 +93,43 @@ fn a_missing_seed_is_named() {
     );
 }
 
+/// Once, a seed that was copied with an open mode kept every node from its next start, though the key in use was good.
+#[test]
+fn a_stray_seed_beside_the_first_is_named_and_keeps_no_node_from_its_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pki = PkiPaths::new(folder.path(), 1);
+    std::fs::create_dir(folder.path().join("keys")).expect("a folder");
+    for (number, role) in KeyRole::ALL.into_iter().enumerate() {
+        write(&pki, role, &format!("{:064x}\n", number + 1), 0o600);
+    }
+    let beside = |name: &str, text: &str, mode: u32| {
+        let path = folder.path().join("keys").join(name);
+        std::fs::write(&path, text).expect("a file");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("a mode");
+    };
+    beside("log-aa.seed", &"aa".repeat(32), 0o600);
+    beside("log-bb.seed", &"bb".repeat(32), 0o644);
+    beside("log-cc.seed", "half", 0o600);
+    let keyring = FileKeyring::open(&pki).expect("a keyring");
+    assert_eq!(
+        keyring.log_keys().len(),
+        2,
+        "the first and the one that is good"
+    );
+    let unread = keyring.unread();
+    assert!(
+        unread[0].contains("log-bb.seed has mode 0644"),
+        "{unread:?}"
+    );
+    assert!(
+        unread[1].contains("log-cc.seed holds no seed"),
+        "{unread:?}"
+    );
+    beside("log-bb.seed", &"bb".repeat(32), 0o600);
+    assert!(keyring.reload().expect("read anew"), "another key");
+    assert_eq!((keyring.log_keys().len(), keyring.unread().len()), (3, 1));
+}
+
 #[tokio::test]
 async fn a_signature_verifies_under_the_key_of_its_role_only() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -51,6 +51,8 @@ pub enum Code {
     CertificateEnded,
     /// Another certificate that it holds has ended, or a file of one cannot be read.
     OtherCertificateEnded,
+    /// It does not hold a log key that is in use, or cannot read a seed: when it leads, nothing is published.
+    LogKeyMissing,
     /// A certificate in use is not the one that lies there: that was not taken up, and what is in use will end.
     CertificateNotTaken,
     /// Its audit cannot be written: reads that it should note are refused.
@@ -71,7 +73,7 @@ pub enum Code {
 
 impl Code {
     /// Every one, in the order declared.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::NoCluster,
         Self::NodeUnavailable,
         Self::NoLeader,
@@ -86,6 +88,7 @@ impl Code {
         Self::CannotSign,
         Self::CertificateEnded,
         Self::OtherCertificateEnded,
+        Self::LogKeyMissing,
         Self::CertificateNotTaken,
         Self::AuditFails,
         Self::PeerOverloaded,
@@ -113,6 +116,7 @@ impl Code {
             Self::CannotSign => "CANNOT_SIGN",
             Self::CertificateEnded => "CERTIFICATE_ENDED",
             Self::OtherCertificateEnded => "OTHER_CERTIFICATE_ENDED",
+            Self::LogKeyMissing => "LOG_KEY_MISSING",
             Self::CertificateNotTaken => "CERTIFICATE_NOT_TAKEN",
             Self::AuditFails => "AUDIT_FAILS",
             Self::PeerOverloaded => "PEER_OVERLOADED",
@@ -145,6 +149,7 @@ impl Code {
             | Self::PeerDoubted
             | Self::PeerQuarantined => Whose::Peers,
             Self::OtherCertificateEnded
+            | Self::LogKeyMissing
             | Self::CertificateNotTaken
             | Self::AuditFails
             | Self::PeerOverloaded
@@ -269,6 +274,10 @@ fn of_machine(status: &ClusterStatus, now: TimeMs, find: &mut impl FnMut(Code, S
     }
     if !status.unpublished.is_empty() {
         find(Code::CannotSign, status.unpublished.clone());
+    }
+    if !status.log_key_missing.is_empty() {
+        let text = format!("{}: runbook log-key", status.log_key_missing);
+        find(Code::LogKeyMissing, text);
     }
     for stands in status
         .audit

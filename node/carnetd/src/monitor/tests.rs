@@ -146,6 +146,10 @@ async fn a_node_that_is_not_to_be_relied_upon_says_why() {
     check(&ends(Some(1_000)), &[]);
     check(&ends(Some(999)), &[Code::CertificateEnded]);
     check(&ends(None), &[Code::OtherCertificateEnded]);
+    check(
+        &|it| it.log_key_missing = "it does not hold the log key in use".into(),
+        &[Code::LogKeyMissing],
+    );
     // Nobody is served worse by it yet; the day it hurts, it hurts every node at once.
     check(
         &|it| it.certificates[0].not_taken = true,
@@ -402,6 +406,7 @@ fn only_what_is_of_one_node_makes_a_balancer_turn_to_another() {
         of(Whose::Nobody),
         [
             "OTHER_CERTIFICATE_ENDED",
+            "LOG_KEY_MISSING",
             "CERTIFICATE_NOT_TAKEN",
             "AUDIT_FAILS",
             "PEER_OVERLOADED",

@@ -15,6 +15,7 @@ use carnet_domain::log::audit::AuditHead;
 use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::record::audited::AuditAnchors;
 use carnet_domain::record::denied::{Bearer, DenyList, Revocation, Wanted};
+use carnet_domain::record::keys::KeyRole;
 use carnet_domain::record::offices::Change as KeyChange;
 use carnet_domain::record::peer::{Signed, Statement};
 use carnet_domain::record::registry::Registry;
@@ -34,6 +35,7 @@ use crate::audit::{Chain, Page, Stands};
 use crate::certificates::Held;
 use crate::compare::{Compare, Comparer};
 use crate::gateway::{Gateway, Relation};
+use crate::keyring::Keyring;
 use crate::node::{Committed, Node};
 use crate::share::Holder;
 use crate::share::readers::Meter;
@@ -98,6 +100,8 @@ pub struct ClusterStatus {
     pub contradicted: String,
     /// What waits for a second person.
     pub proposals: Vec<OpenProposal>,
+    /// Why it could not sign if it led: a log key in use that it does not hold, a seed that it cannot read; empty: nothing.
+    pub log_key_missing: String,
     /// Nodes of this registry whose certificates it refuses, and that were given no other.
     pub refused: BTreeSet<u64>,
     /// Orders to skip a log entry.
@@ -123,6 +127,17 @@ pub struct OpenProposal {
     pub by: String,
     /// When it is over.
     pub until: TimeMs,
+}
+
+/// What a node lacks of the log keys in use, in words. It leads one day, and then nothing is published.
+fn log_key_missing(registry: Option<&Registry>, keyring: &dyn Keyring) -> String {
+    let held = keyring.log_keys();
+    let used = registry.map(|registry| registry.keys.active(KeyRole::Log));
+    let missing = used.into_iter().flatten();
+    let missing = missing.filter(|entry| !held.contains(&entry.key));
+    let missing = missing.map(|entry| format!("it does not hold the log key in use {}", entry.key));
+    let all: Vec<String> = missing.chain(keyring.unread()).collect();
+    all.join("; ")
 }
 
 /// Nodes of this registry that are revoked, but for those whose certificate another follows.
@@ -338,6 +353,7 @@ impl ClusterService {
             audit: self.node.audit.stands(),
             proposals: proposals.unwrap_or_default(),
             refused: refused_nodes(&denied),
+            log_key_missing: log_key_missing(registry.as_ref(), self.node.keyring.as_ref()),
             anchors,
             contradicted: self.node.contradicted.said(),
             skip_files: self.skips.borrow().clone(),

@@ -211,6 +211,7 @@ fn status_message(node: &Node, status: ClusterStatus) -> pb::GetStatusResponse {
         contradicted,
         proposals,
         refused,
+        log_key_missing,
         skip_files,
         unavailable,
         unpublished,
@@ -280,6 +281,7 @@ fn status_message(node: &Node, status: ClusterStatus) -> pb::GetStatusResponse {
         audit_contradicts: contradicted,
         proposals: proposals.into_iter().map(open_proposal).collect(),
         refused_nodes: refused.into_iter().collect(),
+        log_key_missing,
         log_keys: node
             .keyring
             .log_keys()
