@@ -6,7 +6,7 @@ use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::Phase;
-use carnet_domain::limits::FIRST_WORDS_OF_ROLE_MAX;
+use carnet_domain::limits::{FIRST_WORDS_MAX, FIRST_WORDS_OF_ROLE_MAX};
 use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::machine::{Question, foresee};
 use carnet_domain::record::ledger::Ledger;
@@ -1446,6 +1446,10 @@ fn the_second_word_of_the_border_is_the_same_word() {
         let stock = act(&a, 1, Action::Stock { at });
         a.command(name, stock);
     }
+    let Ok(robot) = a.ledger.robot(&a.code(1));
+    let words = robot.expect("registered").first_words.len();
+    assert_eq!(words, FIRST_WORDS_OF_ROLE_MAX + 1, "with that of customs");
+    assert!(words <= FIRST_WORDS_MAX);
     let answer = a.command("customs-2", honest);
     assert!(
         matches!(answer, ItemAnswer::Done { waits: false, .. }),

@@ -3,7 +3,9 @@
 use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::limits::OFFERS_A_MINUTE_MAX;
+use carnet_domain::limits::{
+    AGREEMENTS_ENDED_MAX, AGREEMENTS_OF_PEER_MAX, HEADS_OF_PEER_MAX, OFFERS_A_MINUTE_MAX,
+};
 use carnet_domain::machine::RULES;
 use carnet_domain::machine::entry::Body;
 use carnet_domain::record::contact::{Allowed, Contact};
@@ -273,4 +275,70 @@ fn a_limit_holds_mail_back_and_one_item_is_read_all_the_same() {
     let said: Vec<String> = a.deliver(&mut b).iter().map(text).collect();
     assert_eq!(said[0], "done", "{said:?}");
     assert!(said[1].starts_with("PeerPaused: 86: 2 "), "{said:?}");
+}
+
+/// Which versions stood is remembered of so many agreements by name: a further name finds no room, and a newer version of one does.
+#[test]
+fn agreements_that_ended_are_remembered_by_name() {
+    let (mut a, mut b) = two();
+    let agree = |a: &mut Country, b: &Country, name: usize, version: u32| {
+        let mut agreed = agreement(a.prefix, b.prefix, version);
+        agreed.id = format!("TREATY-{name}");
+        let bytes = agreed.to_bytes();
+        let signatures = [a.root_signatures(&bytes), b.root_signatures(&bytes)].concat();
+        let agreement = Signed {
+            bytes: Blob(bytes),
+            signatures,
+        };
+        text(&a.state(&Statement::Agree { agreement }))
+    };
+    // The one that the kit agreed has a name too.
+    for name in 1..AGREEMENTS_ENDED_MAX {
+        if name % (AGREEMENTS_OF_PEER_MAX - 1) == 0 {
+            let sequence = peer(&a, &b).bundle.sequence;
+            assert_eq!(text(&a.state(&end(&b, sequence))), "done");
+            let bundle = b.bundle();
+            let fingerprint = sha256(&[&bundle.bytes.0]);
+            let anew = Statement::Recognise {
+                bundle,
+                fingerprint,
+                changes: Vec::new(),
+            };
+            assert_eq!(text(&a.state(&anew)), "done");
+        }
+        assert_eq!(agree(&mut a, &b, name, 1), "done", "{name}");
+    }
+    assert!(agree(&mut a, &b, AGREEMENTS_ENDED_MAX, 1).starts_with("RecordFull"));
+    assert!(agree(&mut a, &b, 1, 1).starts_with("StatementStale"));
+    assert_eq!(agree(&mut a, &b, 1, 2), "done");
+    let stored = peer(&a, &b).to_bytes();
+    assert!(Peer::from_bytes(&stored).is_ok());
+}
+
+/// Heads to go back to are few, whatever was read, and of every age there is one.
+#[test]
+fn heads_that_were_taken_in_are_kept_the_denser_the_newer() {
+    let (a, b) = two();
+    let mut known = peer(&a, &b);
+    let minutes = 1 << 16;
+    for minute in 0..minutes {
+        known.size_seen += 1;
+        known.note_head(TimeMs(minute * 60_000));
+    }
+    assert!(known.heads.len() <= HEADS_OF_PEER_MAX);
+    assert!(known.heads.is_sorted_by_key(|head| head.size));
+    for age in 0..15_u64 {
+        let of_age = |at: TimeMs| (minutes - at.0 / 60_000).ilog2() as u64 == age;
+        assert!(
+            known.heads.iter().any(|head| of_age(head.at)),
+            "2^{age} minutes"
+        );
+    }
+    // Log time that was set back makes no more of them.
+    for minute in 0..1_000 {
+        known.size_seen += 1;
+        known.note_head(TimeMs(minute * 60_000));
+    }
+    assert!(known.heads.len() <= HEADS_OF_PEER_MAX);
+    assert_eq!(Peer::from_bytes(&known.to_bytes()), Ok(known));
 }
