@@ -10,8 +10,8 @@ use carnet_domain::bytes::signature::SecretKey;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::record::denied::Mark;
 use carnet_trust::facts::Facts;
-use carnet_trust::fingerprint::Fingerprint;
 use carnet_trust::identity::{ClientName, NodeId, Plane};
+use carnet_trust::roots::Fingerprint;
 use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
