@@ -14,7 +14,7 @@ use carnet_domain::record::denied::{
 use carnet_domain::rules::command::Command;
 use carnet_pki::{Host, Keys, NodeSpec};
 use carnet_trust::facts::{Facts, bearer_of_client};
-use carnet_trust::identity::{ClientName, ClusterId, Identity, NodeId};
+use carnet_trust::identity::{ClientName, ClusterId, Identity, NodeId, Plane};
 use clap::Args;
 use serde_json::{Value, json};
 
