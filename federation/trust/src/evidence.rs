@@ -32,7 +32,7 @@ mod head;
 mod subject;
 
 pub use build::{BuildError, Published, build, join};
-pub use head::{Frame, HeadOrder, Joined, LogHead};
+pub use head::{Frame, HeadOrder, Joined, LogHead, SeenHead};
 pub use subject::{
     Newest, ProvenSubject, SubjectEvidence, SubjectProof, build_subject, parse_subject,
 };
@@ -515,6 +515,34 @@ impl Evidence {
         origin: &Origin,
     ) -> Result<ProvenEvidence, EvidenceError> {
         let head = self.frame.verify(keys, origin)?;
+        self.verify_under(head)
+    }
+
+    /// As [`Self::verify`], where a head was verified before: one that is shown again, by the same bytes, is judged by the keys
+    /// anew, and its signature is not computed again. Whatever is verified is remembered in its place.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub fn verify_again(
+        &self,
+        seen: &mut Option<SeenHead>,
+        keys: &KeyHistory,
+        origin: &Origin,
+    ) -> Result<ProvenEvidence, EvidenceError> {
+        let again = seen.as_ref();
+        let again = again.and_then(|seen| seen.again(&self.frame, keys, origin));
+        let head = match again {
+            Some(head) => head,
+            None => {
+                let head = self.frame.verify(keys, origin)?;
+                *seen = Some(SeenHead::of(&self.frame, &head));
+                head
+            }
+        };
+        self.verify_under(head)
+    }
+
+    fn verify_under(&self, head: LogHead) -> Result<ProvenEvidence, EvidenceError> {
         let robot = self.verify_robot(head.checkpoint(), head.map_root())?;
         let model = self.verify_model(head.map_root())?;
         let links = self.verify_links(head.checkpoint(), robot.as_ref())?;

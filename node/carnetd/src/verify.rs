@@ -6,8 +6,9 @@ mod maker;
 mod pack;
 mod packing;
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use carnet_domain::bytes::code::{Code, Prefix};
@@ -30,7 +31,7 @@ use carnet_store::records::Records;
 use carnet_store::registry::Published;
 use carnet_trust::bundle::PinnedBundle;
 use carnet_trust::evidence::{
-    self, Evidence, Joined, ProvenEvidence, SLOTS_FOR_AUTHORITIES, SubjectEvidence,
+    self, Evidence, Joined, ProvenEvidence, SLOTS_FOR_AUTHORITIES, SeenHead, SubjectEvidence,
 };
 use carnet_trust::known::{
     Doubt, Ending, Known, KnownHead, KnownMaker, KnownModel, KnownRecall, KnownRegistry,
@@ -64,6 +65,8 @@ const CUSTODIANS_MAX: usize = 8;
 const OWN_PATIENCE: Duration = Duration::from_secs(3);
 /// How long one peer may take to answer an inquiry.
 const INQUIRY_PATIENCE: Duration = Duration::from_secs(3);
+/// Bundles that are remembered, of peers and of our own.
+const BUNDLE_COUNT_MAX: usize = 64;
 /// What is said when a key does not sign.
 const NOT_SIGNED: &str = "the keyring did not sign";
 
@@ -75,6 +78,10 @@ pub struct Verifier {
     passport_chain: Vec<Vec<u8>>,
     /// The newest pack that was made, and who makes the next.
     packs: Arc<maker::Maker>,
+    /// Our own newest head, verified once.
+    seen: Mutex<Option<SeenHead>>,
+    /// Bundles as the roots signed them, by their leaf: what stands in the log does not change.
+    bundles: Mutex<BTreeMap<u64, Option<Signed>>>,
 }
 
 impl Verifier {
@@ -106,6 +113,8 @@ impl Verifier {
             keyring,
             passport_chain,
             packs: Arc::default(),
+            seen: Mutex::default(),
+            bundles: Mutex::default(),
         })
     }
 
@@ -209,6 +218,10 @@ impl Verifier {
                 format!("one of {}", names.join(", ")),
             ));
         };
+        let told = (*code, purpose, slots);
+        if let Some(judged) = self.verify_own(&asker.holder, told).await? {
+            return Ok(judged);
+        }
         let asked = *code;
         let before = move |this: &Self, records: &Records<'_>| this.before(records, &asked);
         let Before {
@@ -245,40 +258,86 @@ impl Verifier {
             at = party.moved_to;
             custodians.push(party);
         }
-        let code = *code;
         let judged = move |this: &Self, records: &Records<'_>| {
-            let now = this.node.clock.wall();
             let mut shown = issuer.iter().chain(&custodians);
             // What was recorded while others were asked counts, unless what is shown of our own is of before.
             if shown.all(|party| party.peer.is_some()) {
-                known = this.before(records, &code)?.known;
+                known = this.before(records, &asked)?.known;
             }
-            for party in issuer.iter().chain(&custodians) {
-                this.also_known(records, &mut known, party)?;
-            }
-            let input = Input {
-                verifier: me,
-                code,
-                issuer: issuer.as_ref().map(Party::input).transpose()?,
-                custodians: custodians
-                    .iter()
-                    .map(Party::input)
-                    .collect::<Result<_, _>>()?,
-                known: Some(known),
-                own_age_max: OWN_AGE_MAX,
-            };
-            let verdict = judge(purpose, &input, now);
-            // What a peer is to be asked a moment later for may change any verdict but one: what is proven against the robot without it.
-            let later = issuer.iter().chain(&custodians);
-            let later = later.filter_map(|party| party.later).max();
-            if let Some(retry_after) = later.filter(|_| verdict.value != Verdicted::Invalid) {
-                return Err(ApiError::Overloaded { retry_after });
-            }
-            let shown = (issuer.as_ref(), &custodians[..]);
-            let file = this.file(records, (&code, slots), now, me, shown)?;
-            Ok((verdict.to_bytes(), file))
+            this.judged(records, (me, known), (issuer.as_ref(), &custodians), told)
         };
         self.read(&asker.holder, judged).await
+    }
+
+    /// The verdict where nobody else has to be asked and nothing has to be waited for: all of it is read at once. Otherwise none.
+    async fn verify_own(
+        self: &Arc<Self>,
+        holder: &Holder,
+        (code, purpose, slots): (Code, Purpose, &'static [u8]),
+    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, ApiError> {
+        if code.prefix() != self.node.prefix() {
+            return Ok(None);
+        }
+        let this = Arc::clone(self);
+        let job = move |meter: &Meter| {
+            let view = this.node.state.engine().view().map_err(storage)?;
+            let view = meter.over(view.as_ref());
+            let records = Records(&view);
+            let Before {
+                registry,
+                peers,
+                known,
+            } = this.before(&records, &code)?;
+            let of_peer = |peer: &Peer| peer.bundle.prefixes.contains(&code.prefix());
+            let covering = this.node.state.published();
+            let covering = covering.filter(|published| registry.tree.size() <= published.size);
+            let Some(published) = covering.filter(|_| !peers.iter().any(of_peer)) else {
+                return Ok(None);
+            };
+            let party = this.shown(meter, &registry, Some(&published), &code)?;
+            if party.moved_to.is_some() {
+                return Ok(None);
+            }
+            let told = (code, purpose, slots);
+            let parties = (Some(&party), &[][..]);
+            let judged = this.judged(&records, (registry.prefix, known), parties, told);
+            judged.map(Some)
+        };
+        self.node.readers.read(holder, job).await
+    }
+
+    /// Judges what is known and shown.
+    fn judged(
+        &self,
+        records: &Records<'_>,
+        (me, mut known): (Prefix, Known),
+        (issuer, custodians): (Option<&Party>, &[Party]),
+        (code, purpose, slots): (Code, Purpose, &[u8]),
+    ) -> Result<(Vec<u8>, Vec<u8>), ApiError> {
+        let now = self.node.clock.wall();
+        for party in issuer.into_iter().chain(custodians) {
+            self.also_known(records, &mut known, party)?;
+        }
+        let input = Input {
+            verifier: me,
+            code,
+            issuer: issuer.map(Party::input).transpose()?,
+            custodians: custodians
+                .iter()
+                .map(Party::input)
+                .collect::<Result<_, _>>()?,
+            known: Some(known),
+            own_age_max: OWN_AGE_MAX,
+        };
+        let verdict = judge(purpose, &input, now);
+        // What a peer is to be asked a moment later for may change any verdict but one: what is proven against the robot without it.
+        let later = issuer.into_iter().chain(custodians);
+        let later = later.filter_map(|party| party.later).max();
+        if let Some(retry_after) = later.filter(|_| verdict.value != Verdicted::Invalid) {
+            return Err(ApiError::Overloaded { retry_after });
+        }
+        let file = self.file(records, (&code, slots), now, me, (issuer, custodians))?;
+        Ok((verdict.to_bytes(), file))
     }
 
     /// What this registry knows before anybody is asked.
@@ -307,6 +366,19 @@ impl Verifier {
             .published_at_least(registry.tree.size(), OWN_PATIENCE)
             .await;
         let published = covering.ok().or_else(|| self.node.state.published());
+        let (this, registry, code) = (Arc::clone(self), registry.clone(), *code);
+        let shown = move |meter: &Meter| this.shown(meter, &registry, published.as_ref(), &code);
+        self.node.readers.read(holder, shown).await
+    }
+
+    /// What this registry shows under a checkpoint, if one is published.
+    fn shown(
+        &self,
+        meter: &Meter,
+        registry: &Registry,
+        published: Option<&Published>,
+        code: &Code,
+    ) -> Result<Party, ApiError> {
         let bundle = Bundle {
             name: registry.country.clone(),
             prefixes: vec![registry.prefix],
@@ -322,20 +394,18 @@ impl Verifier {
             refresh: OWN_AGE_MAX,
             valid_to: TimeMs::MAX,
         };
-        let (this, code) = (Arc::clone(self), *code);
-        let prove = move |meter: &Meter| {
-            let evidence = published.map(|published| {
-                let view = meter.over(published.view.as_ref());
-                let records = Records(&view);
-                let mut evidence = evidence_of(&records, &published, &code)?;
-                evidence.frame.joined = this.joined_to_pack(&records, &published)?;
-                let origin = head_of(&published).origin;
-                let proven = evidence.verify(&bundle.keys, &origin).ok();
-                Ok((evidence, proven))
-            });
-            Ok(Party::new(bundle, evidence.transpose()?, None))
-        };
-        self.node.readers.read(holder, prove).await
+        let evidence = published.map(|published| {
+            let view = meter.over(published.view.as_ref());
+            let records = Records(&view);
+            let mut evidence = evidence_of(&records, published, code)?;
+            evidence.frame.joined = self.joined_to_pack(&records, published)?;
+            let origin = head_of(published).origin;
+            let mut seen = lock(&self.seen).clone();
+            let proven = evidence.verify_again(&mut seen, &bundle.keys, &origin);
+            *lock(&self.seen) = seen;
+            Ok((evidence, proven.ok()))
+        });
+        Ok(Party::new(bundle, evidence.transpose()?, None))
     }
 
     /// That the published log extends the head in the newest pack that this node made: whoever holds that pack takes no evidence
@@ -586,10 +656,19 @@ impl Verifier {
             let Some(registry) = party.bundle.primary() else {
                 return Ok(None);
             };
-            let bundle = if registry == verifier {
-                own_bundle(records)?
-            } else {
-                signed_bundle(records, registry)?
+            let leaf = match registry == verifier {
+                true => {
+                    let ours = records.registry().map_err(storage)?;
+                    ours.and_then(|ours| ours.bundle).map(|stated| stated.leaf)
+                }
+                false => {
+                    let peer = records.peer(&registry).map_err(storage)?;
+                    peer.map(|peer| peer.bundle_leaf)
+                }
+            };
+            let bundle = match leaf {
+                Some(leaf) => self.bundle_of(records, leaf)?,
+                None => None,
             };
             let evidence = party.filed.as_ref().or(party.evidence.as_ref());
             let evidence =
@@ -615,6 +694,26 @@ impl Verifier {
         };
         Ok(file.to_file())
     }
+}
+
+impl Verifier {
+    /// The bundle in a leaf of the roots, read once.
+    fn bundle_of(&self, records: &Records<'_>, leaf: u64) -> Result<Option<Signed>, ApiError> {
+        if let Some(bundle) = lock(&self.bundles).get(&leaf) {
+            return Ok(bundle.clone());
+        }
+        let bundle = bundle_in(records, leaf)?;
+        let mut bundles = lock(&self.bundles);
+        if bundles.len() >= BUNDLE_COUNT_MAX {
+            bundles.pop_first();
+        }
+        bundles.insert(leaf, bundle.clone());
+        Ok(bundle)
+    }
+}
+
+fn lock<T>(cell: &Mutex<T>) -> MutexGuard<'_, T> {
+    cell.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Evidence about a code under a published checkpoint, with what an authority may see.
@@ -683,15 +782,6 @@ fn signed_bundle(records: &Records<'_>, peer: Prefix) -> Result<Option<Signed>, 
         return Ok(None);
     };
     bundle_in(records, peer.bundle_leaf)
-}
-
-/// Our own bundle as our roots stated it last, if they did.
-fn own_bundle(records: &Records<'_>) -> Result<Option<Signed>, ApiError> {
-    let registry = records.registry().map_err(storage)?;
-    match registry.and_then(|registry| registry.bundle) {
-        Some(stated) => bundle_in(records, stated.leaf),
-        None => Ok(None),
-    }
 }
 
 /// How a peer's roots were replaced since it was recognised first, oldest first, as it was signed; of many, the newest.

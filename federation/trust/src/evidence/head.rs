@@ -140,6 +140,53 @@ impl LogHead {
     }
 }
 
+/// A log head that was verified, with what it was shown by. Only the verification of evidence makes one.
+#[derive(Debug, Clone)]
+pub struct SeenHead {
+    /// Joined to nothing: that is proven for each asker.
+    frame: Frame,
+    head: LogHead,
+}
+
+impl SeenHead {
+    pub(super) fn of(frame: &Frame, head: &LogHead) -> Self {
+        Self {
+            frame: Frame {
+                joined: None,
+                ..frame.clone()
+            },
+            head: LogHead {
+                joined: None,
+                ..head.clone()
+            },
+        }
+    }
+
+    /// The head of a frame that shows the same by the same bytes, if these keys take it.
+    pub(super) fn again(
+        &self,
+        frame: &Frame,
+        keys: &KeyHistory,
+        origin: &Origin,
+    ) -> Option<LogHead> {
+        let Frame {
+            version,
+            origin: named,
+            checkpoint,
+            map_head,
+            joined,
+        } = frame;
+        let same = *version == self.frame.version
+            && *named == self.frame.origin
+            && *checkpoint == self.frame.checkpoint
+            && *map_head == self.frame.map_head;
+        (same && self.head.is_of(keys, origin)).then(|| LogHead {
+            joined: joined.clone(),
+            ..self.head.clone()
+        })
+    }
+}
+
 /// How a head goes with one of the same log that was seen before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HeadOrder {

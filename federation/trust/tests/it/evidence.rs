@@ -9,8 +9,8 @@ use carnet_domain::machine::entry::ProvenHead;
 use carnet_domain::record::{ApprovalStatus, EnterpriseStatus, ModelStanding};
 use carnet_kit::Country;
 use carnet_trust::evidence::{
-    BuildError, EVIDENCE_VERSION, Evidence, Frame, Joined, ModelProof, Published, RobotProof,
-    SLOTS_FOR_AUTHORITIES, build,
+    BuildError, EVIDENCE_VERSION, Evidence, EvidenceError, Frame, Joined, ModelProof,
+    ProvenEvidence, Published, RobotProof, SLOTS_FOR_AUTHORITIES, build,
 };
 
 use crate::story::*;
@@ -237,4 +237,58 @@ fn records_of_another_moment_give_no_evidence() {
     // Neither is a map that was sealed since.
     ahead.seal();
     assert_eq!(built(&ahead, size), Err(BuildError::Moved("map")));
+}
+
+/// What is remembered of a head stands in for its signature, and for nothing else.
+#[test]
+fn a_head_that_is_shown_again_is_judged_as_one_that_is_shown_first() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let absent = a.code(3);
+    let (good, none) = (evidence(&mut a, code), evidence(&mut a, absent));
+    a.must("maker", a.register(2));
+    let later = evidence(&mut a, code);
+    let (keys, of_b) = (a.registry().keys.clone(), b.registry().keys.clone());
+    let of = origin(&a);
+    let said = |verified: Result<ProvenEvidence, EvidenceError>| match verified {
+        Ok(proven) => format!("{:?}", (proven.head(), proven.identities().count())),
+        Err(error) => error.to_string(),
+    };
+    let mut seen = None;
+    for shown in [&good, &none, &later, &good, &later, &later] {
+        let again = said(shown.verify_again(&mut seen, &keys, &of));
+        assert_eq!(again, said(shown.verify(&keys, &of)));
+        assert!(seen.is_some());
+    }
+    let mut spoiled: Vec<Evidence> = Vec::new();
+    let mut with = |change: &dyn Fn(&mut Evidence)| {
+        let mut other = later.clone();
+        change(&mut other);
+        spoiled.push(other);
+    };
+    with(&|one| one.frame.checkpoint = one.frame.checkpoint.replace("carnet", "cernet"));
+    with(&|one| one.frame.checkpoint = good.frame.checkpoint.clone());
+    with(&|one| one.frame.map_head = good.frame.map_head.clone());
+    with(&|one| one.frame.map_head.index += 1);
+    with(&|one| one.frame.map_head.path[0].0[0] ^= 1);
+    with(&|one| one.frame.map_head.leaf.0[9] ^= 1);
+    with(&|one| one.frame.origin = origin(&b));
+    with(&|one| one.code = absent);
+    with(&|one| one.robot = none.robot.clone());
+    for (at, shown) in spoiled.iter().enumerate() {
+        let mut remembers = seen.clone();
+        let first = said(shown.verify(&keys, &of));
+        let again = said(shown.verify_again(&mut remembers, &keys, &of));
+        assert_eq!(again, first, "{at}");
+        assert!(shown.verify(&keys, &of).is_err(), "{at}");
+    }
+    // Nor is it of every log by every key.
+    let mut remembers = seen.clone();
+    assert!(later.verify_again(&mut remembers, &of_b, &of).is_err());
+    assert!(
+        later
+            .verify_again(&mut remembers, &keys, &origin(&b))
+            .is_err()
+    );
 }
