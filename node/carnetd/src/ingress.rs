@@ -140,8 +140,8 @@ fn barred_now(
 /// # Errors
 /// The first item that is not a command, or a fault of the store.
 pub fn parse(node: &Node, header: &SignedHeader, request: Request) -> Result<Parsed, ApiError> {
-    let registry = node.state.registry().map_err(storage_before)?;
-    let level = registry.map(|registry| registry.level);
+    // Not of the registry itself: whoever asks for that waits for as long as something is applied.
+    let level = node.state.progress().borrow().level;
     let level = level.ok_or_else(|| ApiError::unavailable("the registry has no genesis yet"))?;
     let first = request.first_item as usize;
     Parsed::parse(request, header, level).map_err(|bad| {

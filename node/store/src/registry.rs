@@ -122,6 +122,8 @@ pub struct Progress {
     pub ceiling: TimeMs,
     /// Log time of the newest seal.
     pub sealed_at: TimeMs,
+    /// The level that the registry stands at; none before the genesis.
+    pub level: Option<Level>,
 }
 
 /// A published checkpoint with the state that it speaks of.
@@ -906,6 +908,7 @@ fn progress_of(registry: Option<&Registry>, applied: &Applied) -> Progress {
         unsealed: registry.unsealed,
         log_time: registry.log_time,
         ceiling: registry.ceiling,
+        level: Some(registry.level),
         sealed_at: registry
             .sealed
             .as_ref()
