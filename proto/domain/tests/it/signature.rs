@@ -271,6 +271,50 @@ fn signatures_checked_together_and_singly_by_the_rule_of_the_log_agree() {
     }
 }
 
+/// Of others' making: what every verifier has to take or refuse, and what verifiers are known to differ on.
+#[test]
+fn signatures_made_by_others_are_judged_the_same_singly_and_together() {
+    let mut seen = std::collections::BTreeMap::<(&str, bool), usize>::new();
+    let lines = include_str!("ed25519.txt").lines();
+    for line in lines.filter(|line| !line.starts_with('#')) {
+        let parts: Vec<&str> = line.split(' ').collect();
+        let [name, public, message, signature, said] = parts[..] else {
+            panic!("{line}")
+        };
+        let bytes = |text: &str| match text {
+            "-" => Vec::new(),
+            text => hex::decode(text).expect("hex"),
+        };
+        let (public, message) = (PublicKey::enroll_slice(&bytes(public)), bytes(message));
+        let taken = match (public, Signature::of_slice(&bytes(signature))) {
+            (Ok(public), Some(signature)) => {
+                let strict = answer(&public, &message, &signature).is_ok();
+                let in_log = verify_cofactored(&public, &message, &signature).is_ok();
+                assert_eq!(strict, in_log, "{name}");
+                let member = (public, message, signature);
+                for count in [0, 3, 40, 200] {
+                    let mut members = honest(count);
+                    members.insert(usize::from(count / 2), member.clone());
+                    assert_eq!(together(&members), in_log, "{name} among {count}");
+                }
+                in_log
+            }
+            _ => false,
+        };
+        assert_eq!(taken, said == "valid", "{name}");
+        *seen.entry((said, taken)).or_default() += 1;
+    }
+    let seen: Vec<_> = seen.into_iter().collect();
+    assert_eq!(
+        seen,
+        [
+            (("disputed", false), 12),
+            (("invalid", false), 63),
+            (("valid", true), 88)
+        ]
+    );
+}
+
 proptest! {
     #[test]
     fn a_key_and_its_signatures_are_those_of_the_standard(seed: [u8; 32], message: Vec<u8>) {
