@@ -248,6 +248,14 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
         let steps = trail(world, stage, &code).await?;
         Ok((steps, ()))
     });
+    line!(
+        stage,
+        "another robot goes 86→49→81→86 without going home in between",
+        {
+            let code = robots[43].to_string();
+            round(world, stage, &code).await.map(|text| (text, ()))
+        }
+    );
     let evidence = world.folder().join("robot.evidence").display().to_string();
     line!(stage, "verified at 49 with the clause that allows it", {
         let arguments = [
@@ -554,6 +562,91 @@ async fn load(
         .and_then(|country| Some((*country.first_models.first()?, country.first_maker.clone()?)));
     report.push("makers of other countries are importers' filings of 86".to_owned());
     Ok((report.join("; "), (robots, maker, model49)))
+}
+
+/// A robot of 86 goes to 49, from there to 81, which recognises it by a clause with 49 alone, and home.
+async fn round(world: &World, stage: &mut Stage, code: &str) -> Result<String, String> {
+    let agreements = [
+        (
+            "49-81",
+            "49",
+            "81",
+            ["recogniser=81,issuer=86", "recogniser=49,issuer=86"],
+        ),
+        (
+            "81-86",
+            "81",
+            "86",
+            ["recogniser=86,issuer=81", "recogniser=81,issuer=81"],
+        ),
+    ];
+    for (id, one, other, clauses) in agreements {
+        let file = world.folder().join(format!("{id}.agreement"));
+        let file = file.display().to_string();
+        let parties = format!("{one},{other}");
+        let mut draft = vec!["agreement", "draft", "--file", &file];
+        draft.extend(["--id", id, "--parties", &parties]);
+        clauses
+            .iter()
+            .for_each(|clause| draft.extend(["--clause", clause]));
+        world.must(stage, &format!("{one}-admin"), &draft)?;
+        for verb in ["sign", "publish"] {
+            for who in [one, other] {
+                let arguments = ["agreement", verb, &file];
+                world.must(stage, &format!("{who}-admin"), &arguments)?;
+            }
+        }
+    }
+    world.must(stage, "86-manufacturer", &["robot", "stock", code])?;
+    crosses(world, stage, code, "86", "49").await?;
+    crosses(world, stage, code, "49", "81").await?;
+    let arguments = ["verify", code, "--purpose", "operation"];
+    world.note(stage, "81-regulator", &arguments);
+    let there = verdict(world.ask("81-regulator", &arguments)?, "VALID")?;
+    crosses(world, stage, code, "81", "86").await?;
+    let arguments = ["movement", "list", code];
+    world.note(stage, "86-customs", &arguments);
+    let (_, value) = world.ask("86-customs", &arguments)?;
+    let rows = value.as_array().cloned().unwrap_or_default();
+    let steps = rows
+        .iter()
+        .filter(|row| ["depart", "admit"].contains(&text(row, "step")));
+    let steps: Vec<String> = steps
+        .map(|row| format!("{} by {}", text(row, "step"), text(row, "writer")))
+        .collect();
+    Ok(format!(
+        "at 81 VALID by {}; the trail at 86: {}",
+        text(&there, "clause"),
+        steps.join(" → ")
+    ))
+}
+
+/// One robot over one border, for good.
+async fn crosses(
+    world: &World,
+    stage: &mut Stage,
+    code: &str,
+    from: &str,
+    to: &str,
+) -> Result<(), String> {
+    let (exporter, importer) = (format!("{from}-customs"), format!("{to}-customs"));
+    let declare = ["export", "declare", code, "--to", to];
+    let declared = world.must(stage, &exporter, &declare)?;
+    let transfer = text(&declared, "transfer").to_owned();
+    let permit = ["import", "permit", &transfer];
+    world.until(stage, &importer, &permit).await?;
+    let depart = ["export", "depart", &transfer, "--place", "the port"];
+    world.until(stage, &exporter, &depart).await?;
+    let admit = [
+        "import",
+        "admit",
+        &transfer,
+        "--place",
+        "the port",
+        "--importer",
+        "Robots Inc",
+    ];
+    world.until(stage, &importer, &admit).await.map(drop)
 }
 
 /// The trail at the issuer, once the admission abroad has arrived there.

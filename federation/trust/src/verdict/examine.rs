@@ -368,9 +368,20 @@ impl<'a> Case<'a> {
             let (one, two) = a.parties;
             (one == me && issuer.owns(&two)) || (two == me && issuer.owns(&one))
         };
+        // One with a country that had the robot since lets those of others pass, where a clause of ours in it names their issuer.
+        let passes = |a: &Agreement| {
+            let (one, two) = a.parties;
+            let mut on_way = self.input.custodians.iter();
+            let other = if one == me { two } else { one };
+            (one == me || two == me)
+                && on_way.any(|had| had.bundle.owns(&other) && !had.bundle.owns(&me))
+                && a.clauses
+                    .iter()
+                    .any(|clause| clause.recogniser == me && issuer.owns(&clause.issuer))
+        };
         let in_force = || {
             let all = known.agreements.iter();
-            all.filter(|a| between(a) && a.in_force(self.now))
+            all.filter(|a| (between(a) || passes(a)) && a.in_force(self.now))
         };
         // A version that is suspended brings no older one back.
         let is_newest =

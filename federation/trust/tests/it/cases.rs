@@ -1,13 +1,13 @@
 //! Every situation that a verdict distinguishes, each with its input and the verifier's time.
 
 use carnet_domain::bytes::code::Prefix;
-use carnet_domain::bytes::digest::Digest;
-use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::digest::{Digest, sha256};
+use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::leaf::Subject;
 use carnet_domain::record::keys::KeyHistory;
 use carnet_domain::record::offices::Profile;
-use carnet_domain::record::peer::Bundle;
+use carnet_domain::record::peer::{Bundle, Clause, Signed, Statement};
 use carnet_domain::record::{
     ApprovalStatus, EnterpriseStatus, Hold, Holder, Predicate, Setter, Severity,
 };
@@ -15,7 +15,7 @@ use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::policy::Role;
 use carnet_domain::rules::rejection::Reason;
-use carnet_kit::{Country, befriend, transfer};
+use carnet_kit::{Country, befriend, text, transfer};
 use carnet_trust::evidence::{Evidence, RobotProof, SLOTS_FOR_AUTHORITIES};
 use carnet_trust::known::{Doubt, Ending, Ground, KnownRecall, KnownRobot, Source};
 use carnet_trust::verdict::{EvidenceInput, Input, OWN_AGE_MAX};
@@ -601,5 +601,48 @@ fn known_cases() -> Vec<Case> {
     let mut third = asks(&mut c, &mut a, code);
     third.custodians = vec![given_to(&c, &mut b, code)];
     out.push(("a third country asks, admitted", third, soon(&[&a, &b, &c])));
+    out.extend(passed_on_cases());
     out
+}
+
+/// 33 has an agreement with 49 alone, which lets robots of 86 pass; of 86 it knows the bundle.
+fn passed_on_cases() -> Vec<Case> {
+    let (mut a, mut b) = two();
+    let mut c = Country::with_market("33");
+    befriend(&mut b, &mut c);
+    let bundle = a.bundle();
+    let statement = Statement::Recognise {
+        changes: Vec::new(),
+        fingerprint: sha256(&[&bundle.bytes.0]),
+        bundle,
+    };
+    assert_eq!(text(&c.state(&statement)), "done");
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let mut passing = carnet_kit::agreement(c.prefix, b.prefix, 2);
+    let clause = passing.clauses[0].clone();
+    passing.clauses.push(Clause {
+        number: 9,
+        recogniser: c.prefix,
+        issuer: code.prefix(),
+        ..clause
+    });
+    let bytes = passing.to_bytes();
+    let signatures = [b.root_signatures(&bytes), c.root_signatures(&bytes)].concat();
+    let agreed = Statement::Agree {
+        agreement: Signed {
+            bytes: Blob(bytes),
+            signatures,
+        },
+    };
+    let mut permits = |name: &'static str, c: &mut Country| {
+        let mut input = asks(c, &mut a, code);
+        input.custodians = vec![given_to(c, &mut b, code)];
+        let now = soon(&[&a, &b, &*c]);
+        (name, input, now)
+    };
+    let refused = permits("passed on, no clause for thirds", &mut c);
+    assert_eq!(text(&c.state(&agreed)), "done");
+    let passed = permits("passed on, by a clause for thirds", &mut c);
+    vec![refused, passed]
 }

@@ -9,7 +9,7 @@ use carnet_domain::machine::entry::{Body, ChainRun, MailBatch};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::Clause;
-use carnet_domain::rules::command::Command;
+use carnet_domain::rules::command::{Command, Purpose};
 use carnet_domain::rules::rejection::{Detail, Flaw, Reason};
 use carnet_hostile::judge::{nacked, reason_of, unproven};
 use carnet_hostile::liar::{last_said, lies, link, say};
@@ -109,10 +109,41 @@ fn a_robot_goes_on_without_going_home() {
     c.deliver(&mut a);
     a.must("customs", admit(3));
     assert_eq!(phase(&a, &code), Phase::Here {});
-    // And on again: the chain of the issuer, over all three.
+    // And on again: the chain of the issuer begins where it has the robot again.
     export(&mut a, &mut b, code, 4);
     assert_eq!(phase(&b, &code), Phase::Here {});
-    assert_eq!(steps(&b, 4).len(), 3 * 3 + 3);
+    let told = [
+        (Step::Admit, 3, of("86")),
+        (Step::Offer, 4, of("86")),
+        (Step::Depart, 4, of("86")),
+    ];
+    assert_eq!(steps(&b, 4), told);
+}
+
+/// A robot that came home, or was sent back, goes on to a country that does not know where it was.
+#[test]
+fn nobody_need_know_where_a_robot_was_before_its_issuer_had_it_again() {
+    for comes_home in [true, false] {
+        let (mut a, mut b) = two();
+        let (mut c, mut third) = (Country::with_market("81"), Country::with_market("44"));
+        befriend(&mut a, &mut c);
+        befriend(&mut b, &mut third);
+        accepts_thirds(&mut b, &mut third, &a);
+        let statement = carnet_hostile::scene::recognition(&mut a);
+        assert_eq!(text(&third.state(&statement)), "done");
+        let code = a.code(1);
+        if comes_home {
+            export(&mut a, &mut c, code, 1);
+            export(&mut c, &mut a, code, 2);
+        } else {
+            carnet_hostile::scene::bring(&mut a, &mut c, code, 1, Purpose::PermanentExport);
+            c.must("customs", carnet_hostile::scene::send_back(1));
+            c.deliver(&mut a);
+        }
+        export(&mut a, &mut b, code, 3);
+        goes_on(&mut b, &mut third, code, 4);
+        assert_eq!(phase(&third, &code), Phase::Here {}, "{comes_home}");
+    }
 }
 
 /// 81 knows 86 by nothing but its bundle: no agreement, no mail.

@@ -797,6 +797,11 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         link: &Link,
     ) -> Result<Led, Stop<L::Fault>> {
         let (peer, code) = (from.prefix, *code);
+        // Of a robot that was sent back to it the issuer shows nothing: who had it meanwhile adds nothing that it could not claim.
+        let issuer = from.peer.bundle.prefixes.contains(&code.prefix());
+        if issuer && item.chain.is_empty() {
+            return Ok((known.clone(), Some(Vec::new())));
+        }
         let newest = known.newest().map(|_| &known.link);
         let chain = match self.proven_chain(item, (&code, &link.prev), newest)? {
             Ok(chain) => chain,

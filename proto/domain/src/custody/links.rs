@@ -7,8 +7,9 @@
 //!  └ run under a head of 86 ─────────┘ └ of 49 ┘
 //! ```
 //! Only what moves custody is a link of it; Accept, Refuse and Detain are not. A chain begins with the registration by the issuer, or
-//! with a step of the issuer by which it had the robot again: it could have registered the robot then, so what lies before adds nothing
-//! that it could not claim. So a robot that comes home now and then has a short chain for ever.
+//! with a step of the issuer that it wrote while it had the robot: it could have registered the robot then, so what lies before adds
+//! nothing that it could not claim. So a robot that comes home now and then has a short chain for ever, and nobody need know where it
+//! was before.
 //!
 //! [`prove_chain`] makes the only [`ProvenChain`], for an offer that comes, a verdict and an auditor alike; [`way`] reads the steps that
 //! are known here, to be shown to the next country. What an offer changes is in `foreign`.
@@ -273,13 +274,17 @@ fn under_its_head<'k>(
     verify_inclusion(&one.hash, index, head.size(), path, head.root()).map_err(|_| Flaw::Unproven)
 }
 
-/// Whether a chain may begin with a step: the issuer registered the robot by it, or has it again.
+/// Whether a chain may begin with a step: the issuer registered the robot by it, has it again, or offers it.
 fn begins(code: &Code, step: &ProvenStep) -> bool {
     let issuer = code.prefix();
     let by_issuer = step.origin.prefix == issuer && step.link.writer() == issuer;
     let registers = step.link == Link::register(issuer);
-    let again = step.link.step != Step::Register && custodian_after(&step.link) == Some(issuer);
-    by_issuer && (registers || again)
+    let has = match step.link.step {
+        Step::Offer => step.link.from == Some(issuer),
+        Step::Admit | Step::Cancel => custodian_after(&step.link) == Some(issuer),
+        _ => registers,
+    };
+    by_issuer && has
 }
 
 /// How many bytes runs have as they travel.
@@ -375,8 +380,27 @@ impl Way {
         steps > CHAIN_ABROAD_MAX || bytes > CHAIN_BYTES_ABROAD_MAX
     }
 
-    /// The way as its issuer shows it, or is shown it: a long one begins with the newest step by which this registry has the robot. The
-    /// issuer may begin a chain with that; and of any other it was told, in the mailbox before the offer.
+    /// The way as the issuer of the robot shows it: what it wrote itself since it has it, and nothing where somebody else sent it back.
+    #[must_use]
+    pub fn of_issuer(mut self, me: Prefix) -> Self {
+        let last = self
+            .pieces
+            .iter()
+            .rposition(|piece| matches!(piece, Piece::Shown(_)));
+        self.pieces
+            .drain(..last.map_or(0, |last| last.saturating_add(1))); // saturates: a place in a list
+        let rests = |piece: &Piece| matches!(piece, Piece::Own { link, .. } if custodian_after(link) == Some(me));
+        let first = self.pieces.iter().position(rests);
+        self.pieces.drain(..first.unwrap_or(self.pieces.len()));
+        if self.is_long() {
+            self.shortened(me)
+        } else {
+            self
+        }
+    }
+
+    /// The way as it is shown to the issuer: a long one begins with the newest step by which this registry has the robot, of which the
+    /// issuer was told in the mailbox before the offer.
     #[must_use]
     pub fn shortened(mut self, me: Prefix) -> Self {
         if !self.is_long() {

@@ -166,7 +166,9 @@ pub fn chain<R: Reader>(
     );
     let mut way = way.map_err(ReadError::Store)?;
     let issuer = code_of(record).map(|code| code.prefix());
-    if issuer == Some(me) || issuer == Some(offer.to) {
+    if issuer == Some(me) {
+        way = way.of_issuer(me);
+    } else if issuer == Some(offer.to) {
         way = way.shortened(me);
     }
     let mut runs = Vec::new();
