@@ -9,6 +9,7 @@ mod accept;
 mod connect;
 mod denied;
 mod guarded;
+pub mod owed;
 mod tuning;
 mod verify;
 
@@ -41,6 +42,7 @@ use rustls::{ClientConfig, ServerConfig, SignatureScheme};
 use tokio::sync::watch;
 use zeroize::Zeroize;
 
+use self::owed::Owed;
 use crate::clock::Clock;
 use crate::keyring::read_secret;
 use crate::share::Holder;
@@ -538,6 +540,7 @@ pub struct PeerIdentity {
 pub struct ConnectionUse {
     begun: AtomicU64,
     in_work: AtomicUsize,
+    owed: Owed,
 }
 
 /// A request in work on a connection, until it is dropped.
@@ -556,6 +559,11 @@ impl ConnectionUse {
     pub fn begun_and_in_work(&self) -> (u64, usize) {
         let begun = self.begun.load(Ordering::Relaxed);
         (begun, self.in_work.load(Ordering::Relaxed))
+    }
+
+    /// What it has been given to send and has not sent.
+    pub fn owed(&self) -> &Owed {
+        &self.owed
     }
 }
 

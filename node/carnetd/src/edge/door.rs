@@ -2,7 +2,7 @@
 //!
 //! Who asks, whether there is such a method, whether the role may call it, how many its certificate has in work and sends
 //! a second: all is judged from certificate and path alone. A body is then read within its size, its time and the one
-//! memory budget; an answer is counted until it is sent.
+//! memory budget; an answer is counted until it is sent, and a connection whose other end does not let it out is closed.
 
 use std::fmt;
 use std::future::Future;
@@ -623,6 +623,8 @@ struct Answer {
     entered: Option<Entered>,
     memory: Option<Memory>,
     holder: Holder,
+    /// Bytes that may still go.
+    left: Option<usize>,
     timer: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
@@ -633,35 +635,39 @@ impl Answer {
             body,
             memory: entered.door.0.memory.clone(),
             holder: entered.holder.clone(),
+            left: entered.method().answer_bytes_max,
             timer: every.map(|every| (every, Box::pin(tokio::time::sleep(every)))),
             entered: Some(entered),
         }
     }
 
-    /// A piece of the answer, counted. What was read can be read again, so without room it is not sent; what was done has to
-    /// be told.
+    /// A piece of the answer, counted, and owed by its connection until it is sent. What was read can be read again, so without room
+    /// it is not sent; what was done has to be told.
     fn counted(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Status> {
         let (Some(memory), Some(entered)) = (&self.memory, &self.entered) else {
             return Ok(frame);
         };
-        match frame.into_data() {
-            Err(trailers) => Ok(trailers),
-            Ok(bytes) => match entered.method().late {
-                Late::Unknown => Ok(Frame::data(memory.charged(&self.holder, bytes))),
-                Late::Nothing => match memory.fitted(&self.holder, bytes) {
-                    Ok(bytes) => Ok(Frame::data(bytes)),
-                    Err(_) => {
-                        entered.door.turn(
-                            Turned::Memory,
-                            &entered.identity,
-                            &entered.method().path,
-                        );
-                        let retry_after = RETRY_AFTER_DEFAULT;
-                        Err(ApiError::Overloaded { retry_after }.to_status())
-                    }
-                },
-            },
+        let bytes = match frame.into_data() {
+            Err(trailers) => return Ok(trailers),
+            Ok(bytes) => bytes,
+        };
+        let (method, retry_after) = (entered.method(), RETRY_AFTER_DEFAULT);
+        let turned = |why| {
+            entered.door.turn(why, &entered.identity, &method.path);
+            ApiError::Overloaded { retry_after }.to_status()
+        };
+        if let Some(left) = &mut self.left {
+            *left = left
+                .checked_sub(bytes.len())
+                .ok_or_else(|| turned(Turned::RequestRate))?;
         }
+        let bytes = match method.late {
+            Late::Unknown => memory.charged(&self.holder, bytes),
+            Late::Nothing => memory
+                .fitted(&self.holder, bytes)
+                .map_err(|_| turned(Turned::Memory))?,
+        };
+        Ok(Frame::data(entered.identity.connection().owed().owe(bytes)))
     }
 }
 

@@ -74,6 +74,8 @@ pub struct Method {
     pub answers_every: Option<Duration>,
     /// The most bytes of a request, over all its messages; `None` for streams without end, whose messages are bounded alone.
     pub request_bytes_max: Option<usize>,
+    /// The most bytes of an answer, over all its messages; `None` where the answers to one request are bounded by themselves.
+    pub answer_bytes_max: Option<usize>,
     /// Calls in work, of all certificates and of one, beside the port's own limits.
     pub share: Option<PoolLimits>,
     /// Calls a second of one certificate, beside the port's own limits.
@@ -88,6 +90,7 @@ const READ: Method = Method {
     late: Late::Nothing,
     answers_every: None,
     request_bytes_max: Some(CLIENT_REQUEST_BYTES_MAX + FRAME_BYTES_MAX),
+    answer_bytes_max: None,
     share: None,
     rate: None,
 };
@@ -124,11 +127,23 @@ pub const HEALTH: &str = "/grpc.health.v1.Health/Check";
 /// For whoever has no schema at hand; of no schema of ours.
 pub const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
+/// Questions of a tool about the schema, in one stream: it has some dozens.
+pub const SCHEMA_REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// The schema is a tenth of it.
+pub const SCHEMA_ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
+
 /// The schema of a plane, asked for in a stream; the same for everybody whom the plane lets in.
 const SCHEMA: Method = Method {
     path: REFLECTION,
     answers_every: Some(PIECE_TIMEOUT),
+    request_bytes_max: Some(SCHEMA_REQUEST_BYTES_MAX),
+    answer_bytes_max: Some(SCHEMA_ANSWER_BYTES_MAX),
     share: Some(PoolLimits { total: 64, each: 4 }),
+    // A question of some bytes is answered with a whole file, by the processor that serves everybody.
+    rate: Some(Rate {
+        per_second: 2,
+        burst: 20,
+    }),
     ..READ
 };
 

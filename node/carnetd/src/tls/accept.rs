@@ -394,6 +394,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Port<Io> {
             over: None,
             unread: None,
             unread_max: self.patience.unread,
+            looked: Box::pin(tokio::time::sleep(LOOK_EVERY)),
             identity,
             counters: Arc::clone(&self.counters),
             tls: self.tls.clone(),
@@ -436,6 +437,9 @@ fn is_of_the_other_side(error: &io::Error) -> bool {
             | io::ErrorKind::Interrupted
     )
 }
+
+/// How often a connection looks whether what it was given to send is let out.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// What a connection carried.
 #[derive(Debug, Default)]
@@ -526,6 +530,8 @@ pub struct Edge {
     /// Since when nothing of what is to be sent is taken, and what was written by then.
     unread: Option<(u64, Pin<Box<Sleep>>)>,
     unread_max: Duration,
+    /// When it is looked at next whether all that it was given is let out.
+    looked: Pin<Box<Sleep>>,
     identity: PeerIdentity,
     counters: Arc<EdgeCounters>,
     tls: PlaneTls,
@@ -653,7 +659,16 @@ impl Guard for Edge {
                 self.watch.came(bytes);
                 Poll::Pending
             }
-            Poll::Pending => self.watch.poll(cx).map(|why| self.end(why)),
+            Poll::Pending => {
+                // Whoever opens no window for an answer reads all that is written, and lets none of it out.
+                while self.looked.as_mut().poll(cx).is_ready() {
+                    if self.identity.connection().owed().is_overdue() {
+                        return Poll::Ready(self.end(Turned::Unread));
+                    }
+                    self.looked.as_mut().reset(Instant::now() + LOOK_EVERY);
+                }
+                self.watch.poll(cx).map(|why| self.end(why))
+            }
         }
     }
 

@@ -615,6 +615,57 @@ async fn a_piece_has_its_time_and_not_more() {
     }
 }
 
+/// A piece of an answer that its other end does not let out is owed by its connection, which is closed when that takes too long.
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_owed_until_it_is_sent() {
+    let scene = Scene::wide();
+    let maker = scene.somebody("manufacturer/0001/line");
+    let (code, response, _) = scene.call(&maker, RECORD, 12).await;
+    assert_eq!(code, Code::Ok);
+    let mut body = response.into_body();
+    let piece = std::future::poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut body), cx));
+    let piece = piece.await.expect("a piece").expect("counted");
+    let owed = maker.connection().owed();
+    assert!(!owed.is_overdue());
+    tokio::time::advance(crate::tls::owed::LET_OUT_WITHIN).await;
+    assert!(owed.is_overdue());
+    drop(piece);
+    assert!(!owed.is_overdue());
+}
+
+/// Once, questions of some bytes each had gigabytes sent in one stream.
+#[tokio::test]
+async fn the_schema_is_not_answered_without_end() {
+    let scene = Scene::roomy();
+    let auditor = scene.somebody("auditor/court/a");
+    let (code, _, _) = scene.call(&auditor, methods::REFLECTION, 16).await;
+    assert_eq!(code, Code::Ok);
+    let (code, response, _) = scene.call(&auditor, methods::REFLECTION, 17).await;
+    assert_ne!(code, Code::Ok);
+    drop(response);
+    let entered = Request::builder().uri(methods::REFLECTION);
+    let entered = entered.extension(auditor.clone()).body(()).expect("a call");
+    let entered = scene.guarded.door.enter(&entered).expect("let in");
+    let pieces = Pieces {
+        left: usize::MAX,
+        size: KIB,
+        read: Arc::default(),
+        ends: true,
+    };
+    let mut answer = Answer::new(Body::new(pieces), entered);
+    let mut sent = 0;
+    let status = loop {
+        let next =
+            std::future::poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut answer), cx));
+        match next.await.expect("more") {
+            Ok(frame) => sent += frame.data_ref().map_or(0, Bytes::len),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(sent, methods::SCHEMA_ANSWER_BYTES_MAX);
+    assert_eq!(status.code(), Code::ResourceExhausted);
+}
+
 /// Pieces with a pause before each, and none before the end.
 struct Slow {
     pieces: Pieces,

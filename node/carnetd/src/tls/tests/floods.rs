@@ -2,6 +2,8 @@
 //! honest call is answered, whoever is over its share is turned away, and it is counted.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use futures::StreamExt as _;
 use hyper_util::rt::TokioIo;
@@ -533,6 +535,117 @@ async fn a_connection_that_does_not_read_ends_as_others_do() {
             () = slowly => panic!("cut off"),
         }
         assert_eq!(counters.turned(Turned::Unread), 1);
+    }
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).expect("short").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), body].concat()
+}
+
+/// Reads all that comes on a connection and answers its pings, for a day at most; what became of it.
+async fn attentive(mut near: impl AsyncReadExt + AsyncWriteExt + Unpin) -> Duration {
+    let begun = tokio::time::Instant::now();
+    let (pings, settings) = (6, 4);
+    let mut head = [0; 9];
+    let listening = async {
+        while near.read_exact(&mut head).await.is_ok() {
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut body = vec![0; length as usize];
+            if near.read_exact(&mut body).await.is_err() {
+                return;
+            }
+            let said = match (head[3], head[4]) {
+                (kind, 0) if kind == pings => near.write_all(&frame(pings, 1, 0, &body)).await,
+                (kind, 0) if kind == settings => near.write_all(&frame(settings, 1, 0, &[])).await,
+                _ => Ok(()),
+            };
+            if said.is_err() {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(86_400), listening).await;
+    begun.elapsed()
+}
+
+/// Once, whoever opened no window of HTTP/2 for its answers held them, their places and its seat for as long as its certificate lived:
+/// it read all that was written and answered each ping.
+#[tokio::test(start_paused = true)]
+async fn answers_that_are_not_let_out_end_their_connection() {
+    // None of an answer, and all but its last byte.
+    for window in [0_u32, 12 * 1024 - 1] {
+        let scene = Scene::new(Plane::Client, limits()).await;
+        let roots = Arc::new(TrustedRoots::new(scene.ours.pinned()));
+        let (comes, visitors) = mpsc::unbounded_channel();
+        let counters = Arc::new(EdgeCounters::new(Plane::Client));
+        let tls = node_with(&scene.ours, Plane::Client, &roots);
+        let incoming = accept(Memory(visitors), &tls, limits(), Arc::clone(&counters));
+        let mut incoming = incoming.expect("a configuration");
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        comes.send(theirs).expect("it listens");
+        let name = ServerName::try_from("unused.example").expect("a name");
+        let connector = TlsConnector::from(Arc::new(scene.somebody(2)));
+        let (near, accepted) = tokio::join!(connector.connect(name, ours), incoming.next());
+        let (mut near, Ok(stream)) = (near.expect("a handshake"), accepted.expect("a connection"));
+        let connection = Arc::clone(stream.identity().connection());
+        let serving = tokio::spawn({
+            let connection = Arc::clone(&connection);
+            async move {
+                let service = hyper::service::service_fn(move |_| {
+                    let connection = Arc::clone(&connection);
+                    async move {
+                        let in_work = connection.begin();
+                        let piece = connection.owed().owe(vec![7; 12 * 1024].into());
+                        let body = tonic::body::Body::new(Once(Some(piece), in_work));
+                        Ok::<_, std::convert::Infallible>(http::Response::new(body))
+                    }
+                });
+                let mut server =
+                    hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
+                server
+                    .timer(hyper_util::rt::TokioTimer::new())
+                    .keep_alive_interval(Some(Duration::from_secs(10)))
+                    .keep_alive_timeout(Duration::from_secs(5));
+                server.serve_connection(TokioIo::new(stream), service).await
+            }
+        });
+        let mut said = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        let window = window.to_be_bytes();
+        said.extend(frame(4, 0, 0, &[&[0, 4][..], &window].concat()));
+        for stream in [1, 3, 5] {
+            let path = [&[0x04, 2][..], b"/x"].concat();
+            let authority = [&[0x01, 1][..], b"x"].concat();
+            let head = [&[0x83, 0x86][..], &path, &authority].concat();
+            said.extend(frame(1, 5, stream, &head));
+        }
+        near.write_all(&said).await.expect("said");
+        let lasted = attentive(near).await;
+        let ended = serving.await.expect("no panic");
+        assert!(ended.is_err());
+        assert!(lasted < Duration::from_secs(120), "{lasted:?}");
+        assert_eq!(counters.turned(Turned::Unread), 1);
+        assert_eq!(connection.begun_and_in_work(), (3, 0));
+        assert!(!connection.owed().is_overdue(), "nothing is held");
+    }
+}
+
+/// A body of one piece, in work until it is sent.
+struct Once(
+    Option<bytes::Bytes>,
+    #[expect(dead_code, reason = "it is dropped with the body")] InWork,
+);
+
+impl http_body::Body for Once {
+    type Data = bytes::Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, tonic::Status>>> {
+        Poll::Ready(self.0.take().map(|piece| Ok(http_body::Frame::data(piece))))
     }
 }
 
