@@ -1,6 +1,8 @@
 //! Who read, who was refused and who changed the cluster, as the nodes noted it; and whether what they show is what they wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use carnet_client::admin::{Admin, AuditAnchor};
@@ -24,6 +26,8 @@ const OUTCOME: &str = "outcome";
 
 /// The node is asked so often for one chain at most: far more than one keeps.
 const PAGES_MAX: usize = 100_000;
+/// No more is read of one chain: a node keeps less, and whoever ends this program by its memory is asked no further.
+const CHAIN_BYTES_MAX: u64 = 1 << 30;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Chain {
@@ -72,18 +76,23 @@ pub(crate) enum Audit {
         request: Option<String>,
     },
     /// Writes all records as they lie in the nodes into files of a directory, for `verify` elsewhere.
+    ///
+    /// A file that is there is gone on with, and never replaced: what is written behind it follows its last record. A chain that does not
+    /// go on from it (exit code 4), or has let go of what would follow (5), is written beside it, into a file that ends in `.other`.
     Export {
-        /// The directory; files of the same name are replaced.
+        /// The directory.
         directory: PathBuf,
     },
     /// Follows every chain: whether a record was changed, taken out or put in, its end cut off or all of it written anew since its place
     /// was entered in the registry's log. Exit code 4 if so. Give the admin endpoints of all nodes: each says what its own copy of the
-    /// log has of every node, and the newest counts. One that does not answer is NOT_ASKED, and the exit code then 6: the others were followed.
+    /// log has of every node, and every place counts that another node than the one in question says (`in_log_by`). One that does not
+    /// answer is NOT_ASKED, and the exit code then 6: the others were followed.
     ///
     /// Without files the nodes are asked, and this machine remembers where each chain stood: one that was written anew, or lost its
     /// end, since the last time is found; of one that begins behind the place that was kept (exit code 5) nobody can tell whether it let
-    /// go of its oldest file, as at its full size, or was cut: look, and say --accept to go on from where it stands. Of `denied` no place is remembered. With files (of `export`, or of a node's folder `audit`) nobody is asked; files of one chain
-    /// are given in their order.
+    /// go of its oldest file, as at its full size, or was cut: look, and say --accept to go on from where it stands, as after a repair by
+    /// the runbook. What the log says is never accepted away. Of `denied` no place is remembered. With files (of `export`, or of a node's
+    /// folder `audit`) nobody is asked; files of one chain are given in their order, and none between them is missing.
     Verify {
         /// Files that nodes wrote or `audit export` saved, those of one chain in their order.
         files: Vec<PathBuf>,
@@ -183,8 +192,19 @@ async fn follow(
     mut each: impl FnMut(&str, AuditRecord),
 ) -> Result<Followed, Failed> {
     let mut followed = Followed::default();
+    let mut bytes = 0_u64;
     for _ in 0..PAGES_MAX {
         let (lines, more, _) = admin.audit(endpoint, chain.word(), after).await?;
+        // saturates: far above the bound
+        bytes = lines
+            .iter()
+            .fold(bytes, |sum, line| sum.saturating_add(line.len() as u64));
+        if bytes > CHAIN_BYTES_MAX {
+            return Err(Failed::unreadable(format!(
+                "{endpoint} shows more of {} than any node keeps",
+                chain.word()
+            )));
+        }
         followed.take(&mut walk, lines.iter().map(String::as_str), &mut each);
         let reached = followed.last.map_or(after, |head| head.number);
         if followed.broken.is_some() || !more || reached == after {
@@ -372,8 +392,6 @@ async fn proven(settings: &Settings, endpoint: &str) -> Result<(Admin, u64), Fai
 async fn export(settings: &Settings, directory: &Path) -> Result<Outcome, Failed> {
     let admin = settings.admin()?;
     let registry = settings.registry()?;
-    let local =
-        |path: &Path, error: std::io::Error| Failed::local(format!("{}: {error}", path.display()));
     std::fs::create_dir_all(directory).map_err(|error| local(directory, error))?;
     let mut rows = Vec::new();
     let mut code = 0;
@@ -390,16 +408,34 @@ async fn export(settings: &Settings, directory: &Path) -> Result<Outcome, Failed
         for chain in Chain::ALL {
             let name = format!("{registry}-node-{node}-{}.log", chain.word());
             let path = directory.join(name);
-            let mut text = String::new();
-            let each = |line: &str, _: AuditRecord| {
-                text.push_str(line);
-                text.push('\n');
+            let mut saved = Saved::open(&path)?;
+            // From the last record itself on, which must be there as it was, or the one behind it, which names it.
+            let last = saved.last;
+            let walk = last.map_or_else(AuditWalk::anywhere, AuditWalk::through);
+            // saturates: a record has a number above 0
+            let before = last.map_or(0, |head| head.number.saturating_sub(1));
+            let each = |line: &str, record: AuditRecord| {
+                if last.is_none_or(|last| last.number < record.head.number) {
+                    saved.put(line);
+                }
             };
-            let walk = AuditWalk::anywhere();
-            let followed = follow(&admin, endpoint, chain, 0, walk, each).await?;
-            std::fs::write(&path, text).map_err(|error| local(&path, error))?;
-            if followed.broken.is_some() {
-                code = exit::INVALID;
+            let followed = follow(&admin, endpoint, chain, before, walk, each).await?;
+            let mut path = saved.close()?;
+            if followed.broken.is_some() && last.is_some() {
+                // What was exported before is evidence, whatever the node shows now, and so is this.
+                path.set_extension("log.other");
+                let mut other = Saved::anew(&path)?;
+                let each = |line: &str, _: AuditRecord| other.put(line);
+                follow(&admin, endpoint, chain, 0, AuditWalk::anywhere(), each).await?;
+                other.close()?;
+            }
+            match &followed.broken {
+                None => {}
+                Some(AuditBreak::Gap { .. } | AuditBreak::Gone { .. }) if code == 0 => {
+                    code = exit::NOT_CERTAIN;
+                }
+                Some(AuditBreak::Gap { .. } | AuditBreak::Gone { .. }) => {}
+                Some(_) => code = exit::INVALID,
             }
             let mut row = followed.row(endpoint, chain.word());
             row["file"] = path.display().to_string().into();
@@ -410,6 +446,161 @@ async fn export(settings: &Settings, directory: &Path) -> Result<Outcome, Failed
         value: Value::Array(rows),
         code,
     })
+}
+
+fn local(path: &Path, error: std::io::Error) -> Failed {
+    Failed::local(format!("{}: {error}", path.display()))
+}
+
+/// An export of a chain: what was written before stays, and lines are added as they come.
+struct Saved {
+    path: PathBuf,
+    /// Its last record before this.
+    last: Option<AuditHead>,
+    file: Option<BufWriter<File>>,
+    failed: Option<std::io::Error>,
+}
+
+impl Saved {
+    /// Opens one that goes on behind its last record. A line that an interrupted export left unfinished is cut off.
+    fn open(path: &Path) -> Result<Self, Failed> {
+        let mut saved = Self {
+            path: path.to_owned(),
+            last: None,
+            file: None,
+            failed: None,
+        };
+        let found = match File::open(path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(saved),
+            Err(error) => return Err(local(path, error)),
+        };
+        let mut walk = AuditWalk::anywhere();
+        let (mut reader, mut line, mut whole) = (BufReader::new(found), String::new(), 0_u64);
+        loop {
+            line.clear();
+            let count = reader
+                .read_line(&mut line)
+                .map_err(|error| local(path, error))?;
+            let Some(record) = line.strip_suffix('\n') else {
+                break;
+            };
+            let taken = walk.take(record);
+            taken.map_err(|broken| Failed {
+                next: "Move it away: whatever it is, it is not gone on with.".into(),
+                ..Failed::unreadable(format!("{}: {broken}", path.display()))
+            })?;
+            // saturates: a file is smaller
+            whole = whole.saturating_add(count as u64);
+        }
+        let file = OpenOptions::new().append(true).open(path);
+        let file = file.and_then(|file| file.set_len(whole).map(|()| file));
+        saved.file = Some(BufWriter::new(file.map_err(|error| local(path, error))?));
+        saved.last = walk.head();
+        Ok(saved)
+    }
+
+    /// Opens one in the place of whatever is there.
+    fn anew(path: &Path) -> Result<Self, Failed> {
+        let file = File::create(path).map_err(|error| local(path, error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            last: None,
+            file: Some(BufWriter::new(file)),
+            failed: None,
+        })
+    }
+
+    /// Adds a line; what goes wrong is said when it is closed.
+    fn put(&mut self, line: &str) {
+        let path = &self.path;
+        let mut put = || {
+            let file = match &mut self.file {
+                Some(file) => file,
+                None => self.file.insert(BufWriter::new(File::create(path)?)),
+            };
+            file.write_all(line.as_bytes())?;
+            file.write_all(b"\n")
+        };
+        if self.failed.is_none() {
+            self.failed = put().err();
+        }
+    }
+
+    /// Has all of it on the disk.
+    fn close(&mut self) -> Result<PathBuf, Failed> {
+        let failed = self.failed.take().map_or(Ok(()), Err);
+        let closed = failed.and_then(|()| match self.file.take() {
+            Some(mut file) => file.flush().and_then(|()| file.get_ref().sync_all()),
+            None => Ok(()),
+        });
+        closed.map_err(|error| local(&self.path, error))?;
+        Ok(self.path.clone())
+    }
+}
+
+/// What nodes say of where the chains of one of them stood, by their own copies of the log.
+#[derive(Default)]
+struct Entered {
+    /// By number and hash: which nodes say it, and the highest leaf of it.
+    places: BTreeMap<(u64, Digest), (BTreeSet<u64>, u64)>,
+}
+
+impl Entered {
+    /// Of a chain of a node, as these nodes have it in their logs.
+    fn of<'a>(
+        node: u64,
+        chain: Chain,
+        said: impl Iterator<Item = (u64, &'a [AuditAnchor])>,
+    ) -> Self {
+        let mut places = BTreeMap::new();
+        for (by, anchors) in said {
+            for anchor in anchors.iter().filter(|anchor| anchor.node == node) {
+                if let Some(head) = place_of(anchor, chain) {
+                    let (nodes, leaf): &mut (BTreeSet<u64>, u64) =
+                        places.entry((head.number, head.hash)).or_default();
+                    nodes.insert(by);
+                    *leaf = anchor.leaf.max(*leaf);
+                }
+            }
+        }
+        Self { places }
+    }
+
+    /// The newest place that somebody else than the node says; if nobody else was asked, that which it says itself. The word of
+    /// the judged never stands above that of the others.
+    fn newest(&self, node: u64) -> Option<(AuditHead, &BTreeSet<u64>)> {
+        let by_others = |by: &BTreeSet<u64>| by.iter().any(|by| *by != node);
+        let others = self.places.values().any(|(by, _)| by_others(by));
+        let counts = self
+            .places
+            .iter()
+            .filter(|(_, (by, _))| !others || by_others(by));
+        let newest = counts.max_by_key(|(_, (_, leaf))| *leaf);
+        newest.map(|((number, hash), (by, _))| {
+            let head = AuditHead {
+                number: *number,
+                hash: *hash,
+            };
+            (head, by)
+        })
+    }
+
+    /// A walk through the newest, and past all others: each is a place that the chain had.
+    fn walk(&self, node: u64) -> AuditWalk {
+        let newest = self.newest(node).map(|(head, _)| head);
+        let mut walk = newest.map_or_else(AuditWalk::anywhere, AuditWalk::through);
+        for (number, hash) in self.places.keys() {
+            let head = AuditHead {
+                number: *number,
+                hash: *hash,
+            };
+            if Some(head) != newest {
+                walk = walk.and_past(head);
+            }
+        }
+        walk
+    }
 }
 
 async fn verify(settings: &Settings, folder: &Path, accept: bool) -> Result<Outcome, Failed> {
@@ -427,21 +618,22 @@ async fn verify(settings: &Settings, folder: &Path, accept: bool) -> Result<Outc
             }
             Err(failed) => return Err(failed),
         };
-        let said = asked.iter().filter_map(health::Asked::status);
-        let entered = said.flat_map(|one| &one.audit_anchors);
-        let entered = entered.filter(|anchor| anchor.node == node);
-        let entered = entered.max_by_key(|anchor| anchor.leaf);
         for chain in Chain::ALL {
-            let in_log = entered.and_then(|anchor| place_of(anchor, chain));
+            let said = asked.iter().filter_map(health::Asked::status);
+            let said = said.map(|one| (one.node, one.audit_anchors.as_slice()));
+            let entered = Entered::of(node, chain, said);
             let path = folder.join(format!("{registry}-{node}-{}", chain.word()));
             // Its records are not synced: after a power cut the last of them are gone, and nobody did it.
             let remembers = chain != Chain::Denied;
             let kept = if remembers { kept(&path)? } else { None };
-            let mut walk = AuditWalk::anywhere();
-            for place in kept.into_iter().chain(in_log) {
-                walk = walk.and_through(place);
+            let walk = entered.walk(node);
+            let walk = kept.map_or(walk.clone(), |kept| walk.and_through(kept));
+            let mut followed = follow(&admin, endpoint, chain, 0, walk, |_, _| ()).await?;
+            if accept && kept.is_some() && followed.broken.is_some() {
+                // Whoever looked at it goes on from where it stands, if the log says nothing else.
+                followed =
+                    follow(&admin, endpoint, chain, 0, entered.walk(node), |_, _| ()).await?;
             }
-            let followed = follow(&admin, endpoint, chain, 0, walk, |_, _| ()).await?;
             match (&followed.broken, followed.last) {
                 (None, Some(head)) if remembers => keep(&path, head)?,
                 (Some(AuditBreak::Gone { .. }), Some(head)) if accept => keep(&path, head)?,
@@ -450,7 +642,12 @@ async fn verify(settings: &Settings, folder: &Path, accept: bool) -> Result<Outc
                 (Some(_), _) => code = exit::INVALID,
             }
             let mut row = followed.row(endpoint, chain.word());
-            row["in_log"] = in_log.map_or(Value::Null, |place| place.number.to_string().into());
+            let newest = entered.newest(node);
+            row["in_log"] =
+                newest.map_or(Value::Null, |(place, _)| place.number.to_string().into());
+            row["in_log_by"] = newest.map_or(Value::Null, |(_, by)| {
+                by.iter().map(u64::to_string).collect()
+            });
             row["seen_before"] = kept.map_or(Value::Null, |kept| kept.number.to_string().into());
             rows.push(row);
         }
@@ -508,11 +705,20 @@ fn keep(path: &Path, head: AuditHead) -> Result<(), Failed> {
     std::fs::write(path, format!("{} {}\n", head.number, head.hash)).map_err(local)
 }
 
-/// Files as one chain each, unless one begins where the one before it ends.
+/// The path of a file without the number that a node gave it: files of one chain have it in common.
+fn chain_of(path: &Path) -> Option<String> {
+    let name = path.to_str()?.strip_suffix(".log")?;
+    let (chain, number) = name.rsplit_once('-')?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| chain.to_owned())
+}
+
+/// Files as one chain each, unless one begins where the one before it ends, or is named as one of the same chain.
 fn verify_files(files: &[PathBuf]) -> Result<Outcome, Failed> {
     let mut rows = Vec::new();
     let mut code = 0;
     let mut before: Option<AuditHead> = None;
+    let mut last_of: BTreeMap<String, AuditHead> = BTreeMap::new();
     for path in files {
         let text = std::fs::read_to_string(path);
         let text =
@@ -521,12 +727,18 @@ fn verify_files(files: &[PathBuf]) -> Result<Outcome, Failed> {
             .split(' ')
             .next()
             .and_then(|number| number.parse::<u64>().ok());
+        let chain = chain_of(path);
         let follows = before.filter(|head| head.number.checked_add(1) == first);
+        // A file of a chain that does not follow the one before it: one between them is missing.
+        let follows = follows.or_else(|| last_of.get(chain.as_ref()?).copied());
         let mut walk = follows.map_or_else(AuditWalk::anywhere, AuditWalk::after);
         let mut followed = Followed::default();
         followed.take(&mut walk, text.lines(), |_, _| ());
         followed.end(walk);
         before = followed.last;
+        if let (Some(chain), Some(last)) = (chain, followed.last) {
+            last_of.insert(chain, last);
+        }
         if followed.broken.is_some() {
             code = exit::INVALID;
         }
@@ -540,6 +752,7 @@ fn verify_files(files: &[PathBuf]) -> Result<Outcome, Failed> {
 
 #[cfg(test)]
 mod tests {
+    use carnet_client::admin::AuditStatus;
     use carnet_domain::log::audit::next_line;
 
     use super::*;
@@ -664,5 +877,135 @@ mod tests {
                 ("start", ""),
             ]
         );
+    }
+
+    /// Once, a file taken out from between two others was not missed: the second was taken for another chain.
+    #[test]
+    fn a_file_between_two_others_is_missed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let whole = chain(9);
+        let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+        let write = |of: &str, first: usize, last: usize| {
+            // As a node names them.
+            let path = folder.path().join(format!("{of}-{first:020}.log"));
+            std::fs::write(&path, lines[first - 1..last].concat()).expect("written");
+            path
+        };
+        let [one, two, three] =
+            [(1, 3), (4, 6), (7, 9)].map(|(first, last)| write("acts", first, last));
+        let verified = |files: &[&PathBuf]| {
+            let files: Vec<PathBuf> = files.iter().map(|file| (*file).clone()).collect();
+            let found = verify_files(&files).expect("read");
+            (states(&found).join(" "), found.code)
+        };
+        assert_eq!(verified(&[&one, &two, &three]), ("ok ok ok".into(), 0));
+        assert_eq!(
+            verified(&[&two, &three]),
+            ("ok ok".into(), 0),
+            "it let go of the oldest"
+        );
+        assert_eq!(
+            verified(&[&one, &three]),
+            ("ok BROKEN".into(), exit::INVALID)
+        );
+        // Another chain between them joins nothing.
+        let other = write("reads", 1, 3);
+        let found = verified(&[&one, &other, &three]);
+        assert_eq!(found, ("ok ok BROKEN".into(), exit::INVALID));
+    }
+
+    fn lines_of(text: &str) -> Vec<String> {
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn head_of(text: &str, number: usize) -> AuditHead {
+        let mut walk = AuditWalk::anywhere();
+        for line in text.lines().take(number) {
+            walk.take(line).expect("whole");
+        }
+        walk.head().expect("a record")
+    }
+
+    fn said(node: u64, text: &str, places: &[(usize, u64)]) -> Vec<AuditAnchor> {
+        let anchor = |(number, leaf): &(usize, u64)| AuditAnchor {
+            node,
+            chains: vec![AuditStatus {
+                chain: "acts".into(),
+                number: *number as u64,
+                hash: head_of(text, *number).hash.0.to_vec().into(),
+                ..AuditStatus::default()
+            }],
+            leaf: *leaf,
+            ..AuditAnchor::default()
+        };
+        places.iter().map(anchor).collect()
+    }
+
+    /// Once, the place with the highest leaf counted, whoever said it: the node that wrote its chain anew said one of its own.
+    #[test]
+    fn what_the_judged_node_says_of_itself_stands_above_nobody() {
+        let (whole, anew) = (chain(9), chain(12).replace("\"anna\"", "\"x\""));
+        let mut head = AuditHead::default();
+        let mut rewritten = String::new();
+        for line in anew.lines() {
+            let text = line.splitn(4, ' ').nth(3).expect("a text");
+            let (line, next) = next_line(&head, text).expect("a number");
+            rewritten.push_str(&line);
+            head = next;
+        }
+        let (honest, lie) = (
+            said(1, &whole, &[(4, 10), (8, 20)]),
+            said(1, &rewritten, &[(12, 1 << 60)]),
+        );
+        let none = Vec::new();
+        let walked = |by: &[(u64, &Vec<AuditAnchor>)], text: &str| {
+            let said = by.iter().map(|(node, anchors)| (*node, anchors.as_slice()));
+            let entered = Entered::of(1, Chain::Acts, said);
+            let newest = entered.newest(1).map(|(place, _)| place.number);
+            let mut followed = Followed::default();
+            let mut walk = entered.walk(1);
+            let lines = lines_of(text);
+            followed.take(&mut walk, lines.iter().map(String::as_str), |_, _| ());
+            followed.end(walk);
+            (newest, followed.broken.is_none())
+        };
+        let others = [(2, &honest), (3, &honest)];
+        let with = |own| [&[(1, own)][..], &others].concat();
+        assert_eq!(walked(&with(&honest), &whole), (Some(8), true));
+        for own in [&lie, &none] {
+            assert_eq!(walked(&with(own), &rewritten), (Some(8), false));
+        }
+        // One that lags has earlier places, which are good.
+        let lags = said(1, &whole, &[(4, 10)]);
+        assert_eq!(walked(&[(1, &honest), (2, &lags)], &whole), (Some(4), true));
+        // Whatever it enters later, the true places stay beside it.
+        let both = [honest.clone(), lie.clone()].concat();
+        assert!(!walked(&[(1, &both), (2, &both)], &rewritten).1);
+        // A chain that let go of its oldest records goes past the places in them.
+        let later: String = whole.split_inclusive('\n').skip(6).collect();
+        assert_eq!(walked(&with(&honest), &later), (Some(8), true));
+    }
+
+    /// Once, each export replaced the one before, by whatever the node showed then.
+    #[test]
+    fn an_export_goes_on_behind_the_one_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("86-node-1-acts.log");
+        let whole = chain(6);
+        let lines = lines_of(&whole);
+        let mut saved = Saved::open(&path).expect("none is there");
+        assert_eq!(saved.last, None);
+        lines[..4].iter().for_each(|line| saved.put(line));
+        saved.close().expect("written");
+        // As an interrupted one leaves it.
+        let torn = std::fs::read_to_string(&path).expect("read") + "5 ab";
+        std::fs::write(&path, torn).expect("written");
+        let mut saved = Saved::open(&path).expect("whole up to there");
+        assert_eq!(saved.last, Some(head_of(&whole, 4)));
+        lines[4..].iter().for_each(|line| saved.put(line));
+        saved.close().expect("written");
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), whole);
+        std::fs::write(&path, whole.replacen("\"0\"", "\"9\"", 1)).expect("written");
+        assert!(Saved::open(&path).is_err(), "it is not gone on with");
     }
 }

@@ -1,8 +1,10 @@
 //! Domain values as JSON. Codes, digests and 64-bit numbers are texts; times are RFC 3339.
 
+use std::collections::BTreeMap;
+
 use carnet_client::admin::{
-    AuditStatus, CertificateStatus, CompareStatus, GetStatusResponse, Member, PeerStatus,
-    PortStatus, StandsStill, VoterClock,
+    AuditAnchor, AuditStatus, CertificateStatus, CompareStatus, GetStatusResponse, Member,
+    PeerStatus, PortStatus, StandsStill, VoterClock,
 };
 use carnet_client::{Done, Position};
 use carnet_domain::bytes::code::ModelId;
@@ -709,7 +711,16 @@ pub(crate) fn status(
     shown["certificates"] = all(&value.certificates, |one| certificate(one, value.clock_ms));
     shown["audit"] = all(&value.audit, audit_status);
     shown["audit_contradicts"] = value.audit_contradicts.as_str().into();
-    shown["audit_in_log"] = all(&value.audit_anchors, |anchor| {
+    // Of each node the newest; `audit verify` goes through those before it.
+    let mut newest: BTreeMap<u64, &AuditAnchor> = BTreeMap::new();
+    for anchor in &value.audit_anchors {
+        let known = newest.entry(anchor.node).or_insert(anchor);
+        if known.leaf < anchor.leaf {
+            *known = anchor;
+        }
+    }
+    let newest: Vec<&AuditAnchor> = newest.into_values().collect();
+    shown["audit_in_log"] = all(&newest, |anchor| {
         json!({
             "node": anchor.node.to_string(),
             "chains": all(&anchor.chains, audit_status),

@@ -420,7 +420,8 @@ pub async fn assemble_in<N: Network>(
         raft.clone(),
         (means, Arc::clone(&keyring)),
     ));
-    node.audit.start(env!("CARGO_PKG_VERSION")).await;
+    let places = audited::begins(&node).await;
+    node.audit.start(env!("CARGO_PKG_VERSION"), places).await;
     let gateway = Gateway::start(gateway::Parts {
         dial: network.dial(),
         node: Arc::clone(&node),

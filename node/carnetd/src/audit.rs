@@ -231,8 +231,11 @@ impl Audit {
     }
 
     /// Notes that the node starts, in each chain what a crash left unfinished, if it did: that is cut off, and the chain is none the
-    /// less whole.
-    pub async fn start(&self, version: &str) {
+    /// less whole. A chain that has no file, because it was moved aside, goes on behind the place that the log has of it.
+    pub async fn start(&self, version: &str, places: AuditHeads) {
+        for (chain, place) in Chain::ALL.into_iter().zip(places.all()) {
+            lock(&self.writer(chain).files).begin_behind(place);
+        }
         let looking = Chain::ALL.map(|chain| self.writer(chain).look(self.work));
         futures::future::join_all(looking).await;
         let note = Note {

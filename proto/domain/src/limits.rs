@@ -134,6 +134,11 @@ pub const SUPERVISORS_MAX: usize = 64;
 pub const PROPOSALS_MAX: usize = 16;
 /// The most nodes whose chains of audit are held to what the log says of them; of those that left, the oldest make way.
 pub const AUDIT_ANCHORS_MAX: usize = 64;
+/// The most places of one of them that are kept: the newest, and of older ones the fewer the older they are. Ten minutes apart they
+/// reach back for years.
+pub const AUDIT_PLACES_MAX: usize = 16;
+/// The most places of all of them.
+pub const AUDIT_PLACES_IN_ALL_MAX: usize = AUDIT_ANCHORS_MAX * AUDIT_PLACES_MAX;
 /// The most certificates that are refused before their time is over.
 pub const REVOKED_MAX: usize = 1_024;
 /// As [`REVOKED_MAX`], of those that one admin revokes: the rest is for what two decide.

@@ -28,6 +28,8 @@ pub(super) struct Files {
     first: u64,
     pub(super) bytes: u64,
     head: AuditHead,
+    /// Where it begins when there is no file of it.
+    begins: AuditHead,
     /// Bytes that were cut off and that no record tells of yet.
     cut: u64,
     /// What went wrong last, and nothing since.
@@ -72,9 +74,15 @@ impl Files {
             first: 0,
             bytes: 0,
             head: AuditHead::default(),
+            begins: AuditHead::default(),
             cut: 0,
             failed: None,
         }
+    }
+
+    /// Has a chain of which there is no file go on behind a place that it had.
+    pub(super) fn begin_behind(&mut self, place: AuditHead) {
+        self.begins = place;
     }
 
     /// The newest record.
@@ -149,8 +157,12 @@ impl Files {
         written.first = self.first;
         let mut head = self.head;
         let mut lines = String::new();
+        let goes_on =
+            self.open.is_some() && self.bytes == 0 && head.number > 0 && head == self.begins;
+        let goes_on = goes_on.then(|| goes_on_behind(head.number, now));
         let told = (self.cut > 0).then(|| cut_off(self.cut, now));
-        for text in told.as_deref().into_iter().chain(texts) {
+        let told = goes_on.iter().chain(&told).map(String::as_str);
+        for text in told.chain(texts) {
             let (line, next) = next_line(&head, text).ok_or_else(no_number)?;
             let place = self.bytes + lines.len() as u64;
             written.records.push((next.number, place));
@@ -181,9 +193,12 @@ impl Files {
     /// for did not happen here.
     fn look(&mut self) -> Result<(), Fault> {
         let Some(end) = newest(&self.folder, self.chain)? else {
+            if self.head.number == 0 {
+                self.head = self.begins;
+            }
             let number = self.head.number;
             return match number {
-                0 => Ok(()),
+                _ if self.head == self.begins => Ok(()),
                 _ => Err(Fault::of_chain(format!(
                     "record {number} was written and is gone"
                 ))),
@@ -272,6 +287,21 @@ fn no_number() -> Fault {
 fn cut_off(bytes: u64, now: TimeMs) -> String {
     let about =
         format!("{bytes} bytes that a crash left unfinished were cut off before this record");
+    let note = Note {
+        kind: Kind::Start,
+        who: "",
+        what: "carnetd",
+        about: &about,
+        request: "",
+    };
+    text(&note, now, 0)
+}
+
+/// What a chain says whose files were moved aside.
+fn goes_on_behind(number: u64, now: TimeMs) -> String {
+    let about = format!(
+        "there was no file of this chain: it goes on behind record {number}, where the log of the registry has it"
+    );
     let note = Note {
         kind: Kind::Start,
         who: "",

@@ -82,7 +82,7 @@ async fn what_was_noted_is_there_in_a_chain_whoever_noted_at_the_same_time() {
     drop(first);
     // Another process goes on with it.
     let second = audit(data.path());
-    second.start("0.1.0").await;
+    second.start("0.1.0", AuditHeads::default()).await;
     second.note(&reading("robot 40")).await.expect("noted");
     let texts = whole(&second, Chain::Reads).await.expect("a whole chain");
     assert_eq!(texts.len(), 41);
@@ -216,7 +216,7 @@ async fn an_unfinished_record_is_cut_off_at_the_start_and_the_chain_says_so() {
         std::fs::write(&path, &torn).expect("written");
         // Whoever looks before it is repaired is not told of a broken chain, nor of anything that nobody was answered for.
         let again = audit(data.path());
-        again.start("0.1.0").await;
+        again.start("0.1.0", AuditHeads::default()).await;
         let texts = whole(&again, Chain::Reads).await.expect("a whole chain");
         assert_eq!(texts.len(), 2, "{}", torn.len());
         let said = format!("{} bytes that a crash left", torn.len() - first);
@@ -228,7 +228,7 @@ async fn an_unfinished_record_is_cut_off_at_the_start_and_the_chain_says_so() {
     // Where nothing was left unfinished nothing is said, and no chain begins that has nothing to say.
     std::fs::write(&path, &good).expect("written");
     let again = audit(data.path());
-    again.start("0.1.0").await;
+    again.start("0.1.0", AuditHeads::default()).await;
     let texts = whole(&again, Chain::Reads).await.expect("a whole chain");
     assert_eq!(texts.len(), 2);
     let folder = data.path().join(FOLDER);
@@ -240,7 +240,7 @@ async fn an_unfinished_record_is_cut_off_at_the_start_and_the_chain_says_so() {
         let changed = changed.replace(&from, "\"about\":\"x\"");
         std::fs::write(&path, changed).expect("written");
         let again = audit(data.path());
-        again.start("0.1.0").await;
+        again.start("0.1.0", AuditHeads::default()).await;
         let failing = &again.stands()[1].failing;
         assert!(failing.contains("was changed"), "{failing}");
     }
@@ -360,7 +360,7 @@ async fn a_disk_that_does_not_answer_is_waited_for_once_and_by_nobody_else() {
         Arc::clone(&clock) as Arc<dyn Clock>,
         Work::Threads,
     );
-    noted.start("0.1.0").await;
+    noted.start("0.1.0", AuditHeads::default()).await;
     let refused = noted.note(&reading("a")).await.expect_err("not noted");
     assert!(
         refused.to_string().contains("has not answered"),
@@ -402,7 +402,7 @@ async fn what_cannot_be_written_is_refused_by_name_and_a_refusal_is_one_all_the_
     assert_eq!(refused.reason(), "UNAVAILABLE");
     assert!(refused.to_string().contains("audit"), "{refused}");
     noted.denied(&reading("b")).await;
-    noted.start("0.1.0").await;
+    noted.start("0.1.0", AuditHeads::default()).await;
     assert!(
         noted
             .stands()
@@ -412,7 +412,7 @@ async fn what_cannot_be_written_is_refused_by_name_and_a_refusal_is_one_all_the_
     std::fs::remove_file(data.path().join(FOLDER)).expect("removed");
     noted.note(&reading("a")).await.expect("noted");
     noted.denied(&reading("b")).await;
-    noted.start("0.1.0").await;
+    noted.start("0.1.0", AuditHeads::default()).await;
     assert!(
         noted
             .stands()
@@ -503,7 +503,7 @@ fn a_record_is_bounded_whatever_it_is_about() {
 async fn a_certificate_has_its_rate_and_pushes_out_nobody_s_acts() {
     let data = tempfile::tempdir().expect("a folder");
     let noted = audit(data.path());
-    noted.start("0.1.0").await;
+    noted.start("0.1.0", AuditHeads::default()).await;
     let all = (0..READS_RATE.burst + 3).map(|_| async { noted.note(&reading("a")).await });
     let all: Vec<&str> = futures::future::join_all(all)
         .await

@@ -130,6 +130,15 @@ impl AuditWalk {
         self
     }
 
+    /// As well through an earlier place, if the chain reaches back to it: that it let go of it joins it no less to a later one.
+    #[must_use]
+    pub fn and_past(mut self, earlier: AuditHead) -> Self {
+        if earlier.number > 0 {
+            self.kept.push((earlier, true));
+        }
+        self
+    }
+
     /// The line after `head`.
     #[must_use]
     pub fn after(head: AuditHead) -> Self {
@@ -319,6 +328,12 @@ mod tests {
                 "record 2, which was seen before, is gone, and so is the one behind it: let go of by its size, or cut off"
             );
         }
+        // An earlier place that the chain let go of is not missed; that it was another, or is cut off, is.
+        let past = |place| AuditWalk::anywhere().and_past(place);
+        assert_eq!(walk(past(kept), &longer[3..]), "ends at 4");
+        assert_eq!(walk(past(kept), &whole), "ends at 3");
+        assert_eq!(walk(past(kept), &anew), told);
+        assert_eq!(walk(past(kept), &whole[..1]), told);
         // Of two places both count, and none is before the first record.
         let none = AuditHead::default();
         let more = AuditHead { number: 3, ..kept };

@@ -10,7 +10,8 @@ use crate::record::ledger::Ledger;
 use crate::rules::rejection::{Detail, Reason};
 
 impl<L: Ledger, P: Planted> Run<'_, L, P> {
-    /// Enters where the chains of a member stand. They never go back, and a place that was entered keeps its hash.
+    /// Enters where the chains of a member stand. They never go back, and a place that was entered keeps its hash. Whether a higher
+    /// number goes on from it only the chain itself shows: earlier places stay beside it, and whoever reads the chain holds it to all.
     pub(super) fn audit(&mut self, node: u64, heads: &AuditHeads) -> Result<ItemAnswer, L::Fault> {
         if !self.ledger.members()?.all.contains(&node) {
             return Ok(refused(Reason::AuditContradicts, Detail::Node { node }));

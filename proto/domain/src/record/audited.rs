@@ -4,7 +4,9 @@
 //! Values only: what may be entered is in `machine::audited`.
 
 use crate::bytes::time::TimeMs;
-use crate::limits::{AUDIT_ANCHORS_MAX, Index, List, Sequence};
+use crate::limits::{
+    AUDIT_ANCHORS_MAX, AUDIT_PLACES_IN_ALL_MAX, AUDIT_PLACES_MAX, Index, List, Sequence,
+};
 use crate::log::audit::AuditHead;
 
 /// The places of a node's chains: `acts`, `reads`, `denied`. A chain without a record has number 0 and the hash of zeroes.
@@ -55,34 +57,73 @@ crate::canonical_struct!(AuditAnchor {
     leaf: Index
 });
 
-/// The newest of each node, ascending.
+/// Places of each node, by node and leaf ascending: the newest, and some of those before it. A place that only the newest
+/// replaced would be gone with it, and a chain that was written anew would be held to nothing but itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AuditAnchors {
-    /// One a node.
+    /// Up to [`AUDIT_PLACES_MAX`] a node.
     pub nodes: Vec<AuditAnchor>,
 }
-crate::canonical_struct!(AuditAnchors @ 1 { nodes: List<AUDIT_ANCHORS_MAX> });
+crate::canonical_struct!(AuditAnchors @ 2 { nodes: List<AUDIT_PLACES_IN_ALL_MAX> });
 
 impl AuditAnchors {
-    /// That of a node.
+    /// The newest of a node.
     pub fn of(&self, node: u64) -> Option<&AuditAnchor> {
-        self.nodes.iter().find(|one| one.node == node)
+        self.nodes.iter().rfind(|one| one.node == node)
     }
 
-    /// Takes one up in the place of the one before. Where there is no room, the oldest makes way: of a node that left long ago.
+    /// All of a node, the oldest first.
+    pub fn places_of(&self, node: u64) -> impl Iterator<Item = &AuditAnchor> {
+        self.nodes.iter().filter(move |one| one.node == node)
+    }
+
+    /// Takes one up. Of a node with as many as are kept, one between the oldest and the newest makes way; where there is no room for a
+    /// node, all of the one that said nothing for the longest: it left long ago.
     pub fn put(&mut self, anchor: AuditAnchor) {
-        self.nodes.retain(|one| one.node != anchor.node);
-        if self.nodes.len() >= AUDIT_ANCHORS_MAX {
-            let oldest = self
-                .nodes
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, one)| one.leaf);
-            if let Some((oldest, _)) = oldest {
-                self.nodes.remove(oldest);
-            }
+        if self.of(anchor.node).is_none() {
+            self.make_room();
+        }
+        let places: Vec<&AuditAnchor> = self.places_of(anchor.node).collect();
+        if places.len() >= AUDIT_PLACES_MAX {
+            let leaf = spared(&places, anchor.leaf);
+            self.nodes
+                .retain(|one| one.node != anchor.node || Some(one.leaf) != leaf);
         }
         self.nodes.push(anchor);
-        self.nodes.sort_by_key(|one| one.node);
+        self.nodes.sort_by_key(|one| (one.node, one.leaf));
     }
+
+    fn make_room(&mut self) {
+        let newest = |one: &&AuditAnchor| self.of(one.node).map(|of| of.leaf) == Some(one.leaf);
+        let newest: Vec<&AuditAnchor> = self.nodes.iter().filter(newest).collect();
+        if newest.len() < AUDIT_ANCHORS_MAX {
+            return;
+        }
+        let oldest = newest.iter().min_by_key(|one| one.leaf);
+        if let Some(node) = oldest.map(|one| one.node) {
+            self.nodes.retain(|one| one.node != node);
+        }
+    }
+}
+
+/// The leaf of the place that is missed least by one that looks back from a leaf: it stands closest between its neighbours for its age.
+/// Neither the oldest nor the newest.
+fn spared(places: &[&AuditAnchor], now: u64) -> Option<u64> {
+    let of_age = |three: &[&AuditAnchor]| match three {
+        [before, one, after] => {
+            // Leaves are entered in their order.
+            // saturates: they stand in it
+            let gap = u128::from(after.leaf.saturating_sub(before.leaf));
+            let age = u128::from(now.saturating_sub(one.leaf));
+            Some((gap, age, one.leaf))
+        }
+        _ => None,
+    };
+    let between = places.windows(3).filter_map(of_age);
+    // As fractions gap/age, without dividing: both are below 2^64, so no product overflows.
+    // saturates: never
+    let less = |(gap, age, _): &(u128, u128, u64), (than, of, _): &(u128, u128, u64)| {
+        gap.saturating_mul(*of).cmp(&than.saturating_mul(*age))
+    };
+    between.min_by(less).map(|(_, _, leaf)| leaf)
 }

@@ -1,10 +1,11 @@
 //! Where a node's chains of audit stand: entered by members, never taken back.
 
 use carnet_domain::bytes::digest::sha256;
-use carnet_domain::limits::AUDIT_ANCHORS_MAX;
+use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::limits::{AUDIT_ANCHORS_MAX, AUDIT_PLACES_MAX};
 use carnet_domain::log::audit::AuditHead;
 use carnet_domain::machine::entry::{Body, Members};
-use carnet_domain::record::audited::{AuditAnchors, AuditHeads};
+use carnet_domain::record::audited::{AuditAnchor, AuditAnchors, AuditHeads};
 use carnet_domain::record::ledger::Ledger;
 use carnet_kit::{Country, text};
 
@@ -83,8 +84,49 @@ fn nodes_that_left_make_way_the_oldest_first() {
     assert_eq!(say(&mut x, many, heads(head(2, "b"))), "done");
     assert_eq!(say(&mut x, many + 1, heads(head(1, "a"))), "done");
     let kept = anchors(&x);
-    assert_eq!(kept.nodes.len(), AUDIT_ANCHORS_MAX);
+    assert_eq!(
+        kept.nodes.len(),
+        AUDIT_ANCHORS_MAX + 1,
+        "one has two places"
+    );
     assert!(kept.of(many).is_some(), "it said something since");
     assert!(kept.of(many - 1).is_none(), "the oldest");
-    assert!(kept.nodes.is_sorted_by_key(|one| one.node));
+    assert!(kept.nodes.is_sorted_by_key(|one| (one.node, one.leaf)));
+}
+
+/// Once, a chain written anew with one record more than was entered had the true place replaced, and nothing spoke against it.
+#[test]
+fn a_place_that_was_entered_stays_beside_those_after_it() {
+    let mut x = with_members(1..=3);
+    let before = head(4_000, "true");
+    assert_eq!(say(&mut x, 2, heads(before)), "done");
+    assert_eq!(say(&mut x, 2, heads(head(4_001, "another chain"))), "done");
+    let kept = anchors(&x);
+    let places: Vec<_> = kept.places_of(2).map(|one| one.heads.acts).collect();
+    assert_eq!(places, [before, head(4_001, "another chain")]);
+    assert_eq!(kept.of(2).map(|one| one.heads.acts.number), Some(4_001));
+}
+
+/// Places every ten minutes for two years: the oldest and the newest are there, and between them none is far for its age.
+#[test]
+fn places_reach_back_the_further_apart_the_older() {
+    let mut kept = AuditAnchors::default();
+    let last = 100_000;
+    for leaf in 1..=last {
+        kept.put(AuditAnchor {
+            node: 2,
+            heads: heads(head(leaf, "a")),
+            at: TimeMs(leaf),
+            leaf,
+        });
+        assert!(kept.nodes.len() <= AUDIT_PLACES_MAX);
+        assert_eq!(kept.of(2).map(|one| one.leaf), Some(leaf));
+    }
+    let leaves: Vec<u64> = kept.places_of(2).map(|one| one.leaf).collect();
+    assert_eq!((leaves.len(), leaves[0]), (AUDIT_PLACES_MAX, 1));
+    for ages in [10, 100, 1_000, 10_000] {
+        let within = leaves.iter().map(|leaf| last - leaf);
+        let found = within.filter(|age| (ages / 4..=ages * 4).contains(age));
+        assert!(found.count() > 0, "none of about {ages} ago: {leaves:?}");
+    }
 }
