@@ -326,11 +326,19 @@ impl Client {
         *seen = at.max(*seen);
     }
 
-    /// The time that limits of new commands count from: never before log time as far as it is known.
+    /// The time that limits of new commands count from: never before log time as far as it is known. A node says it, and what is signed
+    /// until then can be put into the log until then: it is believed for an hour beyond this machine's clock, or beyond the time of
+    /// a proven head.
     pub(crate) fn now(&self) -> TimeMs {
-        wall_time().max(*lock(&self.0.log_time))
+        let known = wall_time().max(self.0.heads.time_proven());
+        // saturates: nothing is later than the last instant
+        let believed = known.saturating_add(LOG_TIME_AHEAD_MAX);
+        known.max(*lock(&self.0.log_time)).min(believed)
     }
 }
+
+/// How far a node's word of log time is believed to go before what is known of it: as far as a quorum moves it at once.
+const LOG_TIME_AHEAD_MAX: DurationMs = DurationMs::from_secs(3_600);
 
 pub(crate) fn registry(channel: Channel) -> RegistryClient<Channel> {
     RegistryClient::new(channel)

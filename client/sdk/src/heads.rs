@@ -235,6 +235,12 @@ impl Heads {
         }
     }
 
+    /// The latest time of a head that was proven; the first instant before there is one.
+    pub(crate) fn time_proven(&self) -> TimeMs {
+        let latest = self.writes().latest;
+        latest.map_or(TimeMs(0), |(time, _)| time)
+    }
+
     fn writes(&self) -> MutexGuard<'_, Writes> {
         self.wrote.lock().unwrap_or_else(PoisonError::into_inner)
     }

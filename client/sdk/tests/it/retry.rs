@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use carnet_client::{ApiError, BulkEvent, ClientError, Effect, wall_time};
 use carnet_domain::bytes::code::Code;
-use carnet_domain::bytes::time::DurationMs;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::rejection::Reason;
 
@@ -277,6 +277,24 @@ async fn a_command_whose_time_is_over_by_log_time_is_signed_anew_once() {
         );
         assert_eq!(fake.state().executed, executed);
     }
+}
+
+/// Once, a node that said a log time of the year 2999 held what was signed then, and could have it executed until then.
+#[tokio::test]
+async fn no_node_says_for_how_long_a_command_may_be_executed() {
+    let hour = DurationMs::from_secs(3_600);
+    let fake = Fake::start(&["a"]);
+    let client = fake.client(&["a"]);
+    let begun = wall_time();
+    fake.moods([Mood::Expired(TimeMs(32_472_144_000_000))]);
+    assert!(client.submit_one(reserve(1)).await.is_ok());
+    let not_after = fake.state().not_after;
+    assert!(
+        not_after > begun.saturating_add(hour),
+        "some of it is believed"
+    );
+    let latest = wall_time().saturating_add(hour).saturating_add(hour);
+    assert!(not_after < latest, "{not_after}");
 }
 
 #[tokio::test]
