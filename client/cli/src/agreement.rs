@@ -208,7 +208,7 @@ pub(crate) async fn run(verb: Agreement, settings: &Settings) -> Result<Outcome,
                 });
             }
             let value = json!({"agreement": agreement.to_string(), "stands": "resumed"});
-            let number = next_number(&known, &agreement);
+            let number = next_of_all(settings, peer, &agreement).await?;
             let statement = Statement::Suspend {
                 peer,
                 agreement,
@@ -228,10 +228,7 @@ pub(crate) async fn run(verb: Agreement, settings: &Settings) -> Result<Outcome,
         } => {
             let number = match number {
                 Some(number) => number,
-                None => {
-                    let known = settings.client()?.unverified().peer(peer).await?.value;
-                    next_number(&known, &agreement)
-                }
+                None => next_of_all(settings, peer, &agreement).await?,
             };
             let value = json!({"agreement": agreement.to_string(), "reason": reason});
             state(
@@ -367,17 +364,69 @@ fn standing(peer: &TrustPeer) -> Vec<Value> {
     peer.agreements.iter().map(row).collect()
 }
 
-/// The number of the next suspension of a version.
-fn next_number(peer: &TrustPeer, agreement: &AgreementRef) -> u32 {
+/// How often a version may have been suspended by the word of one node.
+const SUSPENSIONS_BELIEVED_MAX: u32 = 1_000;
+/// By how many the endpoints may differ: one that lags knows fewer.
+const SUSPENSIONS_APART_MAX: u32 = 16;
+
+/// The number of the next suspension of a version, as every endpoint that answers tells it.
+async fn next_of_all(
+    settings: &Settings,
+    peer: Prefix,
+    agreement: &AgreementRef,
+) -> Result<u32, Failed> {
+    let (mut told, mut failed) = (Vec::new(), None);
+    for (_, alone) in settings.each_endpoint() {
+        match alone.client()?.unverified().peer(peer).await {
+            Ok(known) => told.push(last_number(&known.value, agreement)),
+            Err(error) => failed = Some(error),
+        }
+    }
+    match (told.as_slice(), failed) {
+        ([], Some(error)) => Err(error.into()),
+        (told, _) => next_number(told),
+    }
+}
+
+/// The number of the last suspension of a version.
+fn last_number(peer: &TrustPeer, agreement: &AgreementRef) -> u32 {
     let mut known = peer.suspended.iter();
     let last = known.find(|one| one.agreement == *agreement);
-    // saturates: nobody suspends so often, and the registry refuses the same number again
-    last.map_or(0, |last| last.number).saturating_add(1)
+    last.map_or(0, |last| last.number)
+}
+
+/// One above the highest told. The roots sign it, and a version with the last number there is could never be resumed.
+fn next_number(told: &[u32]) -> Result<u32, Failed> {
+    let highest = told.iter().copied().max().unwrap_or_default();
+    let lowest = told.iter().copied().min().unwrap_or_default();
+    let is_apart = highest.saturating_sub(lowest) > SUSPENSIONS_APART_MAX;
+    if is_apart || highest > SUSPENSIONS_BELIEVED_MAX {
+        return Err(Failed {
+            next: "Nothing was signed. Ask people who know, or another node (--endpoints); `carnet agreement suspend` takes a --number."
+                .into(),
+            ..Failed::usage(format!(
+                "the nodes say that the last suspension of this version has number {lowest} to {highest}"
+            ))
+        });
+    }
+    // saturates: it is far below the last number
+    Ok(highest.saturating_add(1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Once, a node that said a number had the roots sign the last one there is: that version was never resumed.
+    #[test]
+    fn the_number_of_a_suspension_is_not_the_word_of_one_node() {
+        let next = |told: &[u32]| next_number(told).ok();
+        assert_eq!(next(&[0]), Some(1));
+        assert_eq!(next(&[3, 3, 2]), Some(4));
+        assert_eq!(next(&[3, 3, 20]), None);
+        assert_eq!(next(&[u32::MAX - 1]), None);
+        assert_eq!(next(&[u32::MAX - 1, 3]), None);
+    }
 
     #[test]
     fn a_clause_is_read_field_by_field() {

@@ -93,7 +93,11 @@ async fn drafted(
         )));
     }
     let readings: Vec<Reading> = asked.iter().map(Reading::of).collect();
-    let doubts = doubts(&statement, change, &readings);
+    let mut doubts = doubts(&statement, change, &readings);
+    let answered = asked.iter().filter_map(Asked::status);
+    doubts.extend(told_apart(
+        answered.map(|status| (status.node, status.time_statements)),
+    ));
     let shown = preview(&statement, change, here, &readings, &doubts);
     if !doubts.is_empty() && !draft.force {
         say(table(&shown));
@@ -210,6 +214,23 @@ fn doubts(statement: &Statement, change: TimeChange, readings: &[Reading]) -> Ve
     doubts
 }
 
+/// Nodes that say another number of statements about time than the others: the next one is never drafted by the word of one.
+fn told_apart(told: impl Iterator<Item = (u64, u64)>) -> Option<String> {
+    let told: Vec<(u64, u64)> = told.collect();
+    let (_, first) = *told.first()?;
+    if told.iter().all(|(_, count)| *count == first) {
+        return None;
+    }
+    let said: Vec<String> = told
+        .iter()
+        .map(|(node, count)| format!("node {node} {count}"))
+        .collect();
+    Some(format!(
+        "the nodes do not say the same number of statements about time: {}",
+        said.join(", ")
+    ))
+}
+
 fn preview(
     statement: &Statement,
     change: TimeChange,
@@ -265,6 +286,17 @@ mod tests {
     use carnet_client::admin::GetStatusResponse;
 
     const NOON: u64 = 1_780_000_000_000;
+
+    /// Once, the node that said to have applied most said which statement the roots sign next.
+    #[test]
+    fn a_node_that_counts_statements_otherwise_is_a_doubt() {
+        let told = |counts: &[u64]| told_apart((1..).zip(counts.iter().copied()));
+        assert_eq!(told(&[]), None);
+        assert_eq!(told(&[2]), None);
+        assert_eq!(told(&[2, 2, 2]), None);
+        let doubt = told(&[2, 900, 2]).expect("one of them lies, or lags");
+        assert!(doubt.contains("node 2 900"), "{doubt}");
+    }
 
     fn asked(clocks_ms: &[(i64, &str)]) -> Vec<Reading> {
         let numbered = (1..).zip(clocks_ms);

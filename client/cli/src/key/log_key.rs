@@ -1,6 +1,7 @@
 //! The log key of the own registry, followed by another while the registry runs: made beside the one in use, ordered by the roots in
 //! a file, and put in its place.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use carnet_client::keys;
@@ -252,10 +253,9 @@ async fn held_by_voters(order: &KeysOrder, settings: &Settings) -> Result<(), Fa
         .iter()
         .filter_map(|one| one.answer.as_ref().ok())
         .collect();
-    let voters = answered.iter().max_by_key(|status| status.applied);
-    let voters = voters.map_or(&[][..], |status| &status.voters);
+    let voters = voters_of(answered.iter().map(|status| status.voters.as_slice()));
     let mut lacking = Vec::new();
-    for node in voters {
+    for node in &voters {
         match answered.iter().find(|status| status.node == *node) {
             Some(status) => {
                 let holds = |key: &&PublicKey| {
@@ -282,6 +282,11 @@ async fn held_by_voters(order: &KeysOrder, settings: &Settings) -> Result<(), Fa
             .into(),
         ..Failed::usage(format!("node {} does not hold the key", lacking.join(", ")))
     })
+}
+
+/// The voters that any node names: none of them can leave another out.
+fn voters_of<'a>(named: impl Iterator<Item = &'a [u64]>) -> BTreeSet<u64> {
+    named.flatten().copied().collect()
 }
 
 const KEYS: Of = Of {
@@ -317,6 +322,13 @@ mod tests {
 
     fn key(seed: u8) -> PublicKey {
         carnet_domain::bytes::signature::SecretKey::from_seed(&[seed; 32]).public()
+    }
+
+    /// Once, the node that said to have applied most named the voters, and could name none.
+    #[test]
+    fn no_node_leaves_a_voter_out() {
+        let named: [&[u64]; 3] = [&[], &[1, 2, 3], &[2, 3]];
+        assert_eq!(voters_of(named.into_iter()), BTreeSet::from([1, 2, 3]));
     }
 
     #[test]
