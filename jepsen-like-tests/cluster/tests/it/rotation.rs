@@ -18,6 +18,8 @@ use carnet_domain::rules::command::Command;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
+use crate::members::refused;
+
 /// Something that is done over and over until it is told to stop; the first failure ends it.
 struct Load {
     done: Arc<AtomicBool>,
@@ -201,6 +203,26 @@ async fn the_log_key_is_rotated_under_load_without_a_failed_write_or_verificatio
         one.goes_on().await?;
     }
     by_old.end("by the old key").await?;
+    // The bundle has the key that was ordered, in the leaf that all nodes say, and none that no order names.
+    let bundle = file("our.bundle");
+    let exported = |of: &Jurisdiction, orders: &[&str]| {
+        let export = [
+            "bundle",
+            "export",
+            "--file",
+            &bundle,
+            "--name",
+            "XA",
+            "--profile",
+            "sandbox",
+        ];
+        let endpoints = ["--federation-endpoints", "127.0.0.1:1"];
+        carnet(of, &[&export[..], &endpoints, orders].concat())
+    };
+    let said = refused(exported(&registry, &[]));
+    assert!(said.contains("no order at hand says so"), "{said}");
+    let stated = exported(&registry, &["--keys-of", &begin])?;
+    assert!(stated.to_string().contains(&is), "{stated}");
 
     // In the middle of it the leader goes, and comes back with both keys.
     let leader = registry.leader().await?;
@@ -219,6 +241,10 @@ async fn the_log_key_is_rotated_under_load_without_a_failed_write_or_verificatio
     carnet(&registry, &["key", "rotate", "log", "sign", &end])?;
     carnet(&registry, &["key", "rotate", "log", "submit", &end])?;
     assert_eq!(log_keys(&registry)?, both("retired", "active"));
+    let said = refused(exported(&registry, &[]));
+    assert!(said.contains("a node says of the registry"), "{said}");
+    let stated = exported(&registry, &["--keys-of", &end])?;
+    assert!(stated.to_string().contains("retired"), "{stated}");
     for one in [&load, &by_new, &by_both] {
         one.goes_on().await?;
     }
