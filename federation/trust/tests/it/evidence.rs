@@ -252,7 +252,7 @@ fn a_head_that_is_shown_again_is_judged_as_one_that_is_shown_first() {
     let (keys, of_b) = (a.registry().keys.clone(), b.registry().keys.clone());
     let of = origin(&a);
     let said = |verified: Result<ProvenEvidence, EvidenceError>| match verified {
-        Ok(proven) => format!("{:?}", (proven.head(), proven.identities().count())),
+        Ok(proven) => format!("{:?}", (proven.head(), proven.identities().len())),
         Err(error) => error.to_string(),
     };
     let mut seen = None;
