@@ -1,9 +1,11 @@
 //! What a replica keeps in memory of its base so as not to read it back. None of it is state: a replica that keeps nothing comes
 //! to the same bytes, and whatever is not known here is read.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use carnet_domain::log::map::{Page, PagePath};
 use carnet_domain::record::ledger::MapChanges;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -16,6 +18,9 @@ use crate::keys;
 pub(crate) const UNSEALED_KEPT_MAX: usize = 65_536;
 /// The most rows of a rare kind that are told from those that are not there: beyond them too many would be taken for another.
 pub(crate) const RARE_COUNT_MAX: usize = 100_000;
+/// Pages of the map down to here are kept, 4,369 at most, about 2 KiB each with the hashes inside them: nearly every seal asks for
+/// each.
+const PAGE_DEPTH_MAX: u8 = 3;
 /// Bits of a filter: ten a row.
 const BITS: u64 = 1 << 20;
 /// Rows read at once.
@@ -26,7 +31,11 @@ const PIECE_COUNT: usize = 1_024;
 pub(crate) struct Kept {
     pub(crate) unsealed: Option<Unsealed>,
     rare: Option<Arc<Rare>>,
+    pages: Arc<Mutex<BTreeMap<PagePath, Page>>>,
 }
+
+/// A page of the map that a batch writes.
+pub(crate) type Written = (PagePath, Page);
 
 impl Kept {
     /// Of an engine that holds a tree of `size` leaves.
@@ -37,6 +46,7 @@ impl Kept {
         Ok(Self {
             unsealed: Some(Unsealed::from(size)),
             rare: Some(Arc::new(Rare::load(read)?)),
+            pages: Arc::default(),
         })
     }
 
@@ -53,6 +63,23 @@ impl Kept {
         if let Some(filter) = rare.and_then(|rare| rare.of(family, key)) {
             filter.add(key);
         }
+    }
+
+    /// Whether a page is one of those that are kept once they were written.
+    pub(crate) fn keeps(path: &PagePath) -> bool {
+        path.depth() <= PAGE_DEPTH_MAX
+    }
+
+    /// A page of the base; `None` if it is not known here.
+    pub(crate) fn page(&self, path: &PagePath) -> Option<Page> {
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.get(path).filter(|_| Self::keeps(path)).cloned()
+    }
+
+    /// After a batch was committed that wrote these.
+    pub(crate) fn wrote(&self, written: Vec<Written>) {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.extend(written);
     }
 
     /// After a batch was committed that appended leaves with these changes; `sealed`: it ended with a seal of that size.
@@ -249,7 +276,7 @@ mod tests {
         let change = |number: u8| vec![(Digest([number; 32]), Digest::ZERO)];
         let mut kept = Kept {
             unsealed: Some(Unsealed::from(10)),
-            rare: None,
+            ..Kept::default()
         };
         kept.grew(vec![change(0), change(1)], None);
         let later = [change(2)];

@@ -36,10 +36,10 @@ use crate::compare::Written;
 use crate::engine::{Batch, KvRead, Pair};
 use crate::families::Family;
 use crate::fault::StorageFault;
-use crate::kept::Kept;
+use crate::kept::{self, Kept};
 use crate::keys;
 use crate::leaves;
-use crate::records::{self, Records, plain_to_stored, to_stored};
+use crate::records::{self, RECORD_VERSION, Records, plain_to_stored, to_stored};
 
 /// Answers whether this node has verified a signature before.
 pub trait Verified: Send + Sync {
@@ -69,6 +69,8 @@ pub struct Overlay<'a> {
     kept: Kept,
     /// What each leaf that was appended changes in the state map.
     appended: Vec<MapChanges>,
+    /// Pages of the map that were written and are to be kept.
+    pages: Vec<kept::Written>,
     #[cfg(feature = "planted")]
     differs: bool,
 }
@@ -84,6 +86,8 @@ pub struct Finished {
     pub written: Written,
     /// What each leaf that was appended changes in the state map, in their order.
     pub appended: Vec<MapChanges>,
+    /// Pages of the map that are to be kept once the batch is committed.
+    pub(crate) pages: Vec<kept::Written>,
 }
 
 /// The text in a robot's record at which a planted difference shows itself.
@@ -140,6 +144,7 @@ impl<'a> Overlay<'a> {
             written,
             kept: Kept::default(),
             appended: Vec::new(),
+            pages: Vec::new(),
             #[cfg(feature = "planted")]
             differs: false,
         }
@@ -204,6 +209,7 @@ impl<'a> Overlay<'a> {
             registry: self.registry,
             written: self.written,
             appended: self.appended,
+            pages: self.pages,
         }
     }
 
@@ -902,6 +908,12 @@ impl Ledger for Overlay<'_> {
     }
 
     fn page(&self, path: &PagePath) -> Result<Option<Page>, StorageFault> {
+        // What is kept is the base's: a seal ends its batch, so that no page is asked for after it was written.
+        if self.pages.is_empty()
+            && let Some(known) = self.kept.page(path)
+        {
+            return Ok(Some(known));
+        }
         let found = Records(self).page(path)?;
         // The rules ask only for what the page above speaks of, and for the root, which the first seal writes.
         let sealed = || {
@@ -915,11 +927,15 @@ impl Ledger for Overlay<'_> {
     }
 
     fn put_page(&mut self, path: &PagePath, page: Option<Page>) -> Result<(), StorageFault> {
-        self.set(
-            Family::Map,
-            path.to_bytes(),
-            page.map(|page| plain_to_stored(&page.to_bytes())),
-        );
+        let stored = page.as_ref().map(|page| {
+            let mut stored = vec![RECORD_VERSION];
+            page.write(&mut stored);
+            stored
+        });
+        self.set(Family::Map, path.to_bytes(), stored);
+        if let Some(page) = page.filter(|_| Kept::keeps(path)) {
+            self.pages.push((*path, page));
+        }
         Ok(())
     }
 

@@ -36,7 +36,7 @@ use crate::engine::{Batch, KvRead};
 use crate::families::Family;
 use crate::fault::StorageFault;
 use crate::guard;
-use crate::kept::Kept;
+use crate::kept::{self, Kept};
 use crate::keys;
 use crate::log::payload_size;
 use crate::machine::{
@@ -183,6 +183,7 @@ struct Computed {
     registry: Option<Registry>,
     written: Written,
     appended: Vec<MapChanges>,
+    pages: Vec<kept::Written>,
 }
 
 /// A computation that panicked, or whose invariant broke: what it said. It left nothing behind.
@@ -583,6 +584,7 @@ impl<E: StateEngine> RegistryState<E> {
                 registry,
                 written,
                 appended,
+                pages,
             } = overlay.finish();
             let skipped = Skipped {
                 order: order.skip().clone(),
@@ -595,6 +597,7 @@ impl<E: StateEngine> RegistryState<E> {
                 registry,
                 written,
                 appended,
+                pages,
             })
         })?;
         let done = self.commit(inner, std::slice::from_ref(record), computed, applied)?;
@@ -663,6 +666,7 @@ impl<E: StateEngine> RegistryState<E> {
             registry,
             written,
             appended,
+            pages,
         } = overlay.finish();
         Ok(Computed {
             answers,
@@ -670,6 +674,7 @@ impl<E: StateEngine> RegistryState<E> {
             registry,
             written,
             appended,
+            pages,
         })
     }
 
@@ -707,6 +712,7 @@ impl<E: StateEngine> RegistryState<E> {
         inner.written = computed.written;
         let size = sealed.as_ref().map(|sealed| sealed.size);
         inner.kept.grew(computed.appended, size);
+        inner.kept.wrote(computed.pages);
         if let Some(sealed) = sealed {
             self.mark_seal(before.as_ref(), &sealed, inner, applied)?;
         }
