@@ -100,11 +100,42 @@ impl Canonical for Digest {
 
 /// SHA-256 of the parts joined.
 pub fn sha256(parts: &[&[u8]]) -> Digest {
+    if let Some(digest) = sha256_short(parts) {
+        return digest;
+    }
     let mut state = Sha256::new();
     for part in parts {
         state.update(part);
     }
     Digest(state.finalize().into())
+}
+
+/// The same where parts, padding and length fit into two blocks, as they do for most of what is hashed: without the state that
+/// takes parts of any length.
+fn sha256_short(parts: &[&[u8]]) -> Option<Digest> {
+    let mut blocks = [[0u8; 64]; 2];
+    let mut room = blocks.as_flattened_mut();
+    let mut size = 0u64;
+    for part in parts {
+        let (to, rest) = std::mem::take(&mut room).split_at_mut_checked(part.len())?;
+        to.copy_from_slice(part);
+        size = size.checked_add(part.len() as u64)?;
+        room = rest;
+    }
+    // One byte of padding and eight of length.
+    if room.len() < 9 {
+        return None;
+    }
+    *room.first_mut()? = 0x80;
+    let count = if size < 56 { 1 } else { 2 };
+    let blocks = blocks.get_mut(..count)?;
+    let bits = size.checked_mul(8)?;
+    *blocks.last_mut()?.last_chunk_mut::<8>()? = bits.to_be_bytes();
+    let mut state = SHA256_INITIAL;
+    for block in blocks {
+        sha2::compress256(&mut state, &[(*block).into()]);
+    }
+    Some(digest_of(state))
 }
 
 /// `SHA-256(tag ‖ left ‖ right)`: every inner node of the binary trees.
@@ -138,6 +169,10 @@ fn sha256_row<const COUNT: usize, const BLOCKS: usize>(tag: u8, row: &[Digest; C
     }
     let mut state = SHA256_INITIAL;
     sha2::compress256(&mut state, &blocks.map(Into::into));
+    digest_of(state)
+}
+
+fn digest_of(state: [u32; 8]) -> Digest {
     let mut out = [[0; 4]; 8];
     for (bytes, word) in out.iter_mut().zip(state) {
         *bytes = word.to_be_bytes();
@@ -192,6 +227,22 @@ mod tests {
             let parts = [&[i][..], &row[0].0, &row[1].0, &row[2].0, &row[3].0];
             assert_eq!(sha256_four(i, &row), sha256(&parts));
         }
+    }
+
+    /// Of every length around one, two and three blocks, however it is cut.
+    #[test]
+    fn the_hash_of_what_is_short_is_sha_256() {
+        let bytes: Vec<u8> = (0..=200).collect();
+        for size in 0..bytes.len() {
+            let whole = &bytes[..size];
+            let expected = Digest(Sha256::digest(whole).into());
+            for cut in [0, 1, size / 2, size] {
+                let (one, other) = whole.split_at(cut.min(size));
+                assert_eq!(sha256(&[one, other]), expected, "{size} cut at {cut}");
+                assert_eq!(sha256(&[one, &[], other]), expected, "{size} cut at {cut}");
+            }
+        }
+        assert_eq!(sha256(&[]), sha256(&[b""]));
     }
 
     #[test]

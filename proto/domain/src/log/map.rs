@@ -215,37 +215,66 @@ enum Child {
 }
 
 /// Four bit levels of the map: sixteen children, each nothing, one leaf, or the hash of the page below.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone)]
 pub struct Page {
     children: Box<[Child; FANOUT]>,
+    /// What its inner nodes amount to, where that was computed. It follows from the children, is not stored, and spares a page that
+    /// stays in memory the hashes beside which nothing changed.
+    inner: Option<Box<[Sum; FANOUT]>>,
 }
+
+impl PartialEq for Page {
+    fn eq(&self, other: &Self) -> bool {
+        self.children == other.children
+    }
+}
+
+impl Eq for Page {}
 
 impl Page {
     fn empty() -> Self {
         Self {
             children: Box::new([Child::Empty; FANOUT]),
+            inner: None,
         }
     }
 
     /// The bytes in storage: which children are leaves (u16be), which are pages (u16be), then in order key ‖ value of a
     /// leaf or the hash of a page.
     pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.write(&mut bytes);
+        bytes
+    }
+
+    /// As [`Self::to_bytes`], behind what is there.
+    pub fn write(&self, to: &mut Vec<u8>) {
         let (mut leaves, mut subs) = (0u16, 0u16);
-        let mut body = Vec::with_capacity(FANOUT * 32);
         for (i, child) in self.children.iter().enumerate() {
             match child {
                 Child::Empty => {}
-                Child::Leaf(key, value) => {
-                    leaves |= 1 << i;
-                    body.extend([key.0, value.0].as_flattened());
-                }
-                Child::Sub(hash) => {
-                    subs |= 1 << i;
-                    body.extend(hash.0);
-                }
+                Child::Leaf(..) => leaves |= 1 << i,
+                Child::Sub(_) => subs |= 1 << i,
             }
         }
-        [&leaves.to_be_bytes()[..], &subs.to_be_bytes(), &body].concat()
+        // saturates: at most sixteen children of two hashes
+        let hashes = leaves
+            .count_ones()
+            .saturating_mul(2)
+            .saturating_add(subs.count_ones());
+        to.reserve((hashes as usize).saturating_mul(32).saturating_add(4)); // saturates: at most 1 KiB
+        to.extend(leaves.to_be_bytes());
+        to.extend(subs.to_be_bytes());
+        for child in self.children.iter() {
+            match child {
+                Child::Empty => {}
+                Child::Leaf(key, value) => {
+                    to.extend_from_slice(&key.0);
+                    to.extend_from_slice(&value.0);
+                }
+                Child::Sub(hash) => to.extend_from_slice(&hash.0),
+            }
+        }
     }
 
     /// The page of bytes in storage.
@@ -320,7 +349,7 @@ pub enum MapFault<F> {
 }
 
 /// What a range of children amounts to.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 enum Sum {
     Empty,
     /// Exactly one leaf: hoisted.
@@ -348,6 +377,47 @@ impl Sum {
     }
 }
 
+impl From<Child> for Sum {
+    fn from(child: Child) -> Self {
+        match child {
+            Child::Empty => Self::Empty,
+            Child::Leaf(key, value) => Self::Leaf(key, value),
+            Child::Sub(hash) => Self::Inner(hash),
+        }
+    }
+}
+
+impl Page {
+    /// What the page amounts to, after the children of the bits in `changed` were set. Of the tree of [`sums`] only what lies above
+    /// them is computed, where the rest is known.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "indices of a tree of 32 nodes"
+    )]
+    fn sum_after(&mut self, changed: u16) -> Sum {
+        let known = self.inner.is_some();
+        let inner = self
+            .inner
+            .get_or_insert_with(|| Box::new([Sum::Empty; FANOUT]));
+        for at in (1..FANOUT).rev() {
+            // Node 1 covers all sixteen children, 2 and 3 eight each, and so on.
+            let level = at.ilog2();
+            let width = FANOUT >> level;
+            let from = (at << (4 - level)) - FANOUT;
+            let covered = (u32::MAX >> (32 - width)) << from;
+            if known && u32::from(changed) & covered == 0 {
+                continue;
+            }
+            let below = |node: usize| match node.checked_sub(FANOUT) {
+                Some(child) => Sum::from(self.children[child]),
+                None => inner[node],
+            };
+            inner[at] = Sum::join(below(2 * at), below(2 * at + 1));
+        }
+        inner[1]
+    }
+}
+
 /// The binary tree inside a page: 1 is all of it, the children of `i` are `2i` and `2i + 1`, 16 to 31 are the children
 /// of the page; 0 is not used.
 #[expect(
@@ -357,11 +427,7 @@ impl Sum {
 fn sums(page: &Page) -> [Sum; 2 * FANOUT] {
     let mut sums = [Sum::Empty; 2 * FANOUT];
     for (sum, child) in sums[FANOUT..].iter_mut().zip(page.children.iter()) {
-        *sum = match *child {
-            Child::Empty => Sum::Empty,
-            Child::Leaf(key, value) => Sum::Leaf(key, value),
-            Child::Sub(hash) => Sum::Inner(hash),
-        };
+        *sum = Sum::from(*child);
     }
     for i in (1..FANOUT).rev() {
         sums[i] = Sum::join(sums[2 * i], sums[2 * i + 1]);
@@ -469,8 +535,10 @@ fn set<P: Pages + ?Sized>(
     values: &[(Digest, Digest)],
     changed: &mut PageMap,
 ) -> Result<Sum, MapFault<P::Fault>> {
+    let mut touched = 0u16;
     for group in values.chunk_by(|a, b| path.nibble_of(&a.0) == path.nibble_of(&b.0)) {
         let nibble = path.nibble_of(&group[0].0);
+        touched |= 1 << nibble;
         let child = &mut page.children[nibble];
         let below = path.child(nibble);
         *child = match (*child, group) {
@@ -486,7 +554,7 @@ fn set<P: Pages + ?Sized>(
             (Child::Sub(_), _) => sub(set(pages, below, stored(pages, &below)?, group, changed)?),
         };
     }
-    let sum = sums(&page)[1];
+    let sum = page.sum_after(touched);
     changed.insert(path, page);
     Ok(sum)
 }

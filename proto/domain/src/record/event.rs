@@ -182,9 +182,12 @@ impl Event {
 
     /// An event with nothing beside its record.
     pub fn new(kind: Kind, what: &impl Canonical, after: After) -> Self {
+        // A command with its texts.
+        let mut bytes = Encoder::with_capacity(640);
+        what.encode(&mut bytes);
         Self {
             kind,
-            what: what.to_bytes(),
+            what: bytes.finish(),
             after,
             link: None,
             foreign_step: false,

@@ -100,6 +100,23 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Pages that stay in memory know what is beside a change, pages that were stored do not: both come to the same.
+    #[test]
+    fn a_page_that_stayed_in_memory_sums_up_as_one_that_was_stored(batches in batches()) {
+        let (mut stay, mut stored) = (PageMap::new(), PageMap::new());
+        for batch in &batches {
+            let (root, changed) = update(&stay, batch).expect("in memory");
+            stay.extend(changed);
+            prop_assert_eq!(apply(&mut stored, batch), root);
+            prop_assert_eq!(&stay, &stored);
+            prop_assert_eq!(recompute(&stay), Ok(root));
+        }
+    }
+}
+
 fn filled(count: u64) -> (PageMap, Digest) {
     let mut pages = PageMap::new();
     let root = apply(
