@@ -27,7 +27,7 @@ const OUTCOME: &str = "outcome";
 /// The node is asked so often for one chain at most: far more than one keeps.
 const PAGES_MAX: usize = 100_000;
 /// No more is read of one chain: a node keeps less, and whoever ends this program by its memory is asked no further.
-const CHAIN_BYTES_MAX: u64 = 1 << 30;
+const FOLLOWED_BYTES_MAX: u64 = 1 << 30;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Chain {
@@ -199,7 +199,7 @@ async fn follow(
         bytes = lines
             .iter()
             .fold(bytes, |sum, line| sum.saturating_add(line.len() as u64));
-        if bytes > CHAIN_BYTES_MAX {
+        if bytes > FOLLOWED_BYTES_MAX {
             return Err(Failed::unreadable(format!(
                 "{endpoint} shows more of {} than any node keeps",
                 chain.word()

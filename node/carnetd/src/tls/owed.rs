@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// A piece may wait so long, and longer by what waits on the connection with it.
 pub const LET_OUT_WITHIN: Duration = Duration::from_secs(60);
 /// The slowest line that whole answers are kept for.
-pub const BYTES_PER_SECOND_MIN: u64 = 64 * 1024;
+const BYTES_PER_SECOND_MIN: u64 = 64 * 1024;
 
 /// What a connection has been given to send and has not sent. Cheap to clone.
 #[derive(Debug, Clone, Default)]

@@ -1,8 +1,9 @@
 //! Where a node's chains of audit stand: entered by members, never taken back.
 
 use carnet_domain::bytes::digest::sha256;
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::limits::{AUDIT_ANCHORS_MAX, AUDIT_PLACES_MAX};
+use carnet_domain::limits::{AUDIT_ANCHORS_MAX, AUDIT_PLACES_IN_ALL_MAX, AUDIT_PLACES_MAX};
 use carnet_domain::log::audit::AuditHead;
 use carnet_domain::machine::entry::{Body, Members};
 use carnet_domain::record::audited::{AuditAnchor, AuditAnchors, AuditHeads};
@@ -129,4 +130,28 @@ fn places_reach_back_the_further_apart_the_older() {
         let found = within.filter(|age| (ages / 4..=ages * 4).contains(age));
         assert!(found.count() > 0, "none of about {ages} ago: {leaves:?}");
     }
+}
+
+#[test]
+fn a_full_record_is_read_again_and_takes_another_node() {
+    let mut kept = AuditAnchors::default();
+    let put = |kept: &mut AuditAnchors, node: u64, leaf: u64| {
+        kept.put(AuditAnchor {
+            node,
+            heads: heads(head(leaf, "a")),
+            at: TimeMs(leaf),
+            leaf,
+        });
+    };
+    let nodes = AUDIT_ANCHORS_MAX as u64;
+    for leaf in 0..2 * AUDIT_PLACES_IN_ALL_MAX as u64 {
+        put(&mut kept, 1 + leaf % nodes, leaf);
+    }
+    assert_eq!(kept.nodes.len(), AUDIT_PLACES_IN_ALL_MAX);
+    let bytes = kept.to_bytes();
+    assert_eq!(AuditAnchors::from_bytes(&bytes).as_ref(), Ok(&kept));
+    put(&mut kept, nodes + 1, 1 << 40);
+    assert_eq!(kept.of(1), None, "it said nothing for the longest");
+    let left = AUDIT_PLACES_IN_ALL_MAX - AUDIT_PLACES_MAX + 1;
+    assert_eq!(kept.nodes.len(), left);
 }
