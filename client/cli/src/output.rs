@@ -66,16 +66,20 @@ pub(crate) fn print_failed(format: Format, failed: &Failed) {
             }});
             print(format, &value)
         }
-        Format::Table | Format::Wide => writeln!(
-            io::stderr(),
-            "error: {}\n  took effect: {}\n  next: {}",
-            harmless_lines(&failed.text),
-            failed.effect.word(),
-            failed.next
-        ),
+        Format::Table | Format::Wide => writeln!(io::stderr(), "{}", failure_in_words(failed)),
     };
     // If neither stream can be written, the exit code has to say it.
     drop(printed);
+}
+
+/// A failure as a person reads it. Names of files stand in what is to be done next, and whoever made a file named it.
+fn failure_in_words(failed: &Failed) -> String {
+    format!(
+        "error: {}\n  took effect: {}\n  next: {}",
+        harmless_lines(&failed.text),
+        failed.effect.word(),
+        harmless_lines(&failed.next)
+    )
 }
 
 /// Says something to the person, not to the program that reads the output.
@@ -415,6 +419,19 @@ fn in_words(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Once, a file that was named with escapes moved the cursor of whoever was told what to do with it.
+    #[test]
+    fn nothing_of_a_failure_moves_the_cursor() {
+        let failed = Failed {
+            next: "sign \u{1b}[2Jx.csr\nor \u{202e}not".into(),
+            ..Failed::usage("a \u{1b}[2Jname")
+        };
+        let shown = failure_in_words(&failed);
+        assert_eq!(shown.lines().count(), 4, "{shown:?}");
+        let moves = |line: &str| forbidden(line).is_some();
+        assert!(!shown.lines().any(moves), "{shown:?}");
+    }
 
     /// Once, rows were broken anywhere by the terminal, and nobody could tell which value was whose.
     #[test]
