@@ -126,7 +126,7 @@ fn an_issuers_holds_have_an_end() {
         slots.set(slot::EVENT, &set);
         let standing = Standing {
             state: State::Manufactured,
-            holds: vec![hold(number)],
+            holds: (0..=number).map(hold).collect(),
             owed: Vec::new(),
             remedied: Vec::new(),
         };

@@ -39,7 +39,7 @@ use crate::record::event::{
 };
 use crate::record::keys::KeyHistory;
 use crate::record::ledger::Ledger;
-use crate::record::peer::{Heard, LogDoubt, OpenFork, Peer, Repaired, Statement};
+use crate::record::peer::{Heard, LogDoubt, OpenFork, Peer, Repaired, Statement, TakenHead};
 use crate::record::transfer::{Ending, Transfer};
 use crate::record::{
     Ended, Fitted, Fitting, Hold, Parked, Recall, RecallStatus, Robot, RobotKey, Stay,
@@ -172,8 +172,14 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let goes_on = 0 < peer.size_seen && peer.size_seen < size;
         let stays = |doubt: &LogDoubt| !(goes_on && *doubt == LogDoubt::OtherHistory);
         let doubted = peer.doubted.filter(stays);
+        // A head to go back to is one under which something was taken.
+        let head_taken = TakenHead {
+            size,
+            cursor: peer.cursor,
+            at: self.now,
+        };
         let is_new = peer.size_seen < size;
-        let mut after = Peer {
+        self.ledger.put_peer(Peer {
             doubted,
             size_seen: size,
             root_seen: root,
@@ -181,11 +187,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             shown_at,
             note_seen: kept_note(&batch.checkpoint, &origin, &key),
             ..peer
-        };
-        if is_new {
-            after.note_head(self.now);
-        }
-        self.ledger.put_peer(after)?;
+        })?;
         self.try_at_level(&batch.peer)?;
         let mut answers = Vec::with_capacity(batch.items.len());
         let large = batch.large.iter().map(Sent::Large);
@@ -201,6 +203,13 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             if stop {
                 break;
             }
+        }
+        if let Some(mut peer) = self.ledger.peer(&batch.peer)?
+            && is_new
+            && peer.cursor != head_taken.cursor
+        {
+            peer.note_head(head_taken);
+            self.ledger.put_peer(peer)?;
         }
         Ok(answers)
     }

@@ -18,6 +18,7 @@ use crate::log::leaf::Subject;
 use crate::machine::entry::{ItemAnswer, MailItem};
 use crate::machine::{Authorised, Run, rule};
 use crate::planted::Planted;
+use crate::record::contact::Contact;
 use crate::record::event::Event;
 use crate::record::ledger::Ledger;
 use crate::record::peer::Peer;
@@ -311,6 +312,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let Some(peer) = self.ledger.peer(&prefix).or_fault()? else {
             return no(Reason::PeerUnknown, Detail::Prefix { prefix });
         };
+        // Neither what comes of it is read, nor what came before.
+        if peer.contact != Contact::Open {
+            return no(Reason::ContactPaused, Detail::Prefix { prefix });
+        }
         if peer.split {
             return no(Reason::PeerQuarantined, Detail::Prefix { prefix });
         }

@@ -850,11 +850,10 @@ impl Peer {
         }
     }
 
-    /// Notes the head that was taken in, at a time, with the next item that is expected under it. Of the heads of one age, by powers of
-    /// two of minutes, the oldest is kept.
-    pub fn note_head(&mut self, at: TimeMs) {
-        let (size, cursor) = (self.size_seen, self.cursor);
-        self.heads.push(TakenHead { size, cursor, at });
+    /// Notes a head under which something was taken. Of the heads of one age, by powers of two of minutes, the oldest is kept.
+    pub fn note_head(&mut self, taken: TakenHead) {
+        let at = taken.at;
+        self.heads.push(taken);
         let age = |head: &TakenHead| (at.since(head.at).as_ms() / 60_000).checked_ilog2();
         let ages: Vec<_> = self.heads.iter().map(age).collect();
         let mut last = None;

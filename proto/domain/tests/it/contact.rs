@@ -10,12 +10,12 @@ use carnet_domain::machine::RULES;
 use carnet_domain::machine::entry::Body;
 use carnet_domain::record::contact::{Allowed, Contact};
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::peer::{Peer, Signed, Statement};
+use carnet_domain::record::peer::{Clause, Peer, Signed, Statement, TakenHead};
 use carnet_domain::record::{AgreementRef, PartyName};
 use carnet_domain::rules::command::Command;
-use carnet_kit::{Country, agreement, text, transfer};
+use carnet_kit::{Country, agreement, befriend, text, transfer};
 
-use crate::border::{admit, depart, mail, permit, two};
+use crate::border::{admit, depart, export, mail, permit, two};
 use crate::rules::check;
 
 fn peer(of: &Country, with: &Country) -> Peer {
@@ -99,6 +99,65 @@ fn a_permit_that_ran_out_holds_an_end_up_until_it_is_given_up() {
         *stranded = 1;
     }
     assert_eq!(text(&b.state(&ended)), "done");
+}
+
+/// What waits of a peer is not taken while the contact with it is ended, whatever would have it tried again.
+#[test]
+fn what_waits_of_a_peer_waits_on_while_there_is_no_contact() {
+    let (mut a, mut b) = two();
+    let mut c = Country::with_market("81");
+    befriend(&mut a, &mut c);
+    befriend(&mut b, &mut c);
+    export(&mut a, &mut b, 1, 1);
+    let code = a.code(1);
+    let mut wide = agreement(b.prefix, c.prefix, 2);
+    for clause in wide.clauses.clone() {
+        let (number, issuer) = (clause.number + 2, a.prefix);
+        wide.clauses.push(Clause {
+            number,
+            issuer,
+            ..clause
+        });
+    }
+    let bytes = wide.to_bytes();
+    let signatures = [b.root_signatures(&bytes), c.root_signatures(&bytes)].concat();
+    for x in [&mut b, &mut c] {
+        let agreement = Signed {
+            bytes: Blob(bytes.clone()),
+            signatures: signatures.clone(),
+        };
+        assert_eq!(text(&x.state(&Statement::Agree { agreement })), "done");
+    }
+    let mut on = b.declare(1, transfer(2), &c.prefix);
+    if let Command::DeclareExport {
+        agreement,
+        code: what,
+        ..
+    } = &mut on
+    {
+        agreement.version = 2;
+        *what = code;
+    }
+    b.must("customs", on);
+    b.deliver(&mut c);
+    c.must("customs", permit(&c, 2, vec![]));
+    c.deliver(&mut b);
+    b.must("customs", depart(2));
+    b.deliver(&mut c);
+    c.must("customs", admit(2));
+    c.deliver(&mut a);
+    let waits = |a: &Country| {
+        let Ok(parked) = a.ledger.parked_of(&c.prefix);
+        parked.len()
+    };
+    let before = waits(&a);
+    assert!(before > 0, "its steps wait for those before them");
+    let mut open = a.clone();
+    check(&mut a, "admin", set(&c, Contact::Paused), "done");
+    b.clone().deliver(&mut open);
+    assert!(waits(&open) < before, "what they waited for came");
+    b.deliver(&mut a);
+    assert_eq!(waits(&a), before);
 }
 
 /// Whatever the roots stated once is done once: each statement, again after every other one, changes nothing.
@@ -321,9 +380,13 @@ fn heads_that_were_taken_in_are_kept_the_denser_the_newer() {
     let (a, b) = two();
     let mut known = peer(&a, &b);
     let minutes = 1 << 16;
+    let taken = |size: u64, minute: u64| TakenHead {
+        size,
+        cursor: size,
+        at: TimeMs(minute * 60_000),
+    };
     for minute in 0..minutes {
-        known.size_seen += 1;
-        known.note_head(TimeMs(minute * 60_000));
+        known.note_head(taken(minute, minute));
     }
     assert!(known.heads.len() <= HEADS_OF_PEER_MAX);
     assert!(known.heads.is_sorted_by_key(|head| head.size));
@@ -336,8 +399,7 @@ fn heads_that_were_taken_in_are_kept_the_denser_the_newer() {
     }
     // Log time that was set back makes no more of them.
     for minute in 0..1_000 {
-        known.size_seen += 1;
-        known.note_head(TimeMs(minute * 60_000));
+        known.note_head(taken(minutes + minute, minute));
     }
     assert!(known.heads.len() <= HEADS_OF_PEER_MAX);
     assert_eq!(Peer::from_bytes(&known.to_bytes()), Ok(known));

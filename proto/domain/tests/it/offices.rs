@@ -354,7 +354,12 @@ fn who_proposed_takes_it_back() {
     check(&mut x, "admin", reject(0), "NothingPending: proposal 0");
     check(&mut x, "admin", new.clone(), "done");
     let withdraw = reject(newest(&x));
-    check(&mut x, "registrar", withdraw.clone(), "NotYours: …");
+    check(
+        &mut x,
+        "registrar",
+        withdraw.clone(),
+        "RoleNotAllowed: it was proposed by …",
+    );
     check(&mut x, "maker", withdraw.clone(), "RoleNotAllowed: …");
     check(&mut x, "admin", withdraw.clone(), "done");
     assert!(x.registry().offices.proposals.is_empty());
