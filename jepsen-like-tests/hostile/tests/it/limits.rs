@@ -66,6 +66,11 @@ const REACHED: &[(&str, &str)] = &[
     ("CHAIN_ABROAD_MAX", "a_long_chain_goes_home_only"),
     ("CHAIN_STEP_BYTES", "a_long_chain_goes_home_only"),
     ("JUMPS_MAX", "a_jump_goes_back_to_the_digit_before"),
+    // So many of each of so many, both of which are reached.
+    (
+        "AUDIT_PLACES_IN_ALL_MAX",
+        "places_reach_back_the_further_apart_the_older",
+    ),
 ];
 
 /// Where bounds are defined.
@@ -101,8 +106,9 @@ const NO_BOUNDS: &[&str] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 34] = [
+const SOURCES: [&str; 35] = [
     include_str!("chains.rs"),
+    include_str!("../../../../proto/domain/tests/it/contact.rs"),
     include_str!("../../../../proto/domain/tests/it/keys.rs"),
     include_str!("../../../../proto/domain/tests/it/audited.rs"),
     include_str!("../../../../proto/domain/tests/it/fittings.rs"),
