@@ -13,7 +13,8 @@ use carnet_wire::status::ApiError;
 use futures::StreamExt as _;
 use tonic::Streaming;
 
-use crate::client::{Client, Position, Tries, failure_of, registry};
+use crate::call::{failure_of, registry};
+use crate::client::{Client, Position, Tries};
 use crate::clock::now;
 use crate::error::ClientError;
 use crate::picker::Seen;

@@ -28,6 +28,7 @@
 
 pub mod admin;
 mod bulk;
+mod call;
 mod client;
 mod clock;
 mod dial;

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
-use crate::client::{failure_of, registry};
+use crate::call::{failure_of, registry};
 use crate::clock::now;
 use crate::retry::Failure;
 
@@ -58,7 +58,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Inside {
-    /// How many requests were sent.
+    /// How many requests were sent: none before the server took the stream.
     sent: u64,
     /// Who waits for the answer to one that was.
     waiting: BTreeMap<u64, oneshot::Sender<Answered>>,
@@ -189,8 +189,14 @@ impl Shared {
             inside.over = Some(status.clone());
             std::mem::take(&mut inside.waiting)
         };
+        // Whoever waits was sent. That nothing happened is believed of the registry alone, which says so when it has answered
+        // all that it took; a connection that broke and a proxy know nothing of it.
+        let said = match ApiError::of_ours(&status) {
+            Some(_) => status,
+            None => Status::unknown(format!("the stream broke: {}", status.message())),
+        };
         for waits in waiting.into_values() {
-            let _ = waits.send(Err(status.clone()));
+            let _ = waits.send(Err(said.clone()));
         }
     }
 
@@ -222,8 +228,10 @@ impl Shared {
     }
 }
 
-/// The requests of a stream as they are sent.
+/// The requests of a stream as they are sent: not before the server took the stream, so that of a stream that was never taken
+/// none was sent.
 struct Sending {
+    taken: Option<oneshot::Receiver<()>>,
     calls: mpsc::Receiver<Call>,
     shared: Arc<Shared>,
 }
@@ -232,6 +240,13 @@ impl Stream for Sending {
     type Item = pb::SubmitStreamRequest;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(taken) = &mut self.taken {
+            // Dropped, the stream was refused.
+            if std::task::ready!(Pin::new(taken).poll(cx)).is_err() {
+                return Poll::Ready(None);
+            }
+            self.taken = None;
+        }
         loop {
             let Some(call) = std::task::ready!(self.calls.poll_recv(cx)) else {
                 return Poll::Ready(None);
@@ -255,12 +270,14 @@ impl Stream for Sending {
 
 /// A stream from its beginning to its end.
 async fn run(channel: Channel, calls: mpsc::Receiver<Call>, shared: Arc<Shared>) {
+    let (take, taken) = oneshot::channel();
     let sending = Sending {
+        taken: Some(taken),
         calls,
         shared: Arc::clone(&shared),
     };
     let status = tokio::select! {
-        ended = converse(channel, sending, &shared) => ended.err(),
+        ended = converse(channel, (sending, take), &shared) => ended.err(),
         () = shared.is_of_no_use() => None,
     };
     // A server that ends a stream on its own says why; without that, what was sent may have been executed.
@@ -268,9 +285,15 @@ async fn run(channel: Channel, calls: mpsc::Receiver<Call>, shared: Arc<Shared>)
     shared.end(status.unwrap_or_else(silent));
 }
 
-async fn converse(channel: Channel, sending: Sending, shared: &Shared) -> Result<(), Status> {
+async fn converse(
+    channel: Channel,
+    (sending, take): (Sending, oneshot::Sender<()>),
+    shared: &Shared,
+) -> Result<(), Status> {
     let mut client = registry(channel);
     let mut answers = client.submit_stream(sending).await?.into_inner();
+    // It is gone if the connection broke in between.
+    let _ = take.send(());
     while let Some(message) = answers.message().await? {
         shared.answered(message);
     }

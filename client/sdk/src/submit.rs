@@ -18,7 +18,8 @@ use carnet_wire::status::ApiError;
 use tokio::sync::SemaphorePermit;
 use tonic::Request;
 
-use crate::client::{Client, Position, lifetime, no_key, registry};
+use crate::call::registry;
+use crate::client::{Client, Position, lifetime, no_key};
 use crate::clock::now;
 use crate::error::ClientError;
 use crate::retry::Intent;

@@ -11,7 +11,7 @@ use carnet_domain::bytes::digest::sha256;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::PublicKey;
 use carnet_domain::limits::ROBOT_BYTES_MAX;
-use carnet_domain::log::authority::{SignedHeader, verify_header};
+use carnet_domain::log::authority::{SignedHeader, verify_header_in_log};
 use carnet_domain::machine;
 use carnet_domain::machine::entry::{Answer, Body, Entry};
 use carnet_kit::VOTERS;
@@ -123,7 +123,7 @@ fn note<E: StateEngine>(state: &RegistryState<E>, keys: &[PublicKey], entry: &En
     let Some(key) = keys.iter().find(|key| key.key_id() == header.key) else {
         return;
     };
-    if verify_header(&request.header.0, &request.signature, key).is_ok() {
+    if verify_header_in_log(&request.header.0, &request.signature, key, false).is_ok() {
         let signed = sha256(&[&request.header.0, &request.signature.0]);
         // As `machine::signature_digest`, which asks for the signer's record.
         state.verified().note(sha256(&[&header.key.0, &signed.0]));

@@ -7,7 +7,7 @@ use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::signature::{KeyId, Signature};
-use carnet_domain::log::authority::{EnvelopeError, SignedHeader};
+use carnet_domain::log::authority::{EnvelopeError, SignedHeader, header_of};
 use carnet_domain::machine::entry::{Request, SessionOpening};
 use carnet_domain::machine::parsed::{Parsed, any_command};
 use carnet_domain::machine::{Question, is_answered, signature_digest};
@@ -70,6 +70,10 @@ pub async fn verify(
 ) -> Result<(), ApiError> {
     let signer = signer(node, (header.prefix, header.incarnation), &header.key).await?;
     belongs(caller, &signer)?;
+    // Before its signature waits with others: what is wrong with the header is not for the load to decide.
+    if let Err(error) = header_of(bytes, &signer.public) {
+        return Err(ApiError::invalid("request.header", error));
+    }
     let asked = (&signer.public, bytes, signature);
     match node.signatures.verify(caller.holder(), asked).await {
         Ok(()) => {

@@ -2,7 +2,8 @@
 //!
 //! Whatever comes while some are checked is checked together next: under load a signature costs a third of what it costs
 //! alone, and without load nobody waits for another. The rule is that of `apply`, and the same whether a signature is checked
-//! alone or with others: [`Together`] and [`verify_header_in_log`] agree on all bytes. Whoever sent a bad one is checked alone
+//! alone or with others: [`Together`] and [`verify_signature_in_log`] agree on all bytes. What else has to hold of a header is
+//! asked before. Whoever sent a bad one is checked alone
 //! for a while, so that a liar spoils one lot and not every one.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use carnet_consensus::Work;
 use carnet_domain::bytes::signature::{BadSignature, PublicKey, Signature};
 use carnet_domain::bytes::together::Together;
-use carnet_domain::log::authority::{add_header, verify_header_in_log};
+use carnet_domain::log::authority::{add_header, verify_signature_in_log};
 use tokio::sync::oneshot;
 
 use crate::share::Holder;
@@ -207,7 +208,7 @@ fn together(lot: Vec<One>) -> (Vec<One>, Vec<One>) {
 }
 
 fn holds(key: &PublicKey, header: &[u8], signature: &Signature) -> bool {
-    verify_header_in_log(header, signature, key, false).is_ok()
+    verify_signature_in_log(header, signature, key).is_ok()
 }
 
 fn judged(good: bool) -> Result<(), BadSignature> {
@@ -323,6 +324,39 @@ mod tests {
             inside.learn(&[one("liar", &liar, at, false)], &[]);
         }
         assert!(inside.suspects.is_empty());
+    }
+
+    /// What else is wrong with a header is not asked here, or it would depend on how many wait.
+    #[test]
+    fn alone_and_together_are_one_rule() {
+        let (honest, other) = (key("honest"), key("other"));
+        let spoiled = |change: &dyn Fn(&mut SignedHeader)| {
+            let (bytes, _) = signed(&honest, 1);
+            let mut header = SignedHeader::from_bytes(&bytes).expect("a header");
+            change(&mut header);
+            let signature = honest.sign(&header.signing_bytes());
+            One {
+                header: header.to_bytes(),
+                signature,
+                ..one("a", &honest, 1, false)
+            }
+        };
+        let cases: [(One, bool); 5] = [
+            (spoiled(&|header| header.item_count = 0), true),
+            (spoiled(&|header| header.item_count = u32::MAX), true),
+            (
+                spoiled(&|header| header.key = other.public().key_id()),
+                true,
+            ),
+            (one("a", &honest, 1, true), false),
+            (one("a", &honest, 1, false), true),
+        ];
+        for (at, (case, good)) in cases.into_iter().enumerate() {
+            assert_eq!(case.holds(), good, "{at} alone");
+            let mut lot: Vec<One> = (2..9).map(|at| one("b", &honest, at, false)).collect();
+            lot.push(case);
+            assert_eq!(together(lot).1.is_empty(), good, "{at} together");
+        }
     }
 
     #[test]

@@ -22,11 +22,6 @@ pub fn to_bytes<T: Canonical>(value: &T) -> Bytes {
     value.to_bytes().into()
 }
 
-/// Bytes of a message on a stream of gRPC, with the five that stand before it.
-pub fn streamed_size(message: &impl prost::Message) -> usize {
-    message.encoded_len().saturating_add(5)
-}
-
 /// A code in canonical or display form, without its check suffix.
 ///
 /// # Errors

@@ -49,14 +49,6 @@ pub fn to_wire(message: &impl Message) -> Vec<u8> {
     message.encode_to_vec()
 }
 
-/// The message that stands there.
-///
-/// # Panics
-/// The bytes are none.
-pub fn of_wire<T: Message + Default>(bytes: &[u8]) -> T {
-    T::decode(bytes).expect("a message")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

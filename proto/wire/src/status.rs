@@ -451,6 +451,13 @@ impl ApiError {
         Status::with_error_details(self.code(), self.text(), details)
     }
 
+    /// Reads a status that a registry wrote: it has our `ErrorInfo`. Of any other, none.
+    pub fn of_ours(status: &Status) -> Option<Self> {
+        let details = status.get_error_details();
+        let info = details.error_info()?;
+        (info.domain == ERROR_DOMAIN).then(|| Self::of_status(status))
+    }
+
     /// Reads a status. One without our `ErrorInfo` comes from the transport, a proxy or a foreign server: what it says of
     /// a write's effect is believed only where no request can have been executed.
     pub fn of_status(status: &Status) -> Self {

@@ -11,7 +11,7 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::{PublicKey, SecretKey, Signature};
 use carnet_domain::bytes::time::TimeMs;
-use carnet_domain::log::authority::{SignedHeader, verify_header};
+use carnet_domain::log::authority::{SignedHeader, verify_header_in_log};
 use carnet_domain::machine::Question;
 use carnet_domain::machine::entry::{Answer, ItemAnswer, Request as Signed};
 use carnet_domain::rules::rejection::{Reason, Rejection};
@@ -205,7 +205,7 @@ impl State {
         first: u32,
         items: Vec<Blob>,
     ) -> Result<Answer, Status> {
-        let verified = verify_header(header, signature, &key())
+        let verified = verify_header_in_log(header, signature, &key(), false)
             .map_err(|e| Status::invalid_argument(e.to_string()))?;
         let SignedHeader {
             session,

@@ -4,6 +4,7 @@
 //! a second: all is judged from certificate and path alone. A body is then read within its size, its time and the one
 //! memory budget; an answer is counted until it is sent, and a connection whose other end does not let it out is closed.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -204,10 +205,13 @@ impl Door {
             in_work: None,
             identity: identity.clone(),
         };
-        lock(&inside.requests)
-            .take(&entered.holder, 1)
-            .map_err(busy)?;
-        entered.has_place = true;
+        // Of a stream of requests it is these that have places.
+        if method.counts == Counts::Call {
+            lock(&inside.requests)
+                .take(&entered.holder, 1)
+                .map_err(busy)?;
+            entered.has_place = true;
+        }
         let memory = inside.memory.as_ref();
         entered.held = memory.map(|memory| Arc::new(memory.hold(entered.holder.clone())));
         entered.in_work = Some(identity.connection().begin());
@@ -351,27 +355,31 @@ pub struct Pass {
     at: usize,
     identity: PeerIdentity,
     held: Option<Arc<Held>>,
+    /// Of the messages that have come whole and were not let in yet, how many bytes each has on the wire.
+    whole: Arc<Mutex<VecDeque<usize>>>,
 }
 
 /// A request of a stream that was let in, until this is dropped.
 pub struct Place {
     pass: Pass,
     request: RequestId,
-    _held: Option<Held>,
+    held: Option<Held>,
     has_place: bool,
 }
 
 impl Pass {
-    /// The next request of the stream, of so many bytes of it, which count until its place is dropped.
+    /// The next request of the stream, whose bytes count until its place is dropped.
     ///
     /// # Errors
-    /// The certificate has its share of requests in work, or has sent too many of late.
-    pub fn enter(&self, size: usize) -> Result<Place, Status> {
+    /// The certificate has its share of requests in work, or has sent too many of late: after how long the next one may be let
+    /// in.
+    pub fn enter(&self) -> Result<Place, Duration> {
         let inside = &self.door.0;
+        let size = lock(&self.whole).pop_front().unwrap_or_default();
         let mut place = Place {
             pass: self.clone(),
             request: inside.notes.requests.draw(),
-            _held: self.held.as_ref().map(|held| held.part(size)),
+            held: self.held.as_ref().map(|held| held.part(size)),
             has_place: false,
         };
         let holder = self.identity.holder();
@@ -379,13 +387,12 @@ impl Pass {
         let rated = lock(&inside.rates).take(holder, now);
         if let Err(retry_after) = rated {
             self.turn(Turned::RequestRate);
-            return Err(ApiError::Overloaded { retry_after }.to_status());
+            return Err(retry_after);
         }
         let taken = lock(&inside.requests).take(holder, 1);
         if taken.is_err() {
             self.turn(Turned::Requests);
-            let retry_after = RETRY_AFTER_DEFAULT;
-            return Err(ApiError::Overloaded { retry_after }.to_status());
+            return Err(RETRY_AFTER_DEFAULT);
         }
         place.has_place = true;
         Ok(place)
@@ -401,6 +408,15 @@ impl Place {
     /// What the request is called.
     pub fn request(&self) -> &RequestId {
         &self.request
+    }
+
+    /// The request is over: from now on the bytes of its answer count, until what is returned is dropped.
+    pub fn answered(mut self, size: usize) -> Option<Held> {
+        let held = self.held.take().map(|held| held.part(0));
+        if let Some(held) = &held {
+            held.charge(size);
+        }
+        held
     }
 
     /// Notes a failure as that of a call of its own; names the request in it where an operator may be asked about it.
@@ -484,12 +500,16 @@ where
         let method = entered.method();
         let mut request = request;
         request.extensions_mut().insert(id.clone());
+        let mut framing = None;
         if method.counts == Counts::Messages {
+            let whole = Arc::<Mutex<VecDeque<usize>>>::default();
+            framing = Some(Framing::new(Arc::clone(&whole)));
             request.extensions_mut().insert(Pass {
                 door: self.door.clone(),
                 at: entered.at,
                 identity: entered.identity.clone(),
                 held: entered.held.clone(),
+                whole,
             });
         }
         let identity = entered.identity.clone();
@@ -499,7 +519,7 @@ where
             Body::new(Asked {
                 body,
                 left: method.request_bytes_max,
-                counts: method.counts,
+                framing,
                 held: entered.held.clone(),
                 timer: Box::pin(tokio::time::sleep(PIECE_TIMEOUT)),
                 waits: None,
@@ -522,12 +542,63 @@ where
     }
 }
 
+/// Where the messages of a stream end, by what stands before each: a byte, and its length in four more.
+struct Framing {
+    head: [u8; 5],
+    /// Bytes of the head that have come.
+    of_head: usize,
+    /// Bytes of the message that are still to come.
+    left: usize,
+    whole: Arc<Mutex<VecDeque<usize>>>,
+}
+
+impl Framing {
+    fn new(whole: Arc<Mutex<VecDeque<usize>>>) -> Self {
+        Self {
+            head: [0; 5],
+            of_head: 0,
+            left: 0,
+            whole,
+        }
+    }
+
+    fn is_in_the_middle(&self) -> bool {
+        self.of_head > 0
+    }
+
+    fn came(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.of_head < self.head.len() {
+                self.head[self.of_head] = bytes[0];
+                self.of_head += 1;
+                bytes = &bytes[1..];
+                if self.of_head < self.head.len() {
+                    continue;
+                }
+                let [_, a, b, c, d] = self.head;
+                self.left = u32::from_be_bytes([a, b, c, d]) as usize;
+            } else {
+                let part = bytes.len().min(self.left);
+                self.left -= part;
+                bytes = &bytes[part..];
+            }
+            if self.left == 0 {
+                let [_, a, b, c, d] = self.head;
+                let size = u32::from_be_bytes([a, b, c, d]) as usize;
+                lock(&self.whole).push_back(size.saturating_add(self.head.len()));
+                self.of_head = 0;
+            }
+        }
+    }
+}
+
 /// The body of a request as it comes.
 struct Asked {
     body: Body,
     /// Bytes that may still come.
     left: Option<usize>,
-    counts: Counts,
+    /// Where each message is a request.
+    framing: Option<Framing>,
     held: Option<Arc<Held>>,
     timer: Pin<Box<Sleep>>,
     /// Until when no more is read: what the transport holds meanwhile is bounded by its windows.
@@ -539,11 +610,9 @@ struct Asked {
 impl Asked {
     /// Whether there is something that has to come.
     fn is_in_the_middle(&self) -> bool {
-        match (&self.held, self.counts) {
-            (None, _) => false,
-            (Some(_), Counts::Call) => true,
-            // What was read to its end is held by its own place.
-            (Some(held), Counts::Messages) => held.bytes() > 0,
+        match &self.framing {
+            Some(framing) => framing.is_in_the_middle(),
+            None => self.held.is_some(),
         }
     }
 
@@ -591,6 +660,9 @@ impl http_body::Body for Asked {
             Poll::Ready(Some(Ok(frame))) => {
                 self.timer.as_mut().reset(Instant::now() + PIECE_TIMEOUT);
                 let size = frame.data_ref().map_or(0, Bytes::len);
+                if let (Some(framing), Some(bytes)) = (&mut self.framing, frame.data_ref()) {
+                    framing.came(bytes);
+                }
                 if let Err(status) = self.take(size) {
                     return Poll::Ready(Some(Err(status)));
                 }

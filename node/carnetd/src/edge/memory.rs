@@ -87,6 +87,13 @@ impl Held {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Counts so many more, whether or not there is room.
+    pub fn charge(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        self.memory.with(|pool| pool.charge(&self.holder, bytes));
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Parts with so many of its bytes, or with all if it has fewer: they are given back when the part is dropped.
     pub fn part(&self, bytes: usize) -> Self {
         let wanted = bytes as u64;

@@ -19,9 +19,7 @@ use std::borrow::Cow;
 use crate::bytes::code::Prefix;
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::{Blob, Canonical, DecodeError, tag};
-use crate::bytes::signature::{
-    BadSignature, KeyId, PublicKey, Signature, verify, verify_cofactored,
-};
+use crate::bytes::signature::{BadSignature, KeyId, PublicKey, Signature, verify_cofactored};
 use crate::bytes::time::TimeMs;
 use crate::bytes::together::Together;
 use crate::limits::{
@@ -272,33 +270,19 @@ impl Envelope {
     }
 }
 
-/// A header whose signature verified under the key it names. Only [`verify_header`] and [`verify_header_in_log`] make one.
+/// A header whose signature verified under the key it names. Only [`verify_header_in_log`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedHeader {
     header: SignedHeader,
     signed: Digest,
 }
 
-/// Verifies the signature of a header as received, by the strict rule: what an edge takes in.
-///
-/// # Errors
-/// When the bytes are not a canonical header, name another key, or the signature does not verify.
-pub fn verify_header(
-    header: &[u8],
-    signature: &Signature,
-    key: &PublicKey,
-) -> Result<VerifiedHeader, EnvelopeError> {
-    verified(header, signature, key, |message| {
-        verify(key, message, signature)
-    })
-}
-
-/// As [`verify_header`], by the rule of what stands in the log ([`verify_cofactored`]): the one of `apply` and of whoever
-/// replays it. With `known` the caller states that this process has verified exactly this key, header and signature
+/// Verifies the signature of a header as received, by the rule of what stands in the log ([`verify_cofactored`]): the one of
+/// `apply` and of whoever replays it. With `known` the caller states that this process has verified exactly this key, header and signature
 /// before, and the equation is not computed again.
 ///
 /// # Errors
-/// As [`verify_header`].
+/// When the bytes are not a canonical header, name another key, or the signature does not verify.
 pub fn verify_header_in_log(
     header: &[u8],
     signature: &Signature,
@@ -311,17 +295,12 @@ pub fn verify_header_in_log(
     })
 }
 
-/// Adds the signature of a header, as [`verify_header_in_log`] would check it, to those that are checked together.
-pub fn add_header(together: &mut Together, header: &[u8], signature: &Signature, key: &PublicKey) {
-    together.add(key, &signing_bytes(header), signature);
-}
-
-fn verified(
-    header: &[u8],
-    signature: &Signature,
-    key: &PublicKey,
-    equation: impl Fn(&[u8]) -> Result<(), BadSignature>,
-) -> Result<VerifiedHeader, EnvelopeError> {
+/// Reads a header that has a form in which `apply` would take it under a key: it names the key, and has items. Whether the
+/// signature is good is another question.
+///
+/// # Errors
+/// Not canonical, of another key, or of no number of items that a request may have.
+pub fn header_of(header: &[u8], key: &PublicKey) -> Result<SignedHeader, EnvelopeError> {
     // level: `apply` has read it by the level before, and an edge knows what its binary knows.
     let parsed = SignedHeader::from_bytes(header).map_err(EnvelopeError::Header)?;
     let given = key.key_id();
@@ -334,6 +313,34 @@ fn verified(
     if parsed.item_count == 0 || parsed.item_count > ITEM_COUNT_MAX {
         return Err(EnvelopeError::ItemCount(u64::from(parsed.item_count)));
     }
+    Ok(parsed)
+}
+
+/// Checks the signature of a header and nothing else of it, by the rule of what stands in the log: what [`add_header`] checks
+/// together with others.
+///
+/// # Errors
+/// [`BadSignature`].
+pub fn verify_signature_in_log(
+    header: &[u8],
+    signature: &Signature,
+    key: &PublicKey,
+) -> Result<(), BadSignature> {
+    verify_cofactored(key, &signing_bytes(header), signature)
+}
+
+/// Adds the signature of a header, as [`verify_signature_in_log`] would check it, to those that are checked together.
+pub fn add_header(together: &mut Together, header: &[u8], signature: &Signature, key: &PublicKey) {
+    together.add(key, &signing_bytes(header), signature);
+}
+
+fn verified(
+    header: &[u8],
+    signature: &Signature,
+    key: &PublicKey,
+    equation: impl Fn(&[u8]) -> Result<(), BadSignature>,
+) -> Result<VerifiedHeader, EnvelopeError> {
+    let parsed = header_of(header, key)?;
     equation(&signing_bytes(header)).map_err(EnvelopeError::Signature)?;
     Ok(VerifiedHeader {
         header: parsed,

@@ -3,7 +3,7 @@
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::Signature;
-use carnet_domain::log::authority::{Envelope, SignedHeader, item_root, verify_header};
+use carnet_domain::log::authority::{Envelope, SignedHeader, item_root, verify_header_in_log};
 use carnet_domain::log::leaf::{Expansion, leaf_bytes_hash};
 use carnet_domain::log::merkle::range_proof;
 
@@ -47,7 +47,8 @@ fn check(count: u64, first: usize, end: usize, expected: &str) {
     let proof = range_proof(&hashes[..], first as u64, (end - first) as u64, count);
     let proof = proof.expect("in memory");
     let part = all[first..end].to_vec();
-    let header = verify_header(&bytes, &signature, &key("maker").public()).expect("signed");
+    let header =
+        verify_header_in_log(&bytes, &signature, &key("maker").public(), false).expect("signed");
     let found = match header.items(first as u32, part.clone(), &proof) {
         Ok(found) => format!("{} items from {}", found.items().len(), found.first_item()),
         Err(error) => error.to_string(),
@@ -86,7 +87,7 @@ fn the_signed_bytes_are_domain_separated() {
     let expected = [b"carnet-command/1", &header.to_bytes()[..]].concat();
     assert_eq!(header.signing_bytes(), expected);
     let bare = key("maker").sign(&header.to_bytes());
-    let found = verify_header(&header.to_bytes(), &bare, &key("maker").public());
+    let found = verify_header_in_log(&header.to_bytes(), &bare, &key("maker").public(), false);
     assert_eq!(
         found.map_err(|e| e.to_string()).err().as_deref(),
         Some("the command signature does not verify")
@@ -97,15 +98,15 @@ fn the_signed_bytes_are_domain_separated() {
 fn every_flipped_bit_of_header_or_signature_is_refused() {
     let (bytes, signature) = signed(&header(&items(3)));
     let public = key("maker").public();
-    assert!(verify_header(&bytes, &signature, &public).is_ok());
+    assert!(verify_header_in_log(&bytes, &signature, &public, false).is_ok());
     for other in flips(&bytes) {
-        assert!(verify_header(&other, &signature, &public).is_err());
+        assert!(verify_header_in_log(&other, &signature, &public, false).is_err());
     }
     for other in flips(&signature.0) {
         let other = Signature::of_slice(&other).expect("64 bytes");
-        assert!(verify_header(&bytes, &other, &public).is_err());
+        assert!(verify_header_in_log(&bytes, &other, &public, false).is_err());
     }
-    assert!(verify_header(&bytes, &signature, &key("other").public()).is_err());
+    assert!(verify_header_in_log(&bytes, &signature, &key("other").public(), false).is_err());
 }
 
 #[test]
@@ -114,7 +115,7 @@ fn a_header_over_no_items_or_too_many_is_refused() {
         let mut header = header(&items(1));
         header.item_count = count;
         let (bytes, signature) = signed(&header);
-        let found = verify_header(&bytes, &signature, &key("maker").public());
+        let found = verify_header_in_log(&bytes, &signature, &key("maker").public(), false);
         let found = found.map_err(|e| e.to_string()).err();
         assert_eq!(
             found,

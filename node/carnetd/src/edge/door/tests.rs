@@ -692,20 +692,36 @@ impl http_body::Body for Slow {
 }
 
 impl Scene {
-    /// A stream of requests of which so many kibibytes have come and been read, and what lets its requests in.
-    fn stream(&self, who: &PeerIdentity, kib: usize) -> (Response<Body>, Pass) {
-        let pieces = Pieces {
-            left: kib,
-            size: KIB,
-            read: Arc::default(),
-            ends: false,
-        };
-        let begun = self.begin(who, STREAM, pieces).now_or_never();
-        let mut stream = begun.expect("it begins at once");
+    /// A stream of which so many requests of a kibibyte have come, and so many bytes of the next; and what lets them in.
+    fn stream(&self, who: &PeerIdentity, whole_ones: usize, rest: usize) -> (Response<Body>, Pass) {
+        let message = [&[0][..], &(KIB as u32 - 5).to_be_bytes(), &[7; KIB - 5]].concat();
+        let came = [message.repeat(whole_ones), message[..rest].to_vec()].concat();
+        // In pieces that end in the middle of a message, of what stands before one, and of nothing.
+        let pieces: VecDeque<Bytes> = came.chunks(1_021).map(Bytes::copy_from_slice).collect();
+        let begun = self.begin_with(who, STREAM, Body::new(Came(pieces)));
+        let mut stream = begun.now_or_never().expect("it begins at once");
         let read = whole(stream.body_mut()).now_or_never();
         assert!(read.is_none(), "it goes on");
         let pass = lock(&self.guarded.inner.pass).clone();
         (stream, pass.expect("a stream of requests"))
+    }
+}
+
+/// What has come of a body; more may follow.
+struct Came(VecDeque<Bytes>);
+
+impl http_body::Body for Came {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self.0.pop_front() {
+            Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            None => Poll::Pending,
+        }
     }
 }
 
@@ -724,18 +740,19 @@ async fn a_role_that_signs_nothing_opens_no_stream_of_requests() {
 async fn the_bytes_of_a_stream_are_given_back_request_by_request() {
     let scene = Scene::wide();
     let maker = scene.somebody("manufacturer/0001/line");
-    let (stream, pass) = scene.stream(&maker, 4);
-    assert_eq!(scene.memory.used(), 4 * KIB as u64);
-    let places: Vec<Place> = (0..3).map(|_| pass.enter(KIB).expect("let in")).collect();
-    for (done, place) in places.into_iter().enumerate() {
-        assert_eq!(scene.memory.used(), ((4 - done) * KIB) as u64);
-        drop(place);
-    }
-    // A message is never more than what came, whatever it says.
-    let last = pass.enter(100 * KIB).expect("let in");
+    let (stream, pass) = scene.stream(&maker, 3, 100);
+    assert_eq!(scene.memory.used(), 3 * KIB as u64 + 100);
+    let mut places: Vec<Place> = (0..3).map(|_| pass.enter().expect("let in")).collect();
+    drop(places.remove(1));
+    assert_eq!(scene.memory.used(), 2 * KIB as u64 + 100);
+    // The answer counts until it is sent, and the request no more.
+    let answer = places.remove(0).answered(30);
+    assert_eq!(scene.memory.used(), KIB as u64 + 130);
+    drop(answer);
     drop(stream);
-    assert_eq!(scene.memory.used(), KIB as u64);
-    drop((last, pass));
+    assert_eq!(scene.memory.used(), KIB as u64 + 100);
+    drop(pass);
+    drop(places);
     assert_eq!(scene.memory.used(), 0);
 }
 
@@ -744,13 +761,10 @@ async fn the_requests_of_a_stream_have_the_places_and_the_rate_of_requests_that_
     let requests = PoolLimits { total: 8, each: 4 };
     let scene = Scene::new(requests, DoorLimits::unbounded().rate);
     let maker = scene.somebody("manufacturer/0001/line");
-    let (_stream, pass) = scene.stream(&maker, 0);
-    let mut places: Vec<Place> = (0..3).map(|_| pass.enter(KIB).expect("let in")).collect();
-    let refused = |pass: &Pass| {
-        let status = pass.enter(KIB).err().expect("refused");
-        status.code()
-    };
-    assert_eq!(refused(&pass), Code::ResourceExhausted);
+    let (_stream, pass) = scene.stream(&maker, 0, 0);
+    // The stream itself has none.
+    let mut places: Vec<Place> = (0..4).map(|_| pass.enter().expect("let in")).collect();
+    assert!(pass.enter().is_err());
     // Nor does a call of its own find a place; another certificate does.
     assert_eq!(
         scene.call(&maker, RECORD, 0).await.0,
@@ -759,7 +773,7 @@ async fn the_requests_of_a_stream_have_the_places_and_the_rate_of_requests_that_
     let other = scene.somebody("manufacturer/0002/line");
     assert_eq!(scene.call(&other, RECORD, 0).await.0, Code::Ok);
     places.pop();
-    assert!(pass.enter(KIB).is_ok());
+    assert!(pass.enter().is_ok());
     drop(places);
     let rate = Rate {
         per_second: 10,
@@ -767,26 +781,24 @@ async fn the_requests_of_a_stream_have_the_places_and_the_rate_of_requests_that_
     };
     let scene = Scene::new(DoorLimits::unbounded().requests, rate);
     let maker = scene.somebody("manufacturer/0001/line");
-    let (_stream, pass) = scene.stream(&maker, 0);
+    let (_stream, pass) = scene.stream(&maker, 0, 0);
     for _ in 0..9 {
-        assert!(pass.enter(KIB).is_ok(), "the tenth is the stream itself");
+        assert!(pass.enter().is_ok(), "the tenth is the stream itself");
     }
-    assert_eq!(refused(&pass), Code::ResourceExhausted);
+    assert!(pass.enter().is_err());
     scene.clock.0.fetch_add(1_000, Ordering::SeqCst);
-    assert!(pass.enter(KIB).is_ok());
+    assert!(pass.enter().is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_may_be_silent_between_requests_and_not_in_the_middle_of_one() {
     let scene = Scene::wide();
     let maker = scene.somebody("manufacturer/0001/line");
-    let (mut stream, pass) = scene.stream(&maker, 2);
-    let places = [pass.enter(KIB).ok(), pass.enter(KIB).ok()];
+    let (mut stream, pass) = scene.stream(&maker, 2, 0);
     let long = tokio::time::timeout(10 * PIECE_TIMEOUT, whole(stream.body_mut()));
     assert!(long.await.is_err(), "it goes on");
-    drop((places, stream));
-    let (mut stream, pass) = scene.stream(&maker, 2);
-    let _place = pass.enter(KIB);
+    drop((pass, stream));
+    let (mut stream, _pass) = scene.stream(&maker, 2, 3);
     let cut = whole(stream.body_mut()).await;
     assert_eq!(cut.map_err(|status| status.code()), Err(Code::Aborted));
     assert_eq!(scene.counters.turned(Turned::RequestTime), 1);
@@ -811,8 +823,8 @@ async fn a_refused_request_of_a_stream_is_noted_as_one_that_came_alone() {
         },
     );
     let maker = scene.somebody("manufacturer/0001/line");
-    let (_stream, pass) = scene.stream(&maker, 0);
-    let place = pass.enter(KIB).expect("let in");
+    let (_stream, pass) = scene.stream(&maker, 0, 0);
+    let place = pass.enter().expect("let in");
     assert_eq!(place.request().as_str(), "7f3a00-2");
     let denied = ApiError::denied("manufacturer may not recall").to_status();
     let told = place.failed(denied).await;

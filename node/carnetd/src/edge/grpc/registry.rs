@@ -13,11 +13,10 @@ use carnet_wire::registry::v1 as pb;
 use carnet_wire::registry::v1::registry_server::{Registry, RegistryServer};
 use carnet_wire::registry::v1::submit_stream_response::Outcome;
 use carnet_wire::status::{ApiError, to_failure};
-use futures::future::ready;
 use futures::{Stream, StreamExt};
 use tonic::{Request, Status, Streaming};
 
-use super::submitting::{Answering, Submitting};
+use super::submitting::{Asked, Done, Submitting};
 use super::{Answer, answer, open, position};
 use crate::edge::Pass;
 use crate::service::bulk::{Bulk, Whole};
@@ -310,22 +309,25 @@ fn submit_one(
     caller: &Caller,
     pass: Option<&Pass>,
     (number, message): (u64, pb::SubmitStreamRequest),
-) -> Answering {
+) -> Asked {
     let failed = move |status: &Status| pb::SubmitStreamResponse {
         number,
         outcome: Some(Outcome::Failure(to_failure(status))),
     };
-    let size = convert::streamed_size(&message);
-    let place = match pass.map(|pass| pass.enter(size)).transpose() {
+    let place = match pass.map(Pass::enter).transpose() {
         Ok(place) => place,
-        Err(refused) => return Box::pin(ready(failed(&refused))),
+        Err(retry_after) => {
+            let refused = ApiError::Overloaded { retry_after }.to_status();
+            return Asked::Refused(failed(&refused), retry_after);
+        }
     };
     let request = place.as_ref().map(|place| place.request().clone());
     let caller = caller.clone().asking(request.unwrap_or_default());
     let service = Arc::clone(service);
-    Box::pin(async move {
+    Asked::InWork(Box::pin(async move {
         let submitted = async {
             let request: SignedRequest = convert::canonical("request", &message.request)?;
+            drop(message);
             service.submit(&caller, request, Patience::Committed).await
         };
         let submitted = tokio::time::timeout(REQUEST_TIMEOUT, submitted).await;
@@ -333,19 +335,29 @@ fn submit_one(
             let text = format!("it took longer than {} s", REQUEST_TIMEOUT.as_secs());
             Err(ApiError::UnknownOutcome { text })
         });
-        match (submitted, place) {
-            (Ok(submitted), _) => pb::SubmitStreamResponse {
-                number,
-                outcome: Some(Outcome::Answer(pb::SubmitResponse {
-                    answer: submitted.value.answer,
-                    position: position(&service.node, submitted.log_index),
-                    checkpoint: String::new(),
-                })),
-            },
-            (Err(error), None) => failed(&error.to_status()),
-            (Err(error), Some(place)) => failed(&place.failed(error.to_status()).await),
-        }
-    })
+        let (answer, size) = match (submitted, &place) {
+            (Ok(submitted), _) => {
+                let answer = submitted.value.answer;
+                let size = answer.len();
+                let answer = pb::SubmitStreamResponse {
+                    number,
+                    outcome: Some(Outcome::Answer(pb::SubmitResponse {
+                        answer,
+                        position: position(&service.node, submitted.log_index),
+                        checkpoint: String::new(),
+                    })),
+                };
+                (answer, size)
+            }
+            (Err(error), None) => (failed(&error.to_status()), 0),
+            (Err(error), Some(place)) => {
+                let status = place.failed(error.to_status()).await;
+                (failed(&status), status.message().len())
+            }
+        };
+        let held = place.and_then(|place| place.answered(size));
+        Done { answer, held }
+    }))
 }
 
 fn opened(

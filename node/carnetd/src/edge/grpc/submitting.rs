@@ -2,24 +2,46 @@
 //!
 //! Nothing here knows a request: what becomes of each is the caller's. What is kept is the order of the end. Every request
 //! that was taken is answered before the stream ends, so whoever sees it end with a status knows that the others were never
-//! taken. Answers are made when the transport asks for them: for a client that reads none, nothing more is read.
+//! taken. Each request is a task of its own, which comes to its end whether or not anybody reads answers; for a client that
+//! reads none, nothing more is taken, and after a while its answers are dropped.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use carnet_wire::limits::SUBMIT_STREAM_REQUESTS_MAX;
 use carnet_wire::registry::v1::{SubmitStreamRequest, SubmitStreamResponse};
 use carnet_wire::status::ApiError;
 use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, Stream, StreamExt as _};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 
-use crate::edge::methods::STREAM_IDLE;
+use crate::edge::memory::Held;
+use crate::edge::methods::{PIECE_TIMEOUT, STREAM_IDLE};
+
+/// Answers that wait to be sent; the rest waits with its own task, and not for ever.
+const UNSENT_MAX: usize = 32;
 
 /// The answer to one request, to come.
-pub(super) type Answering = BoxFuture<'static, SubmitStreamResponse>;
+pub(super) type Answering = BoxFuture<'static, Done>;
+
+/// An answer, and its bytes until it is sent.
+pub(super) struct Done {
+    pub(super) answer: SubmitStreamResponse,
+    pub(super) held: Option<Held>,
+}
+
+/// What becomes of a request.
+pub(super) enum Asked {
+    InWork(Answering),
+    /// Not let in; nothing more is read for so long.
+    Refused(SubmitStreamResponse, Duration),
+}
 
 /// The answers to a stream of requests.
 pub(super) struct Submitting<R, A> {
@@ -28,7 +50,17 @@ pub(super) struct Submitting<R, A> {
     ask: A,
     /// How many were taken.
     taken: u64,
-    in_work: FuturesUnordered<Answering>,
+    /// Taken and not answered.
+    waiting: usize,
+    /// Dropped with the stream, and what is in work with it.
+    in_work: JoinSet<()>,
+    answers: mpsc::Receiver<Done>,
+    sends: mpsc::Sender<Done>,
+    refused: Option<SubmitStreamResponse>,
+    /// Until when no more are taken.
+    rests: Option<Pin<Box<Sleep>>>,
+    /// An answer was dropped because nobody read it.
+    unread: Arc<AtomicBool>,
     /// Why no more are taken.
     over: Option<Result<(), Status>>,
     idle: Pin<Box<Sleep>>,
@@ -37,14 +69,21 @@ pub(super) struct Submitting<R, A> {
 impl<R, A> Submitting<R, A>
 where
     R: Stream<Item = Result<SubmitStreamRequest, Status>> + Unpin,
-    A: FnMut(u64, SubmitStreamRequest) -> Answering + Unpin,
+    A: FnMut(u64, SubmitStreamRequest) -> Asked + Unpin,
 {
     pub(super) fn new(requests: R, ask: A) -> Self {
+        let (sends, answers) = mpsc::channel(UNSENT_MAX);
         Self {
             requests,
             ask,
             taken: 0,
-            in_work: FuturesUnordered::new(),
+            waiting: 0,
+            in_work: JoinSet::new(),
+            answers,
+            sends,
+            refused: None,
+            rests: None,
+            unread: Arc::default(),
             over: None,
             idle: Box::pin(tokio::time::sleep(STREAM_IDLE)),
         }
@@ -52,24 +91,58 @@ where
 
     /// Takes what has come, as far as there is room.
     fn take(&mut self, cx: &mut Context<'_>) {
-        while self.over.is_none() && self.in_work.len() < SUBMIT_STREAM_REQUESTS_MAX {
+        while self.over.is_none()
+            && self.refused.is_none()
+            && self.waiting < SUBMIT_STREAM_REQUESTS_MAX
+        {
+            if let Some(rests) = &mut self.rests {
+                if rests.poll_unpin(cx).is_pending() {
+                    return;
+                }
+                self.rests = None;
+            }
             match self.requests.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok(request))) => {
                     self.taken = self.taken.wrapping_add(1);
-                    self.in_work.push((self.ask)(self.taken, request));
+                    match (self.ask)(self.taken, request) {
+                        Asked::InWork(answering) => self.begin(answering),
+                        Asked::Refused(answer, rest) => {
+                            self.refused = Some(answer);
+                            self.rests = Some(Box::pin(tokio::time::sleep(rest)));
+                        }
+                    }
                 }
                 Poll::Ready(Some(Err(status))) => self.over = Some(Err(status)),
                 Poll::Ready(None) => self.over = Some(Ok(())),
-                Poll::Pending => break,
+                Poll::Pending => return,
             }
         }
+    }
+
+    fn begin(&mut self, answering: Answering) {
+        self.waiting += 1;
+        let (sends, unread) = (self.sends.clone(), Arc::clone(&self.unread));
+        self.in_work.spawn(async move {
+            let done = answering.await;
+            if sends.send_timeout(done, PIECE_TIMEOUT).await.is_err() {
+                unread.store(true, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Ends it at once: of what was taken something will have no answer.
+    fn give_up(&mut self, text: &str) {
+        self.in_work.abort_all();
+        self.waiting = 0;
+        let text = text.to_owned();
+        self.over = Some(Err(ApiError::UnknownOutcome { text }.to_status()));
     }
 }
 
 impl<R, A> Stream for Submitting<R, A>
 where
     R: Stream<Item = Result<SubmitStreamRequest, Status>> + Unpin,
-    A: FnMut(u64, SubmitStreamRequest) -> Answering + Unpin,
+    A: FnMut(u64, SubmitStreamRequest) -> Asked + Unpin,
 {
     type Item = Result<SubmitStreamResponse, Status>;
 
@@ -77,13 +150,26 @@ where
         let this = &mut *self;
         loop {
             this.take(cx);
-            match this.in_work.poll_next_unpin(cx) {
-                Poll::Ready(Some(answer)) => {
-                    this.idle.as_mut().reset(Instant::now() + STREAM_IDLE);
-                    return Poll::Ready(Some(Ok(answer)));
+            if let Some(refused) = this.refused.take() {
+                return Poll::Ready(Some(Ok(refused)));
+            }
+            while let Poll::Ready(Some(ended)) = this.in_work.poll_join_next(cx) {
+                if ended.is_err_and(|error| error.is_panic()) {
+                    this.give_up("a request broke off on the server");
                 }
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => {}
+            }
+            if this.unread.load(Ordering::Relaxed) && this.over.is_none() {
+                this.give_up("answers were not read");
+            }
+            if this.waiting > 0 {
+                let Some(Done { answer, held }) = std::task::ready!(this.answers.poll_recv(cx))
+                else {
+                    return Poll::Ready(None);
+                };
+                drop(held);
+                this.waiting -= 1;
+                this.idle.as_mut().reset(Instant::now() + STREAM_IDLE);
+                return Poll::Ready(Some(Ok(answer)));
             }
             match this.over.take() {
                 Some(over) => {
@@ -113,17 +199,31 @@ mod tests {
 
     use super::*;
 
-    type Waiting = Arc<Mutex<Vec<(u64, oneshot::Sender<()>)>>>;
+    type Waiting = Arc<Mutex<Vec<(u64, oneshot::Sender<Go>)>>>;
+
+    const REST: Duration = Duration::from_secs(3);
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Go {
+        On,
+        Break,
+    }
 
     /// A stream whose requests wait until they are let go, and what comes to it.
     struct Scene {
         sends: mpsc::UnboundedSender<Result<SubmitStreamRequest, Status>>,
         read: Arc<AtomicUsize>,
         waiting: Waiting,
+        /// Held by each that is in work, and twice besides.
+        places: Arc<()>,
         answers: Pin<Box<dyn Stream<Item = Result<SubmitStreamResponse, Status>>>>,
     }
 
     fn scene() -> Scene {
+        scene_refusing(&[])
+    }
+
+    fn scene_refusing(refuse: &'static [u64]) -> Scene {
         let (sends, mut came) = mpsc::unbounded_channel();
         let (read, waiting) = (Arc::new(AtomicUsize::new(0)), Waiting::default());
         let count = Arc::clone(&read);
@@ -135,22 +235,32 @@ mod tests {
             polled
         });
         let waits = Arc::clone(&waiting);
-        let ask = move |number, _| -> Answering {
+        let of_all = Arc::new(());
+        let places = Arc::clone(&of_all);
+        let ask = move |number, _| -> Asked {
+            let answer = move || SubmitStreamResponse {
+                number,
+                outcome: Some(Outcome::Failure(SubmitFailure::default())),
+            };
+            if refuse.contains(&number) {
+                return Asked::Refused(answer(), REST);
+            }
             let (go, gone) = oneshot::channel();
             waits.lock().expect("a lock").push((number, go));
-            Box::pin(async move {
-                let _ = gone.await;
-                let failure = SubmitFailure::default();
-                SubmitStreamResponse {
-                    number,
-                    outcome: Some(Outcome::Failure(failure)),
-                }
-            })
+            let place = Arc::clone(&places);
+            Asked::InWork(Box::pin(async move {
+                let gone = gone.await;
+                drop(place);
+                assert!(gone != Ok(Go::Break), "it breaks");
+                let answer = answer();
+                Done { answer, held: None }
+            }))
         };
         Scene {
             sends,
             read,
             waiting,
+            places: of_all,
             answers: Box::pin(Submitting::new(requests, ask)),
         }
     }
@@ -165,20 +275,33 @@ mod tests {
 
         /// Lets the one of this number go.
         fn let_go(&self, number: u64) {
+            self.tell(number, Go::On);
+        }
+
+        fn tell(&self, number: u64, what: Go) {
             let mut waiting = self.waiting.lock().expect("a lock");
             let at = waiting.iter().position(|(one, _)| *one == number);
             let (_, go) = waiting.remove(at.expect("in work"));
-            go.send(()).expect("it waits");
+            go.send(what).expect("it waits");
         }
 
-        /// What comes now, without waiting.
-        fn now(&mut self) -> Option<Option<Result<u64, Code>>> {
-            let next = tokio::task::unconstrained(self.answers.next());
-            let came = next.now_or_never()?;
-            Some(came.map(|came| {
-                came.map(|answer| answer.number)
-                    .map_err(|status| status.code())
-            }))
+        /// What comes now, when everybody has done what it can.
+        async fn now(&mut self) -> Option<Option<Result<u64, Code>>> {
+            for _ in 0..20 {
+                let next = tokio::task::unconstrained(self.answers.next());
+                if let Some(came) = next.now_or_never() {
+                    return Some(came.map(|came| {
+                        came.map(|answer| answer.number)
+                            .map_err(|status| status.code())
+                    }));
+                }
+                tokio::task::yield_now().await;
+            }
+            None
+        }
+
+        fn in_work(&self) -> usize {
+            Arc::strong_count(&self.places) - 2
         }
 
         fn read(&self) -> usize {
@@ -190,37 +313,71 @@ mod tests {
     async fn each_is_answered_when_its_own_answer_is_there() {
         let mut scene = scene();
         scene.send(3);
-        assert_eq!(scene.now(), None);
+        assert_eq!(scene.now().await, None);
         scene.let_go(3);
-        assert_eq!(scene.now(), Some(Some(Ok(3))));
+        assert_eq!(scene.now().await, Some(Some(Ok(3))));
         scene.let_go(1);
-        assert_eq!(scene.now(), Some(Some(Ok(1))));
-        assert_eq!(scene.now(), None);
+        assert_eq!(scene.now().await, Some(Some(Ok(1))));
+        assert_eq!(scene.now().await, None);
     }
 
     #[tokio::test]
     async fn of_a_hundred_thousand_requests_no_more_are_read_than_have_room() {
         let mut scene = scene();
         scene.send(100_000);
-        assert_eq!(scene.now(), None);
+        assert_eq!(scene.now().await, None);
         assert_eq!(scene.read(), SUBMIT_STREAM_REQUESTS_MAX);
-        assert_eq!(scene.now(), None);
+        assert_eq!(scene.now().await, None);
         assert_eq!(scene.read(), SUBMIT_STREAM_REQUESTS_MAX);
         scene.let_go(7);
-        assert_eq!(scene.now(), Some(Some(Ok(7))));
-        assert_eq!(scene.now(), None);
+        assert_eq!(scene.now().await, Some(Some(Ok(7))));
+        assert_eq!(scene.now().await, None);
         assert_eq!(scene.read(), SUBMIT_STREAM_REQUESTS_MAX + 1);
     }
 
-    #[tokio::test]
-    async fn who_reads_no_answers_is_read_no_further() {
+    /// Once, everything that was taken stood still with its place and its bytes for as long as nobody read.
+    #[tokio::test(start_paused = true)]
+    async fn for_who_reads_no_answers_what_was_taken_comes_to_its_end_and_nothing_more_is_taken() {
         let mut scene = scene();
-        scene.send(1);
-        assert_eq!(scene.now(), None);
-        // Nobody asks for an answer: however many come, none is taken.
-        scene.let_go(1);
+        scene.send(100);
+        assert_eq!(scene.now().await, None);
+        assert_eq!(scene.in_work(), 100);
         scene.send(1_000);
-        assert_eq!(scene.read(), 1);
+        for number in 1..=100 {
+            scene.let_go(number);
+        }
+        // Nobody asks for an answer.
+        tokio::time::sleep(2 * PIECE_TIMEOUT).await;
+        assert_eq!((scene.in_work(), scene.read()), (0, 100));
+        let mut said = Vec::new();
+        while let Some(Some(answer)) = scene.now().await {
+            said.push(answer);
+        }
+        // What was dropped has no answer, so nothing is said of the rest but that it is not known.
+        assert_eq!(said.last(), Some(&Err(Code::DeadlineExceeded)));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_breaks_ends_the_stream_and_its_outcome_is_not_known() {
+        let mut scene = scene();
+        scene.send(2);
+        assert_eq!(scene.now().await, None);
+        scene.tell(1, Go::Break);
+        let expected = Some(Some(Err(Code::DeadlineExceeded)));
+        assert_eq!(scene.now().await, expected);
+        assert_eq!(scene.now().await, Some(None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn behind_a_request_that_is_not_let_in_nothing_is_read_for_a_while() {
+        let mut scene = scene_refusing(&[2]);
+        scene.send(5);
+        assert_eq!(scene.now().await, Some(Some(Ok(2))));
+        assert_eq!(scene.now().await, None);
+        assert_eq!(scene.read(), 2);
+        tokio::time::advance(REST).await;
+        assert_eq!(scene.now().await, None);
+        assert_eq!(scene.read(), 5);
     }
 
     #[tokio::test]
@@ -230,14 +387,14 @@ mod tests {
         let broken = Err(Status::aborted("broken off"));
         scene.sends.send(broken).expect("open");
         scene.send(1);
-        assert_eq!(scene.now(), None);
+        assert_eq!(scene.now().await, None);
         scene.let_go(2);
-        assert_eq!(scene.now(), Some(Some(Ok(2))));
-        assert_eq!(scene.now(), None);
+        assert_eq!(scene.now().await, Some(Some(Ok(2))));
+        assert_eq!(scene.now().await, None);
         scene.let_go(1);
-        assert_eq!(scene.now(), Some(Some(Ok(1))));
-        assert_eq!(scene.now(), Some(Some(Err(Code::Aborted))));
-        assert_eq!(scene.now(), Some(None));
+        assert_eq!(scene.now().await, Some(Some(Ok(1))));
+        assert_eq!(scene.now().await, Some(Some(Err(Code::Aborted))));
+        assert_eq!(scene.now().await, Some(None));
         assert_eq!(scene.read(), 3, "nothing behind the break is taken");
     }
 
@@ -272,7 +429,7 @@ mod tests {
         let longer = tokio::time::timeout(2 * STREAM_IDLE, busy.answers.next());
         assert!(longer.await.is_err(), "it waits");
         busy.let_go(1);
-        assert_eq!(busy.now(), Some(Some(Ok(1))));
-        assert_eq!(busy.now(), None);
+        assert_eq!(busy.now().await, Some(Some(Ok(1))));
+        assert_eq!(busy.now().await, None);
     }
 }

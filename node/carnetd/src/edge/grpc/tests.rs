@@ -32,8 +32,7 @@ use carnet_trust::chain::verify_peer;
 use carnet_trust::identity::Plane;
 use carnet_wire::admin::v1 as admin;
 use carnet_wire::federation::v1 as federation;
-use carnet_wire::registry::v1::submit_stream_response::Outcome;
-use carnet_wire::schema::{Method, methods, of_wire, to_wire};
+use carnet_wire::schema::{Method, methods, to_wire};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -191,9 +190,10 @@ async fn call(channel: &Channel, method: &Method, sent: Vec<Vec<u8>>) -> (RpcCod
     match outcome.await {
         // Of a stream that goes on, each request has a status of its own.
         Ok(()) if method.name == "SubmitStream" => {
-            let answer: pb::SubmitStreamResponse = of_wire(&came);
-            let code = match answer.outcome {
-                Some(Outcome::Failure(failure)) => RpcCode::from_i32(failure.code),
+            // Field 3 is a failure, whose field 1 is its code; field 1, the number, stands before it.
+            let fields = &came[2..];
+            let code = match (fields[0], fields.iter().position(|byte| *byte == 0x08)) {
+                (0x1a, Some(at)) => RpcCode::from_i32(i32::from(fields[at + 1])),
                 _ => RpcCode::Ok,
             };
             (code, came)
