@@ -5,7 +5,8 @@
 #   deploy/bench.sh [SECONDS] [ROUNDS]      seconds of one round (5), rounds of each system (5)
 #
 # Rates of a shared machine mean nothing alone: the figure is the median of the ratios of neighbouring rounds. The syncs
-# of both systems are counted by strace in a round of their own, because counting slows both down.
+# of both systems are counted by strace in a round of their own, because counting slows both down. The rows are kept as JSON
+# in bench-results of the cache.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seconds=${1:-5}
@@ -109,10 +110,22 @@ load() {
 }
 
 echo "etcd $(etcd --version | head -n 1 | sed 's/.*: //'), 3 nodes each, 512-byte records, $(nproc) cores"
-echo "== singly, 64 clients"
-load --clients 64 --seconds "$seconds" --rounds "$rounds"
-echo "== in bulk, 1,000 under one signature, 64 clients (etcd: transactions of 100 puts; etcd_singly: single puts)"
-load --clients 64 --batch 1000 --peer-single-clients 64 --seconds "$seconds" --rounds "$rounds"
+# A row of the table: printed, and kept as it is.
+results=$CARNET_CACHE/bench-results/$(date -u +%Y%m%dT%H%M%SZ)
+mkdir -p "$results"
+row() {
+  local name=$1 what=$2
+  shift 2
+  echo "== $what"
+  load "$@" | tee "$results/$name.json"
+}
+row singly-1 "singly, 1 client: latency" --clients 1 --seconds "$seconds" --rounds "$rounds"
+for clients in 64 256; do
+  row "singly-$clients" "singly, $clients clients" --clients "$clients" --seconds "$seconds" --rounds "$rounds"
+done
+row bulk-64 "in bulk, 1,000 under one signature, 64 clients (etcd: transactions of 100 puts; etcd_singly: single puts)" \
+  --clients 64 --batch 1000 --peer-single-clients 64 --seconds "$seconds" --rounds "$rounds"
+echo "kept in $results"
 
 if command -v strace >/dev/null 2>&1; then
   echo "== syncs while 64 clients write singly for 3 s each (slowed down by counting)"
