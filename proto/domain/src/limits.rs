@@ -216,6 +216,8 @@ pub const CHAIN_BYTES_MAX: usize = 96 * 1024;
 pub const CHAIN_BYTES_ABROAD_MAX: usize = CHAIN_BYTES_MAX / 4 * 3;
 /// As [`CHAIN_BYTES_ABROAD_MAX`], steps.
 pub const CHAIN_ABROAD_MAX: usize = CHAIN_MAX / 4 * 3;
+/// The most leaves of a robot's trail that are read for its chain: a step has a few leaves beside it.
+pub const CHAIN_TRAIL_MAX: usize = 4 * CHAIN_MAX;
 /// The most bytes of one such step of the registry that shows it, its head included: as many are reckoned before they are written.
 pub const CHAIN_STEP_BYTES: usize = 2_048;
 /// The most items that are read of one mailbox batch; whoever sends puts fewer into it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use carnet_domain::limits::{CHAIN_MAX, NOTE_KEPT_BYTES_MAX};
+use carnet_domain::limits::NOTE_KEPT_BYTES_MAX;
 use carnet_domain::machine::entry::{Body, ChainRun, ItemAnswer, MailItem};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::LogDoubt;
@@ -392,9 +392,11 @@ async fn a_feed_that_stands_at_an_item_says_so_until_the_item_is_taken() {
 fn swell(item: &mut MailItem) {
     let leaf = ChainRun {
         checkpoint: "x".repeat(NOTE_KEPT_BYTES_MAX),
-        leaves: vec![item.proven.clone(); CHAIN_MAX],
+        leaves: vec![item.proven.clone(); 8],
     };
-    item.chain = vec![leaf; CHAIN_MAX];
+    while !item.is_large() {
+        item.chain.push(leaf.clone());
+    }
 }
 
 /// Whoever stands at one of its servers, or at a name before all of them, could have any item passed over.

@@ -3,12 +3,14 @@
 use carnet_domain::bytes::code::Code;
 use carnet_domain::custody::links::steps_kept;
 use carnet_domain::custody::{Phase, Step};
-use carnet_domain::limits::{CHAIN_ABROAD_MAX, CHAIN_BYTES_ABROAD_MAX, CHAIN_STEP_BYTES};
+use carnet_domain::limits::{
+    CHAIN_ABROAD_MAX, CHAIN_BYTES_ABROAD_MAX, CHAIN_BYTES_MAX, CHAIN_STEP_BYTES,
+};
 use carnet_domain::log::leaf::{Kind, leaf_bytes_hash};
 use carnet_domain::machine::entry::{Body, ChainRun, MailBatch};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::peer::Clause;
+use carnet_domain::record::peer::{Clause, Statement};
 use carnet_domain::rules::command::{Command, Purpose};
 use carnet_domain::rules::rejection::{Detail, Flaw, Reason};
 use carnet_hostile::judge::{nacked, reason_of, unproven};
@@ -157,32 +159,28 @@ fn a_bundle_of_the_issuer_is_enough() {
     export(&mut a, &mut b, code, 1);
     let declared = onward(&b, &c, code, 2);
     b.must("customs", declared);
-    // Without the bundle it waits for somebody who recognises it.
+    // Without the bundle it is answered, and stops nothing.
     let batch = waiting(&mut b, &c);
-    let index = batch.items[0].chain[0].leaves[0].index;
-    c.apply(Body::Foreign { batch });
-    let Ok(parked) = c.ledger.parked(&b.prefix, 0);
-    let flaw = Flaw::Stranger;
-    let (of, why) = (a.prefix, parked.expect("it waits").why);
-    assert_eq!(why, Detail::ChainStep { of, index, flaw });
-    let retry = Command::RetryParked {
-        peer: b.prefix,
-        item: 0,
-    };
-    assert_eq!(
-        reason_of(&mut c, "registrar", retry.clone()),
-        Reason::Parked
-    );
+    let run = &batch.items[0].chain[1];
+    let (of, index, flaw) = (a.prefix, run.leaves[0].index, Flaw::Stranger);
+    let detail = Detail::ChainStep { of, index, flaw };
+    nacked(&mut c, batch, Reason::NotInCustody, detail);
     let statement = carnet_hostile::scene::recognition(&mut a);
     assert_eq!(text(&c.state(&statement)), "done");
-    c.must("registrar", retry);
-    c.must("customs", permit(&c, 2, Vec::new()));
-    c.deliver(&mut b);
-    b.must("customs", depart(2));
+    let cancel = Command::CancelExport {
+        transfer: transfer(2),
+        reason: String::new(),
+    };
+    b.must("customs", cancel);
+    b.must("customs", onward(&b, &c, code, 3));
     b.deliver(&mut c);
-    c.must("customs", admit(2));
+    c.must("customs", permit(&c, 3, Vec::new()));
+    c.deliver(&mut b);
+    b.must("customs", depart(3));
+    b.deliver(&mut c);
+    c.must("customs", admit(3));
     assert_eq!(phase(&c, &code), Phase::Here {});
-    assert_eq!(steps(&c, 2).len(), 6, "what waited is kept with its head");
+    assert_eq!(steps(&c, 3).len(), 8);
 }
 
 /// What 49 shows with its offer to 81, changed, and how 81 answers.
@@ -254,6 +252,16 @@ fn a_chain_that_is_reordered_or_repeated_leads_nowhere() {
     });
 }
 
+/// A run without a leaf is none: what is kept has as many runs as it has steps at most.
+#[test]
+fn a_run_without_a_step_is_no_run() {
+    unbound(|chain| {
+        let checkpoint = chain[0].checkpoint.clone();
+        let leaves = Vec::new();
+        chain.insert(0, ChainRun { checkpoint, leaves });
+    });
+}
+
 /// A step of one country under another's head, under one that it did not sign, and without its path.
 #[test]
 fn a_step_is_proven_under_a_head_of_its_own_registry() {
@@ -261,23 +269,26 @@ fn a_step_is_proven_under_a_head_of_its_own_registry() {
         let own = chain.last().map(|run| run.checkpoint.clone());
         chain[0].checkpoint = own.expect("a run");
     });
+    // Neither is bound by the offer, and both are another country's: they stop no feed.
     for pathless in [false, true] {
         let (a, mut b, mut c, code) = passed_on();
         b.must("customs", onward(&b, &c, code, 2));
         let mut batch = waiting(&mut b, &c);
         let run = &mut batch.items[0].chain[0];
-        if pathless {
-            run.leaves[0].path.clear();
+        let flaw = if pathless {
+            run.leaves.iter_mut().for_each(|leaf| leaf.path.clear());
+            Flaw::Unproven
         } else {
             // Another size, and the signature of this one.
-            let lines: Vec<&str> = run.checkpoint.lines().collect();
-            let size: u64 = lines[1].parse().expect("a size");
-            let other = format!("\n{}\n", size + 1);
+            let size = run.checkpoint.lines().nth(1).expect("a size").to_owned();
+            let other = format!("\n{size}1\n");
             run.checkpoint = run.checkpoint.replacen(&format!("\n{size}\n"), &other, 1);
-        }
-        let (of, index, flaw) = (a.prefix, run.leaves[0].index, Flaw::Unproven);
+            Flaw::Head
+        };
+        let last = run.leaves.last().expect("a step");
+        let (of, index) = (a.prefix, last.index);
         let detail = Detail::ChainStep { of, index, flaw };
-        unproven(&mut c, batch, Reason::EvidenceBroken, detail);
+        nacked(&mut c, batch, Reason::NotInCustody, detail);
     }
 }
 
@@ -315,8 +326,9 @@ fn a_lie_names_no_other_robots_past() {
     slots.set(slot::EVENT, &onward(&b, &c, never, 3));
     say(&mut b, Kind::Custody, &never, slots, &c.prefix);
     let mut batch = lies(&mut b, &c);
-    let first = &chain[0].leaves[0];
-    let (of, index, flaw) = (a.prefix, first.index, Flaw::NoStep);
+    let last = chain.last().and_then(|run| run.leaves.last());
+    let index = last.expect("a step").index;
+    let (of, flaw) = (b.prefix, Flaw::NoStep);
     batch.items.remove(0);
     batch.items[0].sequence = 0;
     batch.items[0].chain = chain;
@@ -387,6 +399,17 @@ fn goes_on_to(from: &mut Country, to: &mut Country, code: Code, number: u8) {
     from.deliver(to);
 }
 
+/// Bytes of the longest chain that waits in a mailbox.
+fn steps_bytes(from: &Country, to: &Country) -> usize {
+    let from = &mut from.clone();
+    from.close();
+    let all = from.mail(&to.prefix, 0, 0).expect("mail").items;
+    let bytes = all
+        .iter()
+        .map(|item| carnet_domain::custody::links::bytes_of(&item.chain));
+    bytes.max().unwrap_or(0)
+}
+
 /// A robot that is offered on and on comes to an end of it: home it always goes.
 #[test]
 fn a_long_chain_goes_home_only() {
@@ -431,4 +454,74 @@ fn a_long_chain_goes_home_only() {
     export(&mut b, &mut a, code, 90);
     export(&mut a, &mut b, code, 91);
     assert!(self::steps(&b, 91).len() < 16);
+}
+
+/// With a country that the roots ended nobody else brings it into contact again.
+#[test]
+fn what_an_ended_country_wrote_counts_in_no_chain() {
+    let (a, mut b, mut c, code) = passed_on();
+    let Ok(peer) = c.ledger.peer(&a.prefix);
+    let ended = Statement::EndPeer {
+        peer: a.prefix,
+        sequence: peer.expect("a peer").bundle.sequence,
+        reason: "x".into(),
+    };
+    assert_eq!(text(&c.state(&ended)), "done");
+    b.must("customs", onward(&b, &c, code, 2));
+    let batch = waiting(&mut b, &c);
+    let (of, flaw) = (a.prefix, Flaw::Distrusted);
+    let index = batch.items[0].chain[1].leaves[0].index;
+    let detail = Detail::ChainStep { of, index, flaw };
+    nacked(&mut c, batch, Reason::NotInCustody, detail);
+}
+
+/// Whoever has a log key that made way long ago, and a copy of the log, writes no departure.
+#[test]
+fn a_key_that_made_way_leads_no_robot_on() {
+    let (mut a, mut b, mut c) = three();
+    let mut third = Country::with_market("44");
+    for other in [&mut a, &mut b, &mut c] {
+        befriend(other, &mut third);
+    }
+    accepts_thirds(&mut b, &mut third, &a);
+    accepts_thirds(&mut third, &mut c, &a);
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    b.close();
+    let mut twin = b.clone();
+    twin.clock = twin.clock.saturating_add(carnet_kit::STEP);
+    for serial in 1..=30 {
+        b.must("maker", b.register(serial));
+    }
+    b.close();
+    b.rotate_log("log", "log-2");
+    let anew = carnet_hostile::scene::recognition(&mut b);
+    assert_eq!(text(&c.state(&anew)), "done");
+    b.deliver(&mut c);
+    goes_on(&mut twin, &mut third, code, 3);
+    third.must("customs", onward(&third, &c, code, 4));
+    third.deliver(&mut c);
+    let Ok(known) = c.ledger.robot(&code);
+    assert!(known.is_none(), "nothing is asked of it: {known:?}");
+    let Ok(peer) = c.ledger.peer(&b.prefix);
+    assert!(!peer.expect("a peer").quarantined, "nor is it evidence");
+}
+
+/// A permit that is taken back while the robot is on its way ends nothing: it arrives with its chain.
+#[test]
+fn a_robot_that_departed_before_its_permit_was_taken_back_keeps_its_chain() {
+    let (_, mut b, mut c, code) = passed_on();
+    b.must("customs", onward(&b, &c, code, 2));
+    b.deliver(&mut c);
+    c.must("customs", permit(&c, 2, Vec::new()));
+    c.deliver(&mut b);
+    b.must("customs", depart(2));
+    let back = Command::RefuseImport {
+        transfer: transfer(2),
+        reason: String::new(),
+    };
+    c.must("customs", back);
+    b.deliver(&mut c);
+    c.must("customs", admit(2));
+    assert_eq!(steps(&c, 2).len(), 6);
 }

@@ -12,9 +12,9 @@
 //! | Return | Depart | + 1 | yes | the importer |
 //!
 //! Every link names the hash of the one before; a side leaf is named by none. What is not an Offer belongs to the transfer of the link before and goes
-//! on between its parties, under its agreement. Where the link before is not known here (a robot never heard of, or one
-//! that its issuer moved between others since), an offer by its issuer goes by the epoch alone (decision 0011); leaves of other
-//! registries do not travel yet. The issuer itself is told every link, and follows them all.
+//! on between its parties, under its agreement. Where the link before is not known here, what leads to an offer
+//! comes with it (`links`, decision 0023); an offer of the issuer alone goes by the epoch where nothing of it can be proven. The issuer
+//! itself is told every link, and follows them all.
 
 use super::{Doubt, Link, Step};
 use crate::bytes::code::Prefix;

@@ -14,7 +14,9 @@ use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::custody::admission::{detained, forget_lifted, provisional, sent_back};
 use crate::custody::follows::{follows, row};
-use crate::custody::links::{self, ChainFault, ProvenChain, prove_chain, steps_kept};
+use crate::custody::links::{
+    self, Believed, ChainFault, Shown, kept_note, led, prove_chain, prove_way_home, steps_kept,
+};
 use crate::custody::movement::EvidenceRef;
 pub use crate::custody::proven::{
     Proven, Since, Unproven, prove, prove_at, prove_map_head, prove_newest,
@@ -26,18 +28,17 @@ use crate::limits::{
     RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX, next_epoch,
 };
 use crate::log::authority::Envelope;
-use crate::log::checkpoint::{NoteLine, Origin, peek};
+use crate::log::checkpoint::{Origin, peek};
 use crate::log::leaf::{Kind, SlotError, Subject};
 use crate::log::map::RobotStatus;
 use crate::log::merkle::{verify_consistency, verify_inclusion};
-use crate::machine::entry::{ItemAnswer, LargeItem, MailBatch, MailItem};
+use crate::machine::entry::{ChainRun, ItemAnswer, LargeItem, MailBatch, MailItem};
 use crate::machine::{Authorised, Run, refused, rule};
 use crate::planted::Planted;
 use crate::record::contact::Contact;
 use crate::record::event::{
     After, Effect, Event, IdentityParts, Other, Standing, robot_of_slots, slot,
 };
-use crate::record::keys::KeyHistory;
 use crate::record::ledger::Ledger;
 use crate::record::peer::{Heard, LogDoubt, OpenFork, Peer, Repaired, Statement, TakenHead};
 use crate::record::transfer::{Ending, Transfer};
@@ -92,8 +93,48 @@ fn said<T: Canonical, F>(proven: &Proven, slot: u8) -> Result<Option<T>, Stop<F>
     }
 }
 
-/// What is known of a robot up to an offer of it, and who took part in what led there, where anybody could prove it.
-type Led = (Chain, Option<Vec<Prefix>>);
+/// What is known of a robot up to an offer of it, and the chain that is kept.
+type Led = (Chain, Vec<ChainRun>);
+
+/// What is believed of heads, by their origins.
+type Heads = BTreeMap<Origin, Result<Believed, Flaw>>;
+
+fn keys_of<'k>(known: &'k Heads) -> impl Fn(&Origin) -> Result<&'k Believed, Flaw> {
+    move |origin| match known.get(origin) {
+        Some(Ok(believed)) => Ok(believed),
+        Some(Err(flaw)) => Err(*flaw),
+        None => Err(Flaw::Stranger),
+    }
+}
+
+/// The chain that came with an offer, as it was shown.
+fn shown_chain<'r>(
+    (from, item): (&'r Sender, &'r MailItem),
+    under: (u64, Digest),
+    link: &Link,
+) -> Shown<'r> {
+    Shown {
+        runs: &item.chain,
+        end: link.prev,
+        origin: from.origin,
+        under,
+        note: &from.note,
+    }
+}
+
+/// Whether a fault of a chain is one that its carrier alone makes: leaves that the offer does not name, or a path of the sender under
+/// the head of its own message.
+fn is_of_carrier(fault: &ChainFault, sender: Prefix, item: &MailItem) -> bool {
+    match fault {
+        ChainFault::Unbound => !item.chain.is_empty(),
+        ChainFault::Step { of, index, flaw } => {
+            let mut own = item.chain.iter().filter(|run| run.checkpoint.is_empty());
+            let under = own.any(|run| run.leaves.iter().any(|leaf| leaf.index == *index));
+            *flaw == Flaw::Unproven && *of == sender && under
+        }
+        ChainFault::Order(_) | ChainFault::Size => false,
+    }
+}
 
 impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// Applies items of a peer's mailbox: each exactly once, in order, with its evidence.
@@ -593,7 +634,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     return Ok(vec![fork]);
                 }
                 if link.step == Step::Offer
-                    && let Some(fork) = self.fork_in_chain(item, &code, &link)?
+                    && let Some(fork) =
+                        self.fork_in_chain((from, item), &code, ((size, *root), &link))?
                 {
                     return Ok(vec![fork]);
                 }
@@ -662,11 +704,13 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// exporter nor anybody from whom anything was heard of the robot. So a double release is seen by whoever meets both robots.
     fn fork_in_chain(
         &self,
-        item: &MailItem,
+        (from, item): (&Sender, &MailItem),
         code: &Code,
-        link: &Link,
+        (under, link): ((u64, Digest), &Link),
     ) -> Result<Option<Event>, Stop<L::Fault>> {
-        let Ok(chain) = self.proven_chain(item, (code, &link.prev), None)? else {
+        let shown = shown_chain((from, item), under, link);
+        let believed = self.believed(&item.chain)?;
+        let Ok(chain) = prove_chain(code, shown, keys_of(&believed), self.registry.level) else {
             return Ok(None);
         };
         for step in chain.steps() {
@@ -758,15 +802,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         Ok(None)
     }
 
-    /// The chain that came with an offer, proven by the keys that are known here.
-    fn proven_chain(
-        &self,
-        item: &MailItem,
-        (code, end): (&Code, &Digest),
-        newest: Option<&Digest>,
-    ) -> Result<Result<ProvenChain, ChainFault>, Stop<L::Fault>> {
-        let mut known: BTreeMap<Origin, Result<KeyHistory, Flaw>> = BTreeMap::new();
-        for run in &item.chain {
+    /// What is believed here of the heads in a chain, by their origins.
+    fn believed(&self, runs: &[ChainRun]) -> Result<Heads, Stop<L::Fault>> {
+        let mut known = Heads::new();
+        for run in runs {
             let Ok(head) = peek(&run.checkpoint) else {
                 continue;
             };
@@ -776,83 +815,125 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
             let own = self.registry.prefix == origin.prefix
                 && self.registry.incarnation == origin.incarnation;
-            let keys = match self.ledger.peer(&origin.prefix).or_fault()? {
-                _ if own => Ok(self.registry.keys.clone()),
-                Some(peer) if peer.bundle.incarnation != origin.incarnation => Err(Flaw::Stranger),
-                Some(peer) if peer.split => Err(Flaw::Split),
-                Some(peer) => Ok(peer.bundle.keys),
+            let believed = match self.ledger.peer(&origin.prefix).or_fault()? {
+                _ if own => Ok(Believed {
+                    keys: self.registry.keys.clone(),
+                    seen: (0, Digest::ZERO),
+                }),
                 None => Err(Flaw::Stranger),
+                Some(peer) if !self.is_heard(&peer) => Err(Flaw::Distrusted),
+                Some(peer) if peer.bundle.incarnation != origin.incarnation => Err(Flaw::Head),
+                Some(peer) => Ok(Believed {
+                    seen: (peer.size_seen, peer.root_seen),
+                    keys: peer.bundle.keys,
+                }),
             };
-            known.insert(origin, keys);
+            known.insert(origin, believed);
         }
-        let keys = |origin: &Origin| match known.get(origin) {
-            Some(Ok(keys)) => Ok(keys),
-            Some(Err(flaw)) => Err(*flaw),
-            None => Err(Flaw::Stranger),
-        };
-        let level = self.registry.level;
-        let shown = (&item.chain[..], end);
-        Ok(prove_chain(code, shown, newest, keys, level))
+        Ok(known)
+    }
+
+    /// Whether what a registry wrote counts where it is shown by another one.
+    fn is_heard(&self, peer: &Peer) -> bool {
+        let clear = !peer.split && !peer.quarantined && peer.doubted.is_none();
+        clear && peer.contact == Contact::Open && peer.is_valid(self.now)
     }
 
     /// What is known here of a robot that is offered to us, led to the newest step before the offer by the chain that came with it;
-    /// with those steps, and who took part in them.
+    /// and that chain, as far as it is kept.
     fn led_to_offer(
         &self,
-        from: &Sender,
-        item: &MailItem,
+        (from, item): (&Sender, &MailItem),
         code: &Code,
+        (under, link): ((u64, Digest), &Link),
         known: &Chain,
-        link: &Link,
     ) -> Result<Led, Stop<L::Fault>> {
-        let (peer, code) = (from.prefix, *code);
-        // Of a robot that was sent back to it the issuer shows nothing: who had it meanwhile adds nothing that it could not claim.
-        let issuer = from.peer.bundle.prefixes.contains(&code.prefix());
-        if issuer && item.chain.is_empty() {
-            return Ok((known.clone(), Some(Vec::new())));
-        }
-        let newest = known.newest().map(|_| &known.link);
-        let chain = match self.proven_chain(item, (&code, &link.prev), newest)? {
-            Ok(chain) => chain,
-            Err(ChainFault::Order(doubt)) => {
-                return no(Reason::TransferEnded, Detail::Doubtful { doubt });
-            }
-            Err(ChainFault::Step { of, index, flaw }) => {
-                let reason = match flaw {
-                    // Its own heads are known: whoever carries them changes them.
-                    Flaw::Unproven => Reason::EvidenceBroken,
-                    Flaw::Stranger if of == peer => Reason::EvidenceBroken,
-                    // It may be recognised later, or another key of it.
-                    Flaw::Stranger => Reason::Parked,
-                    Flaw::Head | Flaw::NoStep | Flaw::Beginning | Flaw::Split => {
-                        Reason::NotInCustody
+        let (peer, code, me) = (from.prefix, *code, self.registry.prefix);
+        let doubtful = |doubt| no(Reason::TransferEnded, Detail::Doubtful { doubt });
+        // What is open here answers by itself: what ended it comes by a mailbox of its own, and may be on the chain.
+        let is_open = known.open_between(me).is_some();
+        let shown = shown_chain((from, item), under, link);
+        let believed = self.believed(&item.chain)?;
+        let level = self.registry.level;
+        if code.prefix() == me {
+            let way = prove_way_home(&code, shown, &known.link, keys_of(&believed), level);
+            return match way {
+                Ok(_) if is_open => no(
+                    Reason::Parked,
+                    Detail::Doubtful {
+                        doubt: Doubt::AnotherBefore,
+                    },
+                ),
+                Ok(way) => match follows(&way.newest.link, &way.newest.leaf, link) {
+                    Ok(()) => {
+                        let led = led(known, &way.newest.link, way.newest.leaf);
+                        Ok((led, way.runs))
                     }
+                    Err(doubt) => doubtful(doubt),
+                },
+                Err(_) if is_open => Ok((known.clone(), Vec::new())),
+                Err(fault) => self.no_chain((peer, &code), fault, item),
+            };
+        }
+        let issuer = from.peer.bundle.prefixes.contains(&code.prefix());
+        let chain = match prove_chain(&code, shown, keys_of(&believed), level) {
+            Ok(chain) => chain,
+            // Its own offer is a beginning: of a robot that is with it by what is known here, or not known.
+            Err(fault) if issuer && !is_of_carrier(&fault, peer, item) => {
+                let holder = known.responsible_abroad();
+                let may = known.newest().is_none() || holder == Some(peer) || is_open;
+                return match may {
+                    true => Ok((known.clone(), Vec::new())),
+                    false => doubtful(Doubt::AnotherBefore),
                 };
-                return no(reason, Detail::ChainStep { of, index, flaw });
             }
-            Err(ChainFault::Unbound) => return broken(Detail::ChainUnbound { code }),
-            Err(ChainFault::Size) => {
-                let detail = Detail::OffersWithoutChain { peer, code };
-                return no(Reason::NotInCustody, detail);
-            }
+            Err(_) if is_open => return Ok((known.clone(), Vec::new())),
+            Err(fault) => return self.no_chain((peer, &code), fault, item),
         };
-        let doubtful = |doubt| Rejection::new(Reason::TransferEnded, Detail::Doubtful { doubt });
-        let newest = chain.newest();
-        follows(&newest.link, &newest.leaf, link)
-            .map_err(|doubt| Stop::Refused(doubtful(doubt)))?;
-        // What is open here answers by itself: what ended it is on the chain, and comes by a mailbox of its own.
-        if known.open_between(self.registry.prefix).is_some() {
+        let Some(newest) = chain.steps().last() else {
+            return doubtful(Doubt::AnotherBefore);
+        };
+        if let Err(doubt) = follows(&newest.link, &newest.leaf, link) {
+            return doubtful(doubt);
+        }
+        if is_open {
             if chain.has(known) {
                 let doubt = Doubt::AnotherBefore;
                 return no(Reason::Parked, Detail::Doubtful { doubt });
             }
-            return Ok((known.clone(), None));
+            return Ok((known.clone(), Vec::new()));
         }
-        let led = chain
-            .lead(known)
-            .map_err(|doubt| Stop::Refused(doubtful(doubt)))?;
-        let writers = chain.stands_alone().then(|| chain.writers());
-        Ok((led, writers))
+        if !chain.leads_on(code.prefix(), known) {
+            return doubtful(Doubt::AnotherBefore);
+        }
+        let before = led(known, &newest.link, newest.leaf);
+        Ok((before, chain.runs().to_vec()))
+    }
+
+    /// Why an offer is not taken by the chain that came with it: only what whoever carried it may have changed is asked for again.
+    fn no_chain(
+        &self,
+        (peer, code): (Prefix, &Code),
+        fault: ChainFault,
+        item: &MailItem,
+    ) -> Result<Led, Stop<L::Fault>> {
+        let code = *code;
+        let broken = is_of_carrier(&fault, peer, item);
+        match fault {
+            ChainFault::Order(doubt) => no(Reason::TransferEnded, Detail::Doubtful { doubt }),
+            ChainFault::Step { of, index, flaw } => {
+                let reason = match broken {
+                    true => Reason::EvidenceBroken,
+                    false => Reason::NotInCustody,
+                };
+                no(reason, Detail::ChainStep { of, index, flaw })
+            }
+            ChainFault::Unbound => no(Reason::EvidenceBroken, Detail::ChainUnbound { code }),
+            ChainFault::Size => no(
+                Reason::NotInCustody,
+                Detail::OffersWithoutChain { peer, code },
+            ),
+        }
     }
 
     /// The events of a custody step whose link is read.
@@ -927,11 +1008,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         if link.step == Step::Offer && self.has_proven_end(&Subject::robot(&code).key())? {
             return no(Reason::IdentityEnded, Detail::Code { code });
         }
-        let (mut before, mut writers) = (here.chain.clone(), None);
+        let (mut before, mut runs) = (here.chain.clone(), Vec::new());
         let comes = link.step == Step::Offer && link.epoch > before.epoch;
         // Who is responsible here answers by that alone. What a planted fault lets pass proves no chain.
         if comes && !before.is_responsible() && !self.planted.breaks_custody() {
-            (before, writers) = self.led_to_offer(from, item, &code, &before, &link)?;
+            let under = ((size, *root), &link);
+            (before, runs) = self.led_to_offer((from, item), &code, under, &before)?;
         }
         if link.step == Step::Depart {
             let Some(newest) = &item.newest else {
@@ -960,6 +1042,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         }
         let chain = match fold(me, &before, &written, self.planted) {
             Folded::Moved(chain) => chain,
+            // An offer below what is known, and none that was heard before: whoever waits for an answer has one.
+            Folded::Replay
+                if link.step == Step::Offer
+                    && link.to == me
+                    && self.ledger.transfer(&id).or_fault()?.is_none() =>
+            {
+                let doubt = Doubt::EpochOff;
+                return no(Reason::TransferEnded, Detail::Doubtful { doubt });
+            }
             Folded::Replay => return Ok(Vec::new()),
             Folded::Doubtful(doubt) => {
                 return no(Reason::TransferEnded, Detail::Doubtful { doubt });
@@ -973,16 +1064,13 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let mut effects = Vec::new();
         match link.step {
             Step::Offer => {
-                // One that only we could prove is nothing to show: the issuer begins another.
-                if let Some(writers) = writers {
-                    let sides = [me, from.prefix, code.prefix()];
-                    let passed = writers.into_iter().filter(|one| !sides.contains(one));
-                    transfer.passed = passed.collect();
-                    transfer.chain.clone_from(&item.chain);
-                    links::add(&mut transfer.chain, &from.note, &item.proven);
-                }
+                let sides = [me, from.prefix, code.prefix()];
+                let mut passed = links::writers_of(&runs);
+                passed.retain(|one| !sides.contains(one));
+                transfer.passed = passed.into_iter().collect();
+                transfer.chain = runs;
+                links::add(&mut transfer.chain, &from.note, &item.proven);
             }
-            Step::Depart if transfer.chain.is_empty() => {}
             Step::Depart | Step::Return => {
                 links::add(&mut transfer.chain, &from.note, &item.proven);
             }
@@ -1573,23 +1661,6 @@ fn can_exclude(step: Step) -> bool {
     match step {
         Step::Offer | Step::Cancel | Step::Depart | Step::Admit | Step::Return => true,
         Step::Register | Step::Accept | Step::Refuse | Step::Detain => false,
-    }
-}
-
-/// What is kept of a signed note, so that it can be shown later: its body, and the one signature line that was verified. Lines
-/// beside it under the same name and another key are nobody's, and would fill what is kept.
-fn kept_note(note: &str, origin: &Origin, key: &PublicKey) -> String {
-    let (name, hash) = (origin.to_string(), origin.key_hash(key));
-    let (body, signatures) = note.split_once("\n\n").unwrap_or((note, ""));
-    let own = signatures.lines().find(|line| {
-        let line = NoteLine::parse(line);
-        line.is_ok_and(|line| line.name() == name && line.key_hash() == hash)
-    });
-    let kept = format!("{body}\n\n{}\n", own.unwrap_or_default());
-    match kept.len() > NOTE_KEPT_BYTES_MAX {
-        // Its registry wrote more into it than a checkpoint has: the digest in the record says what it was.
-        true => String::new(),
-        false => kept,
     }
 }
 

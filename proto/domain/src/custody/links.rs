@@ -7,39 +7,42 @@
 //!  └ run under a head of 86 ─────────┘ └ of 49 ┘
 //! ```
 //! Only what moves custody is a link of it; Accept, Refuse and Detain are not. A chain begins with the registration by the issuer, or
-//! with a step of the issuer that it wrote while it had the robot: it could have registered the robot then, so what lies before adds
-//! nothing that it could not claim. So a robot that comes home now and then has a short chain for ever, and nobody need know where it
-//! was before.
+//! with a step that the issuer wrote while it had the robot: it could have registered the robot then. What lies before a step that
+//! cannot be proven here is left out, so nobody need know where a robot was before it came home.
 //!
-//! [`prove_chain`] makes the only [`ProvenChain`], for an offer that comes, a verdict and an auditor alike; [`way`] reads the steps that
-//! are known here, to be shown to the next country. What an offer changes is in `foreign`.
+//! Its leaves are bound by their hashes: the offer names the last, each names the one before. Heads and paths are not bound, and who
+//! showed them need not be who wrote them: of a registry other than the sender no fault of them stops a feed. A head counts under a key
+//! that is in use, or as the last good one of a key that ended; of a country with which there is no contact, or whose word is doubted, none does.
+//!
+//! [`prove_chain`] makes the only [`ProvenChain`]. The issuer itself proves no more than what leads on from what it knows
+//! ([`prove_way_home`]): home a robot comes whatever became of an old key. [`way`] reads the steps that are known here, to be shown to the
+//! next country. What an offer changes is in `foreign`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bytes::code::{Code, Prefix};
 use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Canonical;
 use crate::bytes::level::Level;
+use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
 use crate::custody::chain::{Chain, Doubt, Link, Step};
 use crate::custody::follows::{custodian_after, follows, row};
 use crate::custody::movement::EvidenceRef;
 use crate::limits::{
     CHAIN_ABROAD_MAX, CHAIN_BYTES_ABROAD_MAX, CHAIN_BYTES_MAX, CHAIN_MAX, CHAIN_STEP_BYTES,
+    CHAIN_TRAIL_MAX, NOTE_KEPT_BYTES_MAX,
 };
-use crate::log::checkpoint::{NoteError, Origin, peek};
+use crate::log::checkpoint::{NoteLine, Origin, peek};
 use crate::log::leaf::{Kind, Leaf, Subject, leaf_bytes_hash};
 use crate::log::merkle::verify_inclusion;
 use crate::log::shown::{ChainRun, ProvenLeaf};
 use crate::log::stored::LeafRecord;
 use crate::record::crossing::TransferId;
 use crate::record::event::slot;
-use crate::record::keys::KeyHistory;
+use crate::record::keys::{GoodHead, KeyHistory, KeyRole};
 use crate::record::transfer::Transfer;
 use crate::rules::rejection::Flaw;
-
-/// The most leaves of a trail that are read for a chain: a link has a few side leaves.
-const TRAIL_MAX: usize = 4 * CHAIN_MAX;
 
 /// A step of a robot, proven under a head of the registry that wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,71 +72,85 @@ impl ProvenStep {
     }
 }
 
-/// The steps of a robot from its registration, or from where its issuer had it again, each following the one before. Only
-/// [`prove_chain`] makes one.
+/// The steps of a robot from its registration, or from a step that its issuer wrote while it had the robot, each following the one
+/// before. Only [`prove_chain`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvenChain {
-    stands_alone: bool,
-    first: ProvenStep,
-    others: Vec<ProvenStep>,
+    steps: Vec<ProvenStep>,
+    runs: Vec<ChainRun>,
+    /// Steps before its beginning that are proven as well.
+    before: Vec<ProvenStep>,
 }
 
 impl ProvenChain {
     /// The steps, oldest first; there is one at least.
-    pub fn steps(&self) -> impl Iterator<Item = &ProvenStep> {
-        std::iter::once(&self.first).chain(&self.others)
+    pub fn steps(&self) -> &[ProvenStep] {
+        &self.steps
     }
 
-    /// The newest step.
-    pub fn newest(&self) -> &ProvenStep {
-        self.others.last().unwrap_or(&self.first)
+    /// As they are kept and shown on: of each head the line that was verified, of each leaf slot 12.
+    pub fn runs(&self) -> &[ChainRun] {
+        &self.runs
     }
 
-    /// Whether it begins with the registration, and not where the issuer had the robot again.
-    pub fn is_whole(&self) -> bool {
-        self.first.link.step == Step::Register
-    }
-
-    /// Whether anybody can prove it: it begins with a step of the issuer, and not with one that only its reader knew before.
-    pub fn stands_alone(&self) -> bool {
-        self.stands_alone
-    }
-
-    /// Registries that wrote a step of it, each once, in the order of their first ones.
-    pub fn writers(&self) -> Vec<Prefix> {
-        let mut writers = Vec::new();
-        for step in self.steps() {
-            if !writers.contains(&step.origin.prefix) {
-                writers.push(step.origin.prefix);
-            }
+    /// Whether it leads on from what is known here of a robot: the newest step known is on it, or one by which who has the robot by
+    /// that gave it up. Of a robot that its issuer has by what is known here, the issuer's word is enough.
+    pub fn leads_on(&self, issuer: Prefix, known: &Chain) -> bool {
+        if known.newest().is_none() || self.has(known) {
+            return true;
         }
-        writers
-    }
-
-    /// What is known here of a robot that is not, led to the newest step of this chain.
-    ///
-    /// # Errors
-    /// What is known here is not on this chain, and not of before it begins.
-    pub fn lead(&self, known: &Chain) -> Result<Chain, Doubt> {
-        let has = self.has(known);
-        let before = !self.is_whole() && known.epoch < self.first.link.epoch;
-        if known.newest().is_some() && !has && !before {
-            return Err(Doubt::AnotherBefore);
-        }
-        let newest = self.newest();
-        Ok(Chain {
-            epoch: newest.link.epoch,
-            link: newest.leaf,
-            shown: known.shown.clone(),
-            followed: Some(newest.link.clone()),
-            phase: known.phase.clone(),
-        })
+        let Some(holder) = known.responsible_abroad() else {
+            return false;
+        };
+        let gives_up = |step: &ProvenStep| {
+            step.link.step == Step::Depart
+                && step.origin.prefix == holder
+                && step.link.epoch > known.epoch
+        };
+        let mut all = self.before.iter().chain(&self.steps);
+        holder == issuer || all.any(gives_up)
     }
 
     /// Whether the newest step that is known of a robot is one of these.
     pub fn has(&self, known: &Chain) -> bool {
-        self.steps().any(|step| step.leaf == known.link)
+        self.steps.iter().any(|step| step.leaf == known.link)
     }
+}
+
+/// What is known of a robot, led to the newest step before an offer.
+pub fn led(known: &Chain, link: &Link, leaf: Digest) -> Chain {
+    Chain {
+        epoch: link.epoch,
+        link: leaf,
+        shown: known.shown.clone(),
+        followed: Some(link.clone()),
+        phase: known.phase.clone(),
+    }
+}
+
+/// Steps as they were shown for an offer: the runs, the leaf hash of the newest, and the head of the message. A run without a note
+/// stands under that.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'r> {
+    /// The runs.
+    pub runs: &'r [ChainRun],
+    /// What the offer names as the one before.
+    pub end: Digest,
+    /// Whose message it is.
+    pub origin: Origin,
+    /// The size and root that the message is proven under.
+    pub under: (u64, Digest),
+    /// The note of that head, as it is kept.
+    pub note: &'r str,
+}
+
+/// What is believed of the heads of a registry.
+#[derive(Debug, Clone)]
+pub struct Believed {
+    /// Its keys.
+    pub keys: KeyHistory,
+    /// The largest size of its log that was seen, and its root; size 0 for none.
+    pub seen: (u64, Digest),
 }
 
 /// Why there is no [`ProvenChain`].
@@ -167,111 +184,274 @@ struct Bound<'r> {
     link: Link,
 }
 
-/// Proves a chain whose newest step has the leaf hash `end`: every step under a head of the registry that wrote it, by its keys, each
-/// following the one before. It may begin with the step of the hash `known`, too: one that whoever asks has proven before.
-///
-/// What the hashes bind is the word of whoever names the last of them; heads and paths are anybody's to change on the way. A
-/// [`ChainFault::Unbound`] and a [`Flaw::Unproven`] are nobody's statement.
+impl Bound<'_> {
+    fn step(&self) -> ProvenStep {
+        ProvenStep {
+            link: self.link.clone(),
+            leaf: self.hash,
+            origin: self.origin,
+            index: self.shown.index,
+            at: self.leaf.t_ms,
+        }
+    }
+
+    fn fault(&self, flaw: Flaw) -> ChainFault {
+        ChainFault::Step {
+            of: self.link.writer(),
+            index: self.shown.index,
+            flaw,
+        }
+    }
+
+    fn is_of(&self, robot: &Digest) -> bool {
+        let carries = matches!(self.leaf.kind, Kind::Custody | Kind::Register);
+        self.leaf.key == *robot && carries && row(self.link.step).moves
+    }
+}
+
+/// A head that was opened: size, root, and the note as it is kept.
+type Opened = Result<(u64, Digest, String), Flaw>;
+
+/// The heads of a chain: each is verified once.
+struct Heads<'r> {
+    shown: Shown<'r>,
+    opened: BTreeMap<&'r str, Opened>,
+}
+
+impl<'r> Heads<'r> {
+    fn of(shown: Shown<'r>) -> Self {
+        Self {
+            shown,
+            opened: BTreeMap::new(),
+        }
+    }
+
+    /// Proves a leaf under its head. The note of that as it is kept.
+    fn prove<'k>(
+        &mut self,
+        one: &Bound<'r>,
+        keys: &impl Fn(&Origin) -> Result<&'k Believed, Flaw>,
+    ) -> Result<String, Flaw> {
+        let (index, path) = (one.shown.index, &one.shown.path);
+        let (size, root, note) = if one.checkpoint.is_empty() {
+            let (size, root) = self.shown.under;
+            (size, root, self.shown.note.to_owned())
+        } else {
+            let opened = self.opened.entry(one.checkpoint);
+            opened
+                .or_insert_with(|| open(one.checkpoint, &one.origin, keys))
+                .clone()?
+        };
+        verify_inclusion(&one.hash, index, size, path, &root).map_err(|_| Flaw::Unproven)?;
+        Ok(note)
+    }
+}
+
+/// Opens a head under a key that is in use, or as the last good one of a key that ended.
+fn open<'k>(
+    text: &str,
+    origin: &Origin,
+    keys: &impl Fn(&Origin) -> Result<&'k Believed, Flaw>,
+) -> Opened {
+    let believed = keys(origin)?;
+    let (key, head) = believed.keys.opened(text, origin).map_err(|_| Flaw::Head)?;
+    let (size, root) = (head.size(), *head.root());
+    let end = believed.keys.entry(KeyRole::Log, &key);
+    let end = end.and_then(|entry| entry.end);
+    // Of an older head of such a key nobody knows here whether its registry signed it, or who has the key now.
+    if end.is_some_and(|end| end.last_good != Some(GoodHead { size, root })) {
+        return Err(Flaw::Head);
+    }
+    if believed.seen.0 == size && believed.seen.1 != root {
+        return Err(Flaw::Distrusted);
+    }
+    Ok((size, root, kept_note(text, origin, &key)))
+}
+
+/// Proves a chain: every step under a head of the registry that wrote it, by its keys, each following the one before. It begins behind
+/// the last step that cannot be proven here.
 ///
 /// # Errors
-/// The first thing that does not hold.
+/// What does not hold of the last such step, where no beginning follows it.
 pub fn prove_chain<'k>(
     code: &Code,
-    (runs, end): (&[ChainRun], &Digest),
-    known: Option<&Digest>,
-    keys: impl Fn(&Origin) -> Result<&'k KeyHistory, Flaw>,
+    shown: Shown<'_>,
+    keys: impl Fn(&Origin) -> Result<&'k Believed, Flaw>,
     level: Level,
 ) -> Result<ProvenChain, ChainFault> {
+    let robot = Subject::robot(code).key();
+    let (mut steps, mut runs): (Vec<ProvenStep>, Vec<ChainRun>) = (Vec::new(), Vec::new());
+    let mut before = Vec::new();
+    let (mut heads, mut why) = (Heads::of(shown), ChainFault::Size);
+    for one in bound(shown, level)? {
+        let proven = match one.is_of(&robot) {
+            true => heads.prove(&one, &keys).map_err(|flaw| one.fault(flaw)),
+            false => Err(one.fault(Flaw::NoStep)),
+        };
+        let step = one.step();
+        let is_proven = proven.is_ok();
+        let placed = proven.and_then(|note| match steps.last() {
+            Some(newest) => follows(&newest.link, &newest.leaf, &step.link)
+                .map_err(ChainFault::Order)
+                .map(|()| note),
+            None if begins(code, &step) => Ok(note),
+            None => Err(one.fault(Flaw::Beginning)),
+        });
+        match placed {
+            Ok(note) => {
+                add(&mut runs, &note, one.shown);
+                steps.push(step);
+            }
+            Err(fault) => {
+                // That it is no beginning says less than why there is none before it.
+                let is_first = matches!(
+                    fault,
+                    ChainFault::Step {
+                        flaw: Flaw::Beginning,
+                        ..
+                    }
+                );
+                if !is_first || why == ChainFault::Size {
+                    why = fault;
+                }
+                before.append(&mut steps);
+                runs.clear();
+                if is_proven {
+                    before.push(step);
+                }
+            }
+        }
+    }
+    match steps.is_empty() {
+        true => Err(why),
+        false => Ok(ProvenChain {
+            steps,
+            runs,
+            before,
+        }),
+    }
+}
+
+/// What leads home, as the issuer of the robot reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WayHome {
+    /// The newest step.
+    pub newest: ProvenStep,
+    /// The steps up to it that are proven, as they are kept.
+    pub runs: Vec<ChainRun>,
+}
+
+/// Reads a way home: behind `known`, the hash of the newest step that the issuer knows, each follows the one before and is proven. What
+/// lies before is known already, whatever became of the keys that it was signed with; it is kept where it is proven.
+///
+/// # Errors
+/// What does not hold, or that nothing known leads there.
+pub fn prove_way_home<'k>(
+    code: &Code,
+    shown: Shown<'_>,
+    known: &Digest,
+    keys: impl Fn(&Origin) -> Result<&'k Believed, Flaw>,
+    level: Level,
+) -> Result<WayHome, ChainFault> {
+    let robot = Subject::robot(code).key();
+    let bound = bound(shown, level)?;
+    let (mut heads, mut runs) = (Heads::of(shown), Vec::new());
+    let mut newest: Option<ProvenStep> = None;
+    for one in &bound {
+        let proven = match one.is_of(&robot) {
+            true => heads.prove(one, &keys),
+            false => Err(Flaw::NoStep),
+        };
+        let is_known = newest.is_none();
+        match &proven {
+            Ok(note) => add(&mut runs, note, one.shown),
+            Err(_) if is_known => runs.clear(),
+            Err(flaw) => return Err(one.fault(*flaw)),
+        }
+        if let Some(newest) = &newest {
+            follows(&newest.link, &newest.leaf, &one.link).map_err(ChainFault::Order)?;
+        }
+        if !is_known || one.hash == *known {
+            newest = Some(one.step());
+        }
+    }
+    let newest = newest.ok_or(ChainFault::Order(Doubt::AnotherBefore))?;
+    Ok(WayHome { newest, runs })
+}
+
+/// The leaves of runs, where each names the one before by its hash, the last is the one that the offer names, and each stands under a
+/// head of whoever its link says wrote it.
+fn bound(shown: Shown<'_>, level: Level) -> Result<Vec<Bound<'_>>, ChainFault> {
+    let runs = shown.runs;
     let count: usize = runs.iter().map(|run| run.leaves.len()).sum();
     // The offer and the departure come behind it.
     if count == 0 || count > CHAIN_MAX - 2 || bytes_of(runs) > CHAIN_BYTES_MAX {
         return Err(ChainFault::Size);
     }
-    let bound = bound(runs, end, level).ok_or(ChainFault::Unbound)?;
-    let key = Subject::robot(code).key();
-    let mut chain: Option<ProvenChain> = None;
-    for one in bound {
-        let fault = |flaw| ChainFault::Step {
-            of: one.link.writer(),
-            index: one.shown.index,
-            flaw,
-        };
-        let carries = matches!(one.leaf.kind, Kind::Custody | Kind::Register);
-        if one.leaf.key != key || !carries || !row(one.link.step).moves {
-            return Err(fault(Flaw::NoStep));
-        }
-        under_its_head(&one, &keys).map_err(&fault)?;
-        let step = ProvenStep {
-            link: one.link.clone(),
-            leaf: one.hash,
-            origin: one.origin,
-            index: one.shown.index,
-            at: one.leaf.t_ms,
-        };
-        match &mut chain {
-            None if begins(code, &step) || known == Some(&step.leaf) => {
-                chain = Some(ProvenChain {
-                    stands_alone: begins(code, &step),
-                    first: step,
-                    others: Vec::new(),
-                });
-            }
-            None => return Err(fault(Flaw::Beginning)),
-            Some(chain) => {
-                let newest = chain.newest();
-                follows(&newest.link, &newest.leaf, &step.link).map_err(ChainFault::Order)?;
-                chain.others.push(step);
-            }
-        }
-    }
-    chain.ok_or(ChainFault::Size)
-}
-
-/// The leaves of runs, where each names the one before by its hash, the last has the hash `end`, and each stands under a head of
-/// whoever its link says wrote it.
-fn bound<'r>(runs: &'r [ChainRun], end: &Digest, level: Level) -> Option<Vec<Bound<'r>>> {
     let mut all: Vec<Bound<'_>> = Vec::new();
     for run in runs {
-        let origin = peek(&run.checkpoint).ok()?.origin;
-        for shown in &run.leaves {
-            let leaf = Leaf::from_bytes_at(&shown.leaf.0, level).ok()?;
-            let slots = shown.disclosed.clone().verify(&leaf.record_root).ok()?;
-            let link: Link = slots.at(level).get(slot::CUSTODY).ok()??;
-            let before = all.last().is_none_or(|before| link.prev == before.hash);
-            if !before || link.writer() != origin.prefix {
-                return None;
+        let origin = match run.checkpoint.is_empty() {
+            true => shown.origin,
+            false => {
+                peek(&run.checkpoint)
+                    .map_err(|_| ChainFault::Unbound)?
+                    .origin
             }
-            all.push(Bound {
-                shown,
-                checkpoint: &run.checkpoint,
-                origin,
-                leaf,
-                hash: leaf_bytes_hash(&shown.leaf.0),
-                link,
-            });
+        };
+        // So there are no more runs than leaves.
+        if run.leaves.is_empty() {
+            return Err(ChainFault::Unbound);
+        }
+        for shown in &run.leaves {
+            let one = opened_leaf(shown, (run.checkpoint.as_str(), origin), level);
+            let one = one.ok_or(ChainFault::Unbound)?;
+            let before = all.last().is_none_or(|before| one.link.prev == before.hash);
+            if !before || one.link.writer() != origin.prefix {
+                return Err(ChainFault::Unbound);
+            }
+            all.push(one);
         }
     }
-    all.last()
-        .is_some_and(|last| last.hash == *end)
-        .then_some(all)
+    match all.last() {
+        Some(last) if last.hash == shown.end => Ok(all),
+        _ => Err(ChainFault::Unbound),
+    }
 }
 
-/// Proves a leaf under its head.
-fn under_its_head<'k>(
-    one: &Bound<'_>,
-    keys: impl Fn(&Origin) -> Result<&'k KeyHistory, Flaw>,
-) -> Result<(), Flaw> {
-    let opened = keys(&one.origin)?.opened(one.checkpoint, &one.origin);
-    let (_, head) = opened.map_err(|error| match error {
-        // It was signed with a key that tells of it no more, or by one that is not known here yet.
-        NoteError::KeyTooNew { .. }
-        | NoteError::KeyRetired { .. }
-        | NoteError::KeyCompromised { .. } => Flaw::Head,
-        NoteError::Unsigned(_) => Flaw::Stranger,
-        _ => Flaw::Unproven,
-    })?;
-    let (index, path) = (one.shown.index, &one.shown.path);
-    verify_inclusion(&one.hash, index, head.size(), path, head.root()).map_err(|_| Flaw::Unproven)
+/// A leaf with the link that its own bytes bind.
+fn opened_leaf<'r>(
+    shown: &'r ProvenLeaf,
+    (checkpoint, origin): (&'r str, Origin),
+    level: Level,
+) -> Option<Bound<'r>> {
+    let leaf = Leaf::from_bytes_at(&shown.leaf.0, level).ok()?;
+    let slots = shown.disclosed.clone().verify(&leaf.record_root).ok()?;
+    let link: Link = slots.at(level).get(slot::CUSTODY).ok()??;
+    Some(Bound {
+        shown,
+        checkpoint,
+        origin,
+        leaf,
+        hash: leaf_bytes_hash(&shown.leaf.0),
+        link,
+    })
+}
+
+/// What is kept of a signed note, so that it can be shown later: its body, and the one signature line that was verified. Lines
+/// beside it under the same name and another key are nobody's, and would fill what is kept.
+pub(super) fn kept_note(note: &str, origin: &Origin, key: &PublicKey) -> String {
+    let (name, hash) = (origin.to_string(), origin.key_hash(key));
+    let (body, signatures) = note.split_once("\n\n").unwrap_or((note, ""));
+    let own = signatures.lines().find(|line| {
+        let line = NoteLine::parse(line);
+        line.is_ok_and(|line| line.name() == name && line.key_hash() == hash)
+    });
+    let kept = format!("{body}\n\n{}\n", own.unwrap_or_default());
+    match kept.len() > NOTE_KEPT_BYTES_MAX {
+        // Its registry wrote more into it than a checkpoint has: the digest in the record says what it was.
+        true => String::new(),
+        false => kept,
+    }
 }
 
 /// Whether a chain may begin with a step: the issuer registered the robot by it, has it again, or offers it.
@@ -285,6 +465,14 @@ fn begins(code: &Code, step: &ProvenStep) -> bool {
         _ => registers,
     };
     by_issuer && has
+}
+
+/// Registries that wrote steps of runs.
+pub fn writers_of<'r>(runs: impl IntoIterator<Item = &'r ChainRun>) -> BTreeSet<Prefix> {
+    let heads = runs
+        .into_iter()
+        .filter_map(|run| peek(&run.checkpoint).ok());
+    heads.map(|head| head.origin.prefix).collect()
 }
 
 /// How many bytes runs have as they travel.
@@ -352,8 +540,6 @@ pub enum Piece {
 pub struct Way {
     /// The steps.
     pub pieces: Vec<Piece>,
-    /// How many offers of ours were cancelled since it was registered here or arrived.
-    pub cancels: usize,
 }
 
 impl Way {
@@ -361,9 +547,9 @@ impl Way {
     pub fn others(&self) -> BTreeSet<Prefix> {
         let runs = self.pieces.iter().filter_map(|piece| match piece {
             Piece::Own { .. } => None,
-            Piece::Shown(run) => peek(&run.checkpoint).ok(),
+            Piece::Shown(run) => Some(run),
         });
-        runs.map(|head| head.origin.prefix).collect()
+        writers_of(runs)
     }
 
     /// Whether it is too long to go on to anybody but the issuer of the code.
@@ -380,27 +566,8 @@ impl Way {
         steps > CHAIN_ABROAD_MAX || bytes > CHAIN_BYTES_ABROAD_MAX
     }
 
-    /// The way as the issuer of the robot shows it: what it wrote itself since it has it, and nothing where somebody else sent it back.
-    #[must_use]
-    pub fn of_issuer(mut self, me: Prefix) -> Self {
-        let last = self
-            .pieces
-            .iter()
-            .rposition(|piece| matches!(piece, Piece::Shown(_)));
-        self.pieces
-            .drain(..last.map_or(0, |last| last.saturating_add(1))); // saturates: a place in a list
-        let rests = |piece: &Piece| matches!(piece, Piece::Own { link, .. } if custodian_after(link) == Some(me));
-        let first = self.pieces.iter().position(rests);
-        self.pieces.drain(..first.unwrap_or(self.pieces.len()));
-        if self.is_long() {
-            self.shortened(me)
-        } else {
-            self
-        }
-    }
-
-    /// The way as it is shown to the issuer: a long one begins with the newest step by which this registry has the robot, of which the
-    /// issuer was told in the mailbox before the offer.
+    /// The way as the issuer shows it, or is shown it: a long one begins with the newest step of our own by which the robot is here.
+    /// The issuer may begin a chain with that; and of any other one it was told in the mailbox before the offer.
     #[must_use]
     pub fn shortened(mut self, me: Prefix) -> Self {
         if !self.is_long() {
@@ -430,8 +597,8 @@ pub fn way<F>(
     transfer_of: impl Fn(&TransferId) -> Result<Option<Transfer>, F>,
 ) -> Result<Way, F> {
     let mut way = Way::default();
-    let (mut next, mut wanted, mut resting) = (newest, step, true);
-    for _ in 0..TRAIL_MAX {
+    let (mut next, mut wanted) = (newest, step);
+    for _ in 0..CHAIN_TRAIL_MAX {
         let Some(index) = next else { break };
         let Some(record) = leaf_at(index)? else { break };
         next = record.step_before.filter(|earlier| *earlier < index);
@@ -443,15 +610,9 @@ pub fn way<F>(
         }
         wanted = link.prev;
         if own {
-            resting &= matches!(link.step, Step::Offer | Step::Cancel);
-            if resting && link.step == Step::Cancel {
-                // saturates: one a leaf, and few are read.
-                way.cancels = way.cancels.saturating_add(1);
-            }
             way.pieces.push(Piece::Own { index, link });
             continue;
         }
-        resting = false;
         let transfer = match link.transfer {
             Some(id) => transfer_of(&id)?,
             None => None,

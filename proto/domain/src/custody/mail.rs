@@ -8,7 +8,7 @@ use crate::bytes::digest::Digest;
 use crate::bytes::encoding::{Canonical, DecodeError};
 use crate::custody::links::{self, Piece};
 use crate::custody::{Link, Step};
-use crate::limits::{LATER_LEAVES_MAX, NOTE_KEPT_BYTES_MAX};
+use crate::limits::LATER_LEAVES_MAX;
 use crate::log::leaf::{Disclosure, Kind, Leaf, SLOT_COUNT, Slots, leaf_bytes_hash};
 use crate::log::map::{self, MapFault, MapValue, RobotStatus};
 use crate::log::merkle::{consistency_proof, inclusion_proof};
@@ -154,10 +154,6 @@ pub fn chain<R: Reader>(
     size: u64,
 ) -> Result<Vec<ChainRun>, ReadError<R::Fault>> {
     let me = registry.prefix;
-    // No head of ours is so long.
-    if registry.checkpoint.len() > NOTE_KEPT_BYTES_MAX {
-        return Ok(Vec::new());
-    }
     let way = links::way(
         me,
         (record.step_before, offer.prev),
@@ -166,9 +162,7 @@ pub fn chain<R: Reader>(
     );
     let mut way = way.map_err(ReadError::Store)?;
     let issuer = code_of(record).map(|code| code.prefix());
-    if issuer == Some(me) {
-        way = way.of_issuer(me);
-    } else if issuer == Some(offer.to) {
+    if issuer == Some(me) || issuer == Some(offer.to) {
         way = way.shortened(me);
     }
     let mut runs = Vec::new();
@@ -186,7 +180,8 @@ pub fn chain<R: Reader>(
                     disclosed: disclose(&record, &[slot::CUSTODY]),
                     leaf: record.leaf,
                 };
-                links::add(&mut runs, &registry.checkpoint, &step);
+                // Under the head of the message.
+                links::add(&mut runs, "", &step);
             }
         }
     }

@@ -241,13 +241,14 @@ pub(crate) fn step_event(
     } else {
         transfer.from
     };
+    // What led to it is not needed again: it is not here by this transfer. A permit that is taken back ends nothing yet.
+    let refused = link.step == Step::Refuse && transfer.step == Step::Offer;
+    if refused || link.step == Step::Return {
+        transfer.chain.clear();
+    }
     transfer.step = link.step;
     transfer.step_at = now;
     let link_step = link.step;
-    // What led to it is not needed again: it is not here by this transfer.
-    if matches!(link.step, Step::Refuse | Step::Return) {
-        transfer.chain.clear();
-    }
     let issuer = transfer.code.prefix();
     let mut event = Event::new(Kind::Custody, command, after);
     event.evidence = transfer.evidence.iter().cloned().collect();

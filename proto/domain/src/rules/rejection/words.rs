@@ -121,30 +121,30 @@ impl Lacking {
 /// What is wrong with a step of the chain that leads to an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// Its registry, this incarnation of it, or the key of its head is not known here.
+    /// Its registry, or this incarnation of it, is not known here.
     Stranger,
-    /// The key that signed its head tells of it no more, or did not yet.
+    /// Its head is not signed by a key that is in use and known here, nor the last good one of a key that ended.
     Head,
-    /// It is not proven under its head, or that is not signed.
+    /// It is not proven under its head.
     Unproven,
     /// It is not a step of this robot that its registry writes and that moves custody.
     NoStep,
     /// The chain begins with it, and not with the registration by the issuer of the code, or a step by which the issuer had the robot.
     Beginning,
-    /// Its registry is known to have shown two histories.
-    Split,
+    /// There is no contact with its registry, its bundle ran out, or its word is doubted here.
+    Distrusted,
 }
-crate::canonical_enum!(Flaw { 1 => Stranger, 2 => Head, 3 => Unproven, 4 => NoStep, 5 => Beginning, 6 => Split });
+crate::canonical_enum!(Flaw { 1 => Stranger, 2 => Head, 3 => Unproven, 4 => NoStep, 5 => Beginning, 6 => Distrusted });
 
 impl Flaw {
     pub(super) fn text(self) -> &'static str {
         match self {
-            Self::Stranger => "of a registry or under a key that is not known here",
+            Self::Stranger => "of a registry that is not known here",
             Self::Head => "under a head that is not believed",
             Self::Unproven => "not proven under its head",
             Self::NoStep => "no step of custody of this robot by its registry",
             Self::Beginning => "with which no chain begins",
-            Self::Split => "of a registry that showed two histories",
+            Self::Distrusted => "of a registry whose word does not count here now",
         }
     }
 }
