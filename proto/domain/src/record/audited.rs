@@ -111,18 +111,18 @@ impl AuditAnchors {
 fn spared(places: &[&AuditAnchor], now: u64) -> Option<u64> {
     let of_age = |three: &[&AuditAnchor]| match three {
         [before, one, after] => {
-            // Leaves are entered in their order.
-            // saturates: they stand in it
+            // saturates: leaves stand in their order
             let gap = u128::from(after.leaf.saturating_sub(before.leaf));
+            // saturates: it is an earlier leaf
             let age = u128::from(now.saturating_sub(one.leaf));
             Some((gap, age, one.leaf))
         }
         _ => None,
     };
     let between = places.windows(3).filter_map(of_age);
-    // As fractions gap/age, without dividing: both are below 2^64, so no product overflows.
-    // saturates: never
+    // As fractions gap/age, without dividing.
     let less = |(gap, age, _): &(u128, u128, u64), (than, of, _): &(u128, u128, u64)| {
+        // saturates: never, all are below 2^64
         gap.saturating_mul(*of).cmp(&than.saturating_mul(*age))
     };
     between.min_by(less).map(|(_, _, leaf)| leaf)
