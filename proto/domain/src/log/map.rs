@@ -248,6 +248,10 @@ impl Page {
     }
 
     /// As [`Self::to_bytes`], behind what is there.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "at most 32 hashes, and an index below 16 in 16 bits"
+    )]
     pub fn write(&self, to: &mut Vec<u8>) {
         let (mut leaves, mut subs) = (0u16, 0u16);
         for (i, child) in self.children.iter().enumerate() {
@@ -257,12 +261,8 @@ impl Page {
                 Child::Sub(_) => subs |= 1 << i,
             }
         }
-        // saturates: at most sixteen children of two hashes
-        let hashes = leaves
-            .count_ones()
-            .saturating_mul(2)
-            .saturating_add(subs.count_ones());
-        to.reserve((hashes as usize).saturating_mul(32).saturating_add(4)); // saturates: at most 1 KiB
+        let hashes = 2 * leaves.count_ones() + subs.count_ones();
+        to.reserve(4 + 32 * hashes as usize);
         to.extend(leaves.to_be_bytes());
         to.extend(subs.to_be_bytes());
         for child in self.children.iter() {
