@@ -207,9 +207,14 @@ impl Shared {
         let Some(over) = over else {
             return plain().to_status();
         };
-        match failure_of(&over) {
-            Failure::Api(error) if error.effect() != Effect::None => plain().to_status(),
-            _ => over,
+        let says = match failure_of(&over) {
+            Failure::Connect(_) | Failure::Refused(_) => true,
+            Failure::Api(error) => error.effect() == Effect::None,
+            Failure::TimedOut | Failure::Silent(_) | Failure::Lost(_) => false,
+        };
+        match says {
+            true => over,
+            false => plain().to_status(),
         }
     }
 

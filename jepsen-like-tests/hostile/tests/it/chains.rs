@@ -431,6 +431,8 @@ fn a_long_chain_goes_home_only() {
     };
     assert_eq!(refused, Reason::RecordFull);
     // Registration, offer, departure and admission lead to the first of them.
+    let shown = steps_bytes(&b, &c);
+    assert!(shown > 16 * 1024 && shown < CHAIN_BYTES_MAX, "{shown}");
     let led = steps + 4;
     assert!(
         led * CHAIN_STEP_BYTES > CHAIN_BYTES_ABROAD_MAX && led <= CHAIN_ABROAD_MAX,
@@ -465,6 +467,7 @@ fn what_an_ended_country_wrote_counts_in_no_chain() {
         peer: a.prefix,
         sequence: peer.expect("a peer").bundle.sequence,
         reason: "x".into(),
+        stranded: Default::default(),
     };
     assert_eq!(text(&c.state(&ended)), "done");
     b.must("customs", onward(&b, &c, code, 2));

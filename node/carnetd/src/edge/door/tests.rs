@@ -694,7 +694,12 @@ impl http_body::Body for Slow {
 impl Scene {
     /// A stream of which so many requests of a kibibyte have come, and so many bytes of the next; and what lets them in.
     fn stream(&self, who: &PeerIdentity, whole_ones: usize, rest: usize) -> (Response<Body>, Pass) {
-        let message = [&[0][..], &(KIB as u32 - 5).to_be_bytes(), &[7; KIB - 5]].concat();
+        let message = [
+            vec![0],
+            (KIB as u32 - 5).to_be_bytes().to_vec(),
+            vec![7; KIB - 5],
+        ]
+        .concat();
         let came = [message.repeat(whole_ones), message[..rest].to_vec()].concat();
         // In pieces that end in the middle of a message, of what stands before one, and of nothing.
         let pieces: VecDeque<Bytes> = came.chunks(1_021).map(Bytes::copy_from_slice).collect();

@@ -149,6 +149,9 @@ where
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
+            if this.unread.load(Ordering::Relaxed) && this.over.is_none() {
+                this.give_up("answers were not read");
+            }
             this.take(cx);
             if let Some(refused) = this.refused.take() {
                 return Poll::Ready(Some(Ok(refused)));
@@ -157,9 +160,6 @@ where
                 if ended.is_err_and(|error| error.is_panic()) {
                     this.give_up("a request broke off on the server");
                 }
-            }
-            if this.unread.load(Ordering::Relaxed) && this.over.is_none() {
-                this.give_up("answers were not read");
             }
             if this.waiting > 0 {
                 let Some(Done { answer, held }) = std::task::ready!(this.answers.poll_recv(cx))
