@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use crate::config::PkiPaths;
 
 /// A key file longer than this is not one.
-const KEY_FILE_BYTES_MAX: u64 = 4096;
+const SEED_FILE_BYTES_MAX: u64 = 4096;
 
 /// What a key signs; one key never has two roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -370,16 +370,16 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyringError> {
             mode,
         });
     }
-    if KEY_FILE_BYTES_MAX < status.len() {
+    if SEED_FILE_BYTES_MAX < status.len() {
         return Err(KeyringError::Format {
             path: path.to_owned(),
             reason: "the file is too long",
         });
     }
     // Room for everything at once: a buffer that grows leaves copies behind.
-    let mut text = Zeroizing::new(Vec::with_capacity(KEY_FILE_BYTES_MAX as usize));
+    let mut text = Zeroizing::new(Vec::with_capacity(SEED_FILE_BYTES_MAX as usize));
     file.by_ref()
-        .take(KEY_FILE_BYTES_MAX)
+        .take(SEED_FILE_BYTES_MAX)
         .read_to_end(&mut text)
         .map_err(read)?;
     Ok(text)

@@ -20,7 +20,7 @@ pub(crate) const UNSEALED_KEPT_MAX: usize = 65_536;
 pub(crate) const RARE_COUNT_MAX: usize = 100_000;
 /// Pages of the map down to here are kept, 4,369 at most, about 2 KiB each with the hashes inside them: nearly every seal asks for
 /// each.
-const KEPT_DEPTH_MAX: u8 = 3;
+const MAP_DEPTH_KEPT_MAX: u8 = 3;
 /// Bits of a filter: ten a row.
 const BITS: u64 = 1 << 20;
 /// Rows read at once.
@@ -67,7 +67,7 @@ impl Kept {
 
     /// Whether a page is one of those that are kept once they were written.
     pub(crate) fn keeps(path: &PagePath) -> bool {
-        path.depth() <= KEPT_DEPTH_MAX
+        path.depth() <= MAP_DEPTH_KEPT_MAX
     }
 
     /// A page of the base; `None` if it is not known here.

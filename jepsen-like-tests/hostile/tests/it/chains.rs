@@ -1,12 +1,14 @@
 //! Chains of countries: what leads to an offer travels with it, and nothing of it is taken on trust.
 
 use carnet_domain::bytes::code::Code;
-use carnet_domain::custody::links::steps_kept;
+use carnet_domain::bytes::digest::Digest;
+use carnet_domain::custody::links::{steps_kept, way};
 use carnet_domain::custody::{Phase, Step};
 use carnet_domain::limits::{
-    CHAIN_ABROAD_MAX, CHAIN_BYTES_ABROAD_MAX, CHAIN_BYTES_MAX, CHAIN_STEP_BYTES,
+    CHAIN_ABROAD_MAX, CHAIN_BYTES_ABROAD_MAX, CHAIN_BYTES_MAX, CHAIN_STEP_BYTES, CHAIN_TRAIL_MAX,
 };
 use carnet_domain::log::leaf::{Kind, leaf_bytes_hash};
+use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::entry::{Body, ChainRun, MailBatch};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
@@ -111,15 +113,39 @@ fn a_robot_goes_on_without_going_home() {
     c.deliver(&mut a);
     a.must("customs", admit(3));
     assert_eq!(phase(&a, &code), Phase::Here {});
-    // And on again: the chain of the issuer begins where it has the robot again.
+    // And on again, with all that can be proven of its way: around once, and out.
     export(&mut a, &mut b, code, 4);
     assert_eq!(phase(&b, &code), Phase::Here {});
-    let told = [
+    let told = steps(&b, 4);
+    assert_eq!(told.len(), 12);
+    assert_eq!(told[0], (Step::Register, 0, of("86")));
+    let last = [
         (Step::Admit, 3, of("86")),
         (Step::Offer, 4, of("86")),
         (Step::Depart, 4, of("86")),
     ];
-    assert_eq!(steps(&b, 4), told);
+    assert_eq!(told[9..], last);
+}
+
+/// However many leaves a robot has since, no more of them are read for its way.
+#[test]
+fn no_way_is_looked_for_without_end() {
+    let (a, _) = two();
+    let Ok(record) = a.ledger.leaf(0);
+    let record = record.expect("the first leaf");
+    let read = std::cell::Cell::new(0_usize);
+    let leaf_at = |index: u64| {
+        read.set(read.get() + 1);
+        let step_before = index.checked_sub(1);
+        Ok::<_, std::convert::Infallible>(Some(LeafRecord {
+            step_before,
+            ..record.clone()
+        }))
+    };
+    let newest = (Some(1 << 40), Digest([7; 32]));
+    let Ok(way) = way(a.prefix, newest, leaf_at, |_| Ok(None));
+    assert!(way.pieces.is_empty());
+    assert_eq!(read.get(), CHAIN_TRAIL_MAX);
 }
 
 /// A robot that came home, or was sent back, goes on to a country that does not know where it was.
