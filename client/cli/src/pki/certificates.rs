@@ -634,9 +634,12 @@ fn unambiguous(found: &[Found], what: &str, only_this: bool) -> Result<(), Faile
     if replaced.is_empty() || replaced.len() == found.len() {
         return Ok(());
     }
+    let used = found.iter().filter(in_use);
+    let used: Vec<String> = used.map(|one| one.file.display().to_string()).collect();
     Err(Failed {
         next: format!(
-            "Nothing was sent. Name the file that is meant: {}, or the one in use (carnet pki list).",
+            "Nothing was sent. Name the file that is meant: {} (in use), or {} (renewed since). Which of them are refused already, carnet pki list --server says.",
+            used.join(", "),
             replaced.join(", ")
         ),
         ..Failed::usage(format!(

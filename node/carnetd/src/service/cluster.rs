@@ -206,8 +206,10 @@ impl fmt::Display for MembersChange {
             write!(f, "; leaves for good: {}", listed(&self.retire))?;
         }
         match self.fewest {
-            Fewest::Meant => f.write_str("; fewer than three are meant"),
-            Fewest::Three => Ok(()),
+            Fewest::Meant if self.voters.len() < VOTERS_MIN => {
+                f.write_str("; fewer than three are meant")
+            }
+            Fewest::Meant | Fewest::Three => Ok(()),
         }
     }
 }

@@ -135,7 +135,7 @@ details! {
         "asked for {asked}, in force is {}", newest.map_or("none".to_owned(), |v| format!("version {v}"));
     94 ClausePurpose { clause: u16, purpose: Purpose } "clause {clause} does not name {}", purpose.name();
     95 NoClause { agreement: AgreementRef, recogniser: Prefix, model: ModelId, level: u8, safety_class: u8 }
-        "no clause of {agreement} by which {recogniser} accepts {model} at level {level} and safety class {safety_class}";
+        "no clause of {agreement} by which {recogniser} accepts what {} issued: {model} at level {level} and safety class {safety_class}", model.prefix();
     96 Agreement { agreement: AgreementRef } "{agreement}";
     97 TransferUnderWay { transfer: TransferId, to: Prefix } "transfer {transfer} to {to} is under way";
     98 UnderWay { code: Code } "{} is under way", code.display_form();
