@@ -707,7 +707,7 @@ impl Scene {
         let mut stream = begun.now_or_never().expect("it begins at once");
         let read = whole(stream.body_mut()).now_or_never();
         assert!(read.is_none(), "it goes on");
-        let pass = lock(&self.guarded.inner.pass).clone();
+        let pass = lock(&self.guarded.inner.pass).take();
         (stream, pass.expect("a stream of requests"))
     }
 }
