@@ -120,8 +120,8 @@ row() {
   load "$@" | tee "$results/$name.json"
 }
 row singly-1 "singly, 1 client: latency" --clients 1 --seconds "$seconds" --rounds "$rounds"
-for clients in 64 256; do
-  row "singly-$clients" "singly, $clients clients" --clients "$clients" --seconds "$seconds" --rounds "$rounds"
+for count in 64 256; do
+  row "singly-$count" "singly, $count clients" --clients "$count" --seconds "$seconds" --rounds "$rounds"
 done
 row bulk-64 "in bulk, 1,000 under one signature, 64 clients (etcd: transactions of 100 puts; etcd_singly: single puts)" \
   --clients 64 --batch 1000 --peer-single-clients 64 --seconds "$seconds" --rounds "$rounds"
