@@ -414,10 +414,9 @@ fn a_stop_over_the_minute_is_told_later_and_so_is_its_lift() {
     }
 }
 
-/// The ninth of nine who tell as much as they can is told as soon as the first: whoever waits has one turn after the other.
-#[test]
-fn nobody_in_a_line_goes_before_another_twice() {
-    let (mut a, _) = stocked(40);
+/// A country of 40 robots, and its neighbour: the minute of its offices is full, and a registrar has said of 39 that they are stolen.
+fn fleet_waits() -> (Country, Country) {
+    let (mut a, b) = stocked(40);
     next_minute(&mut a);
     let mut registry = a.registry();
     registry.told = registry.told.at(a.clock);
@@ -425,6 +424,13 @@ fn nobody_in_a_line_goes_before_another_twice() {
     let Ok(()) = a.ledger.put_registry(registry);
     let many: Vec<Command> = (1..=39).map(|serial| stolen(&a, serial)).collect();
     asked(&mut a, "registrar", &many);
+    (a, b)
+}
+
+/// The ninth of nine who tell as much as they can is told as soon as the first: whoever waits has one turn after the other.
+#[test]
+fn nobody_in_a_line_goes_before_another_twice() {
+    let (mut a, _) = fleet_waits();
     a.must("customs", stolen(&a, 40));
     let Ok(rows) = a.ledger.due(8, TimeMs::MAX, 99);
     assert_eq!(rows.len(), 40);
@@ -447,14 +453,7 @@ fn nobody_in_a_line_goes_before_another_twice() {
 /// not.
 #[test]
 fn a_word_on_what_waits_already_waits_no_longer_than_its_own_would() {
-    let (mut a, b) = stocked(40);
-    next_minute(&mut a);
-    let mut registry = a.registry();
-    registry.told = registry.told.at(a.clock);
-    registry.told.offices_alarms.told.items = ALARMS_A_MINUTE_MAX;
-    let Ok(()) = a.ledger.put_registry(registry);
-    let many: Vec<Command> = (1..=39).map(|serial| stolen(&a, serial)).collect();
-    asked(&mut a, "registrar", &many);
+    let (mut a, b) = fleet_waits();
     let theirs = |a: &Country, code| {
         let Ok(rows) = a.ledger.due(8, TimeMs::MAX, 99);
         let place = rows.iter().position(|row| {
