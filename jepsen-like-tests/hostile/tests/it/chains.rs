@@ -174,6 +174,34 @@ fn nobody_need_know_where_a_robot_was_before_its_issuer_had_it_again() {
     }
 }
 
+/// Home a robot comes by what its issuer can prove: of a country that it does not know nobody else's copy counts.
+#[test]
+fn a_step_of_a_stranger_leads_no_robot_home() {
+    let (mut a, mut b) = two();
+    let (mut c, mut stranger) = (Country::with_market("81"), Country::with_market("44"));
+    befriend(&mut a, &mut c);
+    befriend(&mut b, &mut stranger);
+    befriend(&mut stranger, &mut c);
+    accepts_thirds(&mut b, &mut stranger, &a);
+    accepts_thirds(&mut stranger, &mut c, &a);
+    let of_issuer = carnet_hostile::scene::recognition(&mut a);
+    assert_eq!(text(&stranger.state(&of_issuer)), "done");
+    let of_second = carnet_hostile::scene::recognition(&mut b);
+    assert_eq!(text(&c.state(&of_second)), "done");
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    goes_on(&mut b, &mut stranger, code, 2);
+    b.deliver(&mut a);
+    goes_on(&mut stranger, &mut c, code, 3);
+    c.must("customs", offer(&c, &a, code, 4));
+    let before = phase(&a, &code);
+    c.deliver(&mut a);
+    assert_eq!(phase(&a, &code), before);
+    let step = permit(&a, 4, Vec::new());
+    let permitted = reason_of(&mut a, "customs", step);
+    assert_eq!(permitted, Reason::TransferUnknown);
+}
+
 /// 81 knows 86 by nothing but its bundle: no agreement, no mail.
 #[test]
 fn a_bundle_of_the_issuer_is_enough() {
