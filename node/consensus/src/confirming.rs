@@ -123,6 +123,9 @@ impl Confirming {
     /// Asks one voter until no round waits for its word.
     async fn ask(self: Arc<Self>, node: u64) {
         loop {
+            // Nobody has said no who was not asked: a beat that was missed, or came late on a machine that is busy, is
+            // no answer.
+            tokio::time::sleep(self.peers.paces.until_beat(node)).await;
             let (round, member) = {
                 let mut inner = self.lock();
                 let voter = inner.voters.entry(node).or_default();
@@ -145,9 +148,6 @@ impl Confirming {
     }
 
     async fn asked(&self, node: u64, member: &Member) -> Option<Vote> {
-        if !self.peers.paces.may_beat(node) {
-            return None;
-        }
         let envelope = self.peers.envelope(node, member.store, Bytes::new());
         let asked = self.peers.call(
             node,

@@ -140,10 +140,18 @@ impl Paces {
         self.lock().missed.remove(&node);
     }
 
-    /// Whether to try another heartbeat. A little early is right: beats are not that even.
+    /// Whether to try another heartbeat.
     pub(crate) fn may_beat(&self, node: u64) -> bool {
+        self.until_beat(node).is_zero()
+    }
+
+    /// How long not to try another heartbeat, or another question about a read. A little early is right: beats are not
+    /// that even.
+    pub(crate) fn until_beat(&self, node: u64) -> Duration {
         let missed = self.lock().missed.get(&node).copied();
-        missed.is_none_or(|at| at.elapsed() >= self.retry_min * 3 / 4)
+        missed.map_or(Duration::ZERO, |at| {
+            (self.retry_min * 3 / 4).saturating_sub(at.elapsed())
+        })
     }
 
     /// How long to wait before the next session.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use carnet_consensus::{
-    AdminError, ForwardHandler, Forwarded, Handle, PeerNode, ProposeError, Role,
+    AdminError, ForwardHandler, Forwarded, Handle, PeerNode, ProposeError, ReadError, Role,
 };
 use carnet_domain::limits::ENTRY_BYTES_MAX;
 use futures::future::BoxFuture;
@@ -157,6 +157,30 @@ async fn a_leader_without_a_quorum_neither_reads_nor_writes() {
         ),
         "{outcome:?}"
     );
+}
+
+/// A beat that was missed says nothing of who answers now: the voters are asked all the same, a little later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_asks_whoever_missed_a_beat() {
+    let mut cluster = Cluster::founded(3, |settings| {
+        settings.heartbeat = std::time::Duration::from_millis(1000);
+        settings.election_min = std::time::Duration::from_secs(6);
+        settings.election_max = std::time::Duration::from_secs(9);
+    })
+    .await;
+    cluster.put("x", "1").await;
+    let leader = cluster.leader().await;
+    let followers = cluster.followers(leader);
+    for follower in &followers {
+        cluster.stop(*follower).await;
+    }
+    let read = cluster.handle(leader).read_index().await;
+    assert!(matches!(read, Err(ReadError::NoQuorum(_))), "{read:?}");
+    for follower in &followers {
+        cluster.start(*follower).await;
+    }
+    let read = cluster.handle(leader).read_index().await;
+    read.expect("both are there, and follow it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
