@@ -23,7 +23,7 @@ use carnet_hostile::scene::{
 use carnet_kit::{Country, befriend, text, transfer};
 
 /// 49 and 81 let each other's robots of 86 pass: version 2 of their agreement.
-fn accepts_thirds(b: &mut Country, c: &mut Country, issuer: &Country) {
+pub(super) fn accepts_thirds(b: &mut Country, c: &mut Country, issuer: &Country) {
     let mut two_ways = carnet_kit::agreement(b.prefix, c.prefix, 2);
     let clause = two_ways.clauses[0].clone();
     for (number, recogniser) in [(3, b.prefix), (4, c.prefix)] {
@@ -38,7 +38,7 @@ fn accepts_thirds(b: &mut Country, c: &mut Country, issuer: &Country) {
 }
 
 /// Three countries with robot 1 of the first in the second, which may offer it to the third.
-fn passed_on() -> (Country, Country, Country, Code) {
+pub(super) fn passed_on() -> (Country, Country, Country, Code) {
     let (mut a, mut b, mut c) = three();
     accepts_thirds(&mut b, &mut c, &a);
     let code = a.code(1);
@@ -46,7 +46,7 @@ fn passed_on() -> (Country, Country, Country, Code) {
     (a, b, c, code)
 }
 
-fn onward(from: &Country, to: &Country, code: Code, number: u8) -> Command {
+pub(super) fn onward(from: &Country, to: &Country, code: Code, number: u8) -> Command {
     let mut onward = offer(from, to, code, number);
     if let Command::DeclareExport { agreement, .. } = &mut onward {
         agreement.version = 2;
@@ -55,7 +55,7 @@ fn onward(from: &Country, to: &Country, code: Code, number: u8) -> Command {
 }
 
 /// Takes a robot from one country to the next, and tells the others.
-fn goes_on(from: &mut Country, to: &mut Country, code: Code, number: u8) {
+pub(super) fn goes_on(from: &mut Country, to: &mut Country, code: Code, number: u8) {
     from.must("customs", onward(from, to, code, number));
     from.deliver(to);
     to.must("customs", permit(to, number, Vec::new()));
@@ -66,7 +66,7 @@ fn goes_on(from: &mut Country, to: &mut Country, code: Code, number: u8) {
     to.deliver(from);
 }
 
-fn phase(country: &Country, code: &Code) -> Phase {
+pub(super) fn phase(country: &Country, code: &Code) -> Phase {
     robot(country, code).custody.phase
 }
 

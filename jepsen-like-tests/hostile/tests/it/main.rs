@@ -22,3 +22,4 @@ mod records;
 mod sessions;
 mod table;
 mod verdicts;
+mod ways;

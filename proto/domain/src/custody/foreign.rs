@@ -15,7 +15,8 @@ use crate::bytes::time::TimeMs;
 use crate::custody::admission::{detained, forget_lifted, provisional, sent_back};
 use crate::custody::follows::{follows, row};
 use crate::custody::links::{
-    self, Believed, ChainFault, Shown, kept_note, led, prove_chain, prove_way_home, steps_kept,
+    self, Believed, ChainFault, ProvenStep, Shown, arrival, kept_note, led, prove_chain,
+    prove_way_home, steps_kept,
 };
 use crate::custody::movement::EvidenceRef;
 pub use crate::custody::proven::{
@@ -93,8 +94,25 @@ fn said<T: Canonical, F>(proven: &Proven, slot: u8) -> Result<Option<T>, Stop<F>
     }
 }
 
-/// What is known of a robot up to an offer of it, and the chain that is kept.
-type Led = (Chain, Vec<ChainRun>);
+/// What is known of a robot up to an offer of it.
+struct Led {
+    chain: Chain,
+    /// The chain that is kept.
+    runs: Vec<ChainRun>,
+    /// By which step of that it arrived where we had released it to; nothing was heard of that yet.
+    arrived: Option<ProvenStep>,
+}
+
+impl Led {
+    /// Where it is known to be, by nothing that came with the offer.
+    fn at(known: &Chain) -> Self {
+        Self {
+            chain: known.clone(),
+            runs: Vec::new(),
+            arrived: None,
+        }
+    }
+}
 
 /// What is believed of heads, by their origins.
 type Heads = BTreeMap<Origin, Result<Believed, Flaw>>;
@@ -858,20 +876,22 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         if code.prefix() == me {
             let way = prove_way_home(&code, shown, &known.link, keys_of(&believed), level);
             return match way {
-                Ok(_) if is_open => no(
+                // It shows what became of our release, whatever is heard of whoever took it in.
+                Ok(way) if is_open && arrival(known, &way.next).is_none() => no(
                     Reason::Parked,
                     Detail::Doubtful {
                         doubt: Doubt::AnotherBefore,
                     },
                 ),
                 Ok(way) => match follows(&way.newest.link, &way.newest.leaf, link) {
-                    Ok(()) => {
-                        let led = led(known, &way.newest.link, way.newest.leaf);
-                        Ok((led, way.runs))
-                    }
+                    Ok(()) => Ok(Led {
+                        arrived: arrival(known, &way.next).cloned(),
+                        chain: led(known, &way.newest.link, way.newest.leaf),
+                        runs: way.runs,
+                    }),
                     Err(doubt) => doubtful(doubt),
                 },
-                Err(_) if is_open => Ok((known.clone(), Vec::new())),
+                Err(_) if is_open => Ok(Led::at(known)),
                 Err(fault) => self.no_chain((peer, &code), fault, item),
             };
         }
@@ -883,11 +903,11 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 let holder = known.responsible_abroad();
                 let may = known.newest().is_none() || holder == Some(peer) || is_open;
                 return match may {
-                    true => Ok((known.clone(), Vec::new())),
+                    true => Ok(Led::at(known)),
                     false => doubtful(Doubt::AnotherBefore),
                 };
             }
-            Err(_) if is_open => return Ok((known.clone(), Vec::new())),
+            Err(_) if is_open => return Ok(Led::at(known)),
             Err(fault) => return self.no_chain((peer, &code), fault, item),
         };
         let Some(newest) = chain.steps().last() else {
@@ -896,18 +916,22 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         if let Err(doubt) = follows(&newest.link, &newest.leaf, link) {
             return doubtful(doubt);
         }
-        if is_open {
+        let arrived = arrival(known, chain.steps()).cloned();
+        if is_open && arrived.is_none() {
             if chain.has(known) {
                 let doubt = Doubt::AnotherBefore;
                 return no(Reason::Parked, Detail::Doubtful { doubt });
             }
-            return Ok((known.clone(), Vec::new()));
+            return Ok(Led::at(known));
         }
         if !chain.leads_on(code.prefix(), known) {
             return doubtful(Doubt::AnotherBefore);
         }
-        let before = led(known, &newest.link, newest.leaf);
-        Ok((before, chain.runs().to_vec()))
+        Ok(Led {
+            chain: led(known, &newest.link, newest.leaf),
+            runs: chain.runs().to_vec(),
+            arrived,
+        })
     }
 
     /// Why an offer is not taken by the chain that came with it: only what whoever carried it may have changed is asked for again.
@@ -1008,12 +1032,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         if link.step == Step::Offer && self.has_proven_end(&Subject::robot(&code).key())? {
             return no(Reason::IdentityEnded, Detail::Code { code });
         }
-        let (mut before, mut runs) = (here.chain.clone(), Vec::new());
-        let comes = link.step == Step::Offer && link.epoch > before.epoch;
+        let mut before = Led::at(&here.chain);
+        let comes = link.step == Step::Offer && link.epoch > here.chain.epoch;
         // Who is responsible here answers by that alone. What a planted fault lets pass proves no chain.
-        if comes && !before.is_responsible() && !self.planted.breaks_custody() {
+        if comes && !here.chain.is_responsible() && !self.planted.breaks_custody() {
             let under = ((size, *root), &link);
-            (before, runs) = self.led_to_offer((from, item), &code, under, &before)?;
+            before = self.led_to_offer((from, item), &code, under, &here.chain)?;
         }
         if link.step == Step::Depart {
             let Some(newest) = &item.newest else {
@@ -1040,7 +1064,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 }
             }
         }
-        let chain = match fold(me, &before, &written, self.planted) {
+        let chain = match fold(me, &before.chain, &written, self.planted) {
             Folded::Moved(chain) => chain,
             // An offer below what is known, and none that was heard before: whoever waits for an answer has one.
             Folded::Replay
@@ -1061,14 +1085,18 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             return no(Reason::TransferUnknown, Detail::Transfer { transfer: id });
         };
         let (mut here, mut transfer) = (Held { chain, ..here }, transfer);
-        let mut effects = Vec::new();
+        let (mut effects, mut evidence) = (Vec::new(), Vec::new());
+        if let Some(step) = before.arrived {
+            evidence.push(step.reference());
+            effects.push(self.arrived(&step, here.robot.as_mut())?);
+        }
         match link.step {
             Step::Offer => {
                 let sides = [me, from.prefix, code.prefix()];
-                let mut passed = links::writers_of(&runs);
+                let mut passed = links::writers_of(&before.runs);
                 passed.retain(|one| !sides.contains(one));
                 transfer.passed = passed.into_iter().collect();
-                transfer.chain = runs;
+                transfer.chain = before.runs;
                 links::add(&mut transfer.chain, &from.note, &item.proven);
             }
             Step::Depart | Step::Return => {
@@ -1096,15 +1124,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     forget_lifted(from.prefix, record, &disclosed.holds);
                 }
             }
-            (Step::Admit, _) => {
-                let for_good = transfer.purpose == Purpose::PermanentExport;
-                if let Some(robot) = here.robot.as_mut() {
-                    robot.admitted_abroad = true;
-                    if for_good {
-                        robot.stay = Stay::Left {};
-                    }
-                }
-            }
+            (Step::Admit, _) => admitted_abroad(transfer.purpose, here.robot.as_mut()),
             (Step::Return, _) => {
                 if let Some(robot) = &mut here.robot {
                     robot
@@ -1130,7 +1150,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let doubted = transfer.detained.clone();
         effects.push(Effect::Transfer(Box::new(transfer)));
         let mut event = Event::new(Kind::Foreign, &command, here.after(&code));
-        event.evidence = vec![from.reference(proven)];
+        evidence.push(from.reference(proven));
+        event.evidence = evidence;
         event.foreign_step = true;
         event.effects = effects;
         let mut events = vec![event];
@@ -1139,6 +1160,36 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             events.extend(doubt(from, from.reference(proven), &rejection));
         }
         Ok(events)
+    }
+
+    /// The transfer by which we released a robot is over by the admission that its way home shows. What its country says of that itself
+    /// comes later, and changes nothing more.
+    fn arrived(
+        &self,
+        step: &ProvenStep,
+        robot: Option<&mut Robot>,
+    ) -> Result<Effect, Stop<L::Fault>> {
+        let known = match step.link.transfer {
+            Some(id) => self.ledger.transfer(&id).or_fault()?,
+            None => None,
+        };
+        let Some(transfer) = known else {
+            return no(Reason::TransferUnknown, Detail::NOTHING);
+        };
+        admitted_abroad(transfer.purpose, robot);
+        let ending = Ending {
+            step: step.link.step,
+            place: String::new(),
+            at: step.at,
+            leaf: step.leaf,
+        };
+        Ok(Effect::Transfer(Box::new(Transfer {
+            step: step.link.step,
+            step_at: step.at,
+            evidence: Some(step.reference()),
+            ending: Some(ending),
+            ..transfer
+        })))
     }
 
     /// A step between two others, about a code of ours. One that moves the chain is followed by who calls this; of one that
@@ -1807,6 +1858,15 @@ fn repaired(from: &Sender, proven: &Proven, at: TimeMs) -> Option<Repaired> {
             at,
         }),
         _ => None,
+    }
+}
+
+/// What becomes of a robot that another country took in.
+fn admitted_abroad(purpose: Purpose, robot: Option<&mut Robot>) {
+    let Some(robot) = robot else { return };
+    robot.admitted_abroad = true;
+    if purpose == Purpose::PermanentExport {
+        robot.stay = Stay::Left {};
     }
 }
 

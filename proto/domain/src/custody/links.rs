@@ -26,7 +26,7 @@ use crate::bytes::encoding::Canonical;
 use crate::bytes::level::Level;
 use crate::bytes::signature::PublicKey;
 use crate::bytes::time::TimeMs;
-use crate::custody::chain::{Chain, Doubt, Link, Step};
+use crate::custody::chain::{Chain, Doubt, Link, Phase, Step};
 use crate::custody::follows::{custodian_after, follows, row};
 use crate::custody::movement::EvidenceRef;
 use crate::limits::{
@@ -93,8 +93,8 @@ impl ProvenChain {
         &self.runs
     }
 
-    /// Whether it leads on from what is known here of a robot: the newest step known is on it, or one by which who has the robot by
-    /// that gave it up. Of a robot that its issuer has by what is known here, the issuer's word is enough.
+    /// Whether it leads on from what is known here of a robot: the newest step known is on it, or its issuer has it by what is known and
+    /// by each proven departure since, of whoever had it then, to whom that went. The issuer's word is enough where it has the robot.
     pub fn leads_on(&self, issuer: Prefix, known: &Chain) -> bool {
         if known.newest().is_none() || self.has(known) {
             return true;
@@ -102,13 +102,8 @@ impl ProvenChain {
         let Some(holder) = known.responsible_abroad() else {
             return false;
         };
-        let gives_up = |step: &ProvenStep| {
-            step.link.step == Step::Depart
-                && step.origin.prefix == holder
-                && step.link.epoch > known.epoch
-        };
-        let mut all = self.before.iter().chain(&self.steps);
-        holder == issuer || all.any(gives_up)
+        let since = self.before.iter().filter(|it| it.link.epoch > known.epoch);
+        since.fold(holder, |holder, step| handed_on(holder, step)) == issuer
     }
 
     /// Whether the newest step that is known of a robot is one of these.
@@ -117,14 +112,34 @@ impl ProvenChain {
     }
 }
 
+/// Who is responsible after a step, who `holder` was before it: only a departure of the holder, or a return to the exporter by the one who
+/// has it, hands it on.
+fn handed_on(holder: Prefix, step: &ProvenStep) -> Prefix {
+    match (step.link.step, step.link.from) {
+        _ if step.origin.prefix != holder => holder,
+        (Step::Depart, _) => step.link.to,
+        (Step::Return, Some(exporter)) => exporter,
+        _ => holder,
+    }
+}
+
 /// What is known of a robot, led to the newest step before an offer.
 pub fn led(known: &Chain, link: &Link, leaf: Digest) -> Chain {
+    let phase = match &known.phase {
+        // What leads on from our release shows that it arrived.
+        Phase::Released { transfer, to, .. } => Phase::Gone {
+            transfer: *transfer,
+            to: *to,
+            admit: leaf,
+        },
+        phase => phase.clone(),
+    };
     Chain {
         epoch: link.epoch,
         link: leaf,
         shown: known.shown.clone(),
         followed: Some(link.clone()),
-        phase: known.phase.clone(),
+        phase,
     }
 }
 
@@ -337,6 +352,8 @@ pub fn prove_chain<'k>(
 pub struct WayHome {
     /// The newest step.
     pub newest: ProvenStep,
+    /// The step right behind the one that is known, if there is one.
+    pub next: Option<ProvenStep>,
     /// The steps up to it that are proven, as they are kept.
     pub runs: Vec<ChainRun>,
 }
@@ -356,7 +373,7 @@ pub fn prove_way_home<'k>(
     let robot = Subject::robot(code).key();
     let bound = bound(shown, level)?;
     let (mut heads, mut runs) = (Heads::of(shown), Vec::new());
-    let mut newest: Option<ProvenStep> = None;
+    let (mut newest, mut next): (Option<ProvenStep>, Option<ProvenStep>) = (None, None);
     for one in &bound {
         let proven = match one.is_of(&robot) {
             true => heads.prove(one, &keys),
@@ -370,13 +387,32 @@ pub fn prove_way_home<'k>(
         }
         if let Some(newest) = &newest {
             follows(&newest.link, &newest.leaf, &one.link).map_err(ChainFault::Order)?;
+            next.get_or_insert_with(|| one.step());
         }
         if !is_known || one.hash == *known {
             newest = Some(one.step());
         }
     }
     let newest = newest.ok_or(ChainFault::Order(Doubt::AnotherBefore))?;
-    Ok(WayHome { newest, runs })
+    Ok(WayHome { newest, next, runs })
+}
+
+/// The step by which a robot arrived where we had released it to, where that is one of these and nothing was heard of it yet.
+pub fn arrival<'s>(
+    known: &Chain,
+    steps: impl IntoIterator<Item = &'s ProvenStep>,
+) -> Option<&'s ProvenStep> {
+    let Phase::Released {
+        transfer, depart, ..
+    } = &known.phase
+    else {
+        return None;
+    };
+    steps.into_iter().find(|step| {
+        let link = &step.link;
+        let (of, prev) = (link.transfer == Some(*transfer), link.prev == *depart);
+        link.step == Step::Admit && of && prev
+    })
 }
 
 /// The leaves of runs, where each names the one before by its hash, the last is the one that the offer names, and each stands under a
