@@ -11,8 +11,10 @@ use carnet_domain::rules::command::{Command, Purpose};
 use carnet_domain::rules::rejection::{Detail, Reason};
 use carnet_hostile::judge::nacked;
 use carnet_hostile::liar::{kinds_since, last_leaf, last_said, lies, link, say, step_slots};
-use carnet_hostile::scene::{admit, bring, depart, offer, permit, robot, three, waiting};
-use carnet_kit::{Country, befriend, transfer};
+use carnet_hostile::scene::{
+    admit, bring, depart, export, offer, permit, recognition, robot, three, waiting,
+};
+use carnet_kit::{Country, befriend, text, transfer};
 
 use crate::chains::{accepts_thirds, goes_on, onward, phase};
 
@@ -161,7 +163,10 @@ fn a_robot_comes_home_from_behind_a_country_that_fell_silent() {
     let told = kinds_since(&a, size);
     let moved = told.iter().filter(|kind| **kind == Kind::Foreign).count();
     assert_eq!(moved, 1, "{told:?}");
-    assert!(told.iter().all(|kind| matches!(kind, Kind::Foreign | Kind::Nack)));
+    assert!(
+        told.iter()
+            .all(|kind| matches!(kind, Kind::Foreign | Kind::Nack))
+    );
     assert!(matches!(phase(&a, &code), Phase::Asked { .. }));
     assert!(robot(&a, &code).admitted_abroad);
     let Ok(released) = a.ledger.transfer(&transfer(1));
@@ -187,4 +192,50 @@ fn a_robot_comes_home_from_behind_a_country_that_fell_silent() {
     assert_eq!(phase(&a, &code), records);
     let Ok(peer) = a.ledger.peer(&b.prefix);
     assert!(!peer.expect("a peer").quarantined);
+}
+
+/// What an offer that was permitted came to may be told by the chain of the next one.
+#[test]
+fn an_offer_that_ended_unheard_holds_up_no_other() {
+    let (mut a, mut b, mut c) = three();
+    accepts_thirds(&mut b, &mut c, &a);
+    let code = a.code(1);
+    bring(&mut a, &mut b, code, 1, Purpose::PermanentExport);
+    b.must("customs", admit(1));
+    b.deliver(&mut a);
+    a.deliver(&mut c);
+    b.must("customs", onward(&b, &c, code, 2));
+    b.deliver(&mut c);
+    c.must("customs", permit(&c, 2, Vec::new()));
+    // 81 hears no more of 49, which takes the offer back and sends the robot home.
+    b.must("customs", cancelled(2));
+    bring(&mut b, &mut a, code, 3, Purpose::PermanentExport);
+    a.must("customs", admit(3));
+    assert!(matches!(phase(&c, &code), Phase::Permitted { .. }));
+    a.must("customs", offer(&a, &c, code, 4));
+    a.deliver(&mut c);
+    assert!(matches!(phase(&c, &code), Phase::Asked { transfer: of, .. } if of == transfer(4)));
+    let Ok(taken_back) = c.ledger.transfer(&transfer(2));
+    let ending = taken_back.and_then(|it: Transfer| it.ending);
+    let ending = ending.expect("it is over");
+    assert_eq!(ending.step, Step::Cancel);
+}
+
+/// The steps of a country stand under its head of today, whoever showed them to it.
+#[test]
+fn a_robot_that_was_here_twice_goes_on_after_our_key_made_way() {
+    let (mut a, mut b, mut c) = three();
+    accepts_thirds(&mut b, &mut c, &a);
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    goes_on(&mut b, &mut c, code, 2);
+    goes_on(&mut c, &mut b, code, 3);
+    b.rotate_log("log", "log-2");
+    let anew = recognition(&mut b);
+    for other in [&mut a, &mut c] {
+        assert_eq!(text(&other.state(&anew)), "done");
+    }
+    b.must("customs", onward(&b, &c, code, 4));
+    b.deliver(&mut c);
+    assert!(matches!(phase(&c, &code), Phase::Asked { .. }));
 }

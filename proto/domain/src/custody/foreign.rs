@@ -15,7 +15,7 @@ use crate::bytes::time::TimeMs;
 use crate::custody::admission::{detained, forget_lifted, provisional, sent_back};
 use crate::custody::follows::{follows, row};
 use crate::custody::links::{
-    self, Believed, ChainFault, ProvenStep, Shown, arrival, kept_note, led, prove_chain,
+    self, Believed, ChainFault, ProvenStep, Shown, kept_note, led, over, prove_chain,
     prove_way_home, steps_kept,
 };
 use crate::custody::movement::EvidenceRef;
@@ -99,8 +99,8 @@ struct Led {
     chain: Chain,
     /// The chain that is kept.
     runs: Vec<ChainRun>,
-    /// By which step of that it arrived where we had released it to; nothing was heard of that yet.
-    arrived: Option<ProvenStep>,
+    /// By which step of that the transfer that is open here was over; nothing was heard of it yet.
+    over: Option<ProvenStep>,
 }
 
 impl Led {
@@ -109,7 +109,7 @@ impl Led {
         Self {
             chain: known.clone(),
             runs: Vec::new(),
-            arrived: None,
+            over: None,
         }
     }
 }
@@ -877,7 +877,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             let way = prove_way_home(&code, shown, &known.link, keys_of(&believed), level);
             return match way {
                 // It shows what became of our release, whatever is heard of whoever took it in.
-                Ok(way) if is_open && arrival(known, &way.next).is_none() => no(
+                Ok(way) if is_open && over(known, &way.next).is_none() => no(
                     Reason::Parked,
                     Detail::Doubtful {
                         doubt: Doubt::AnotherBefore,
@@ -885,7 +885,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 ),
                 Ok(way) => match follows(&way.newest.link, &way.newest.leaf, link) {
                     Ok(()) => Ok(Led {
-                        arrived: arrival(known, &way.next).cloned(),
+                        over: over(known, &way.next).cloned(),
                         chain: led(known, &way.newest.link, way.newest.leaf),
                         runs: way.runs,
                     }),
@@ -916,8 +916,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         if let Err(doubt) = follows(&newest.link, &newest.leaf, link) {
             return doubtful(doubt);
         }
-        let arrived = arrival(known, chain.steps()).cloned();
-        if is_open && arrived.is_none() {
+        let over = over(known, chain.steps()).cloned();
+        if is_open && over.is_none() {
             if chain.has(known) {
                 let doubt = Doubt::AnotherBefore;
                 return no(Reason::Parked, Detail::Doubtful { doubt });
@@ -930,7 +930,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         Ok(Led {
             chain: led(known, &newest.link, newest.leaf),
             runs: chain.runs().to_vec(),
-            arrived,
+            over,
         })
     }
 
@@ -1086,9 +1086,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         };
         let (mut here, mut transfer) = (Held { chain, ..here }, transfer);
         let (mut effects, mut evidence) = (Vec::new(), Vec::new());
-        if let Some(step) = before.arrived {
+        if let Some(step) = before.over {
             evidence.push(step.reference());
-            effects.push(self.arrived(&step, here.robot.as_mut())?);
+            effects.push(self.ended_by(&step, here.robot.as_mut())?);
         }
         match link.step {
             Step::Offer => {
@@ -1162,9 +1162,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         Ok(events)
     }
 
-    /// The transfer by which we released a robot is over by the admission that its way home shows. What its country says of that itself
-    /// comes later, and changes nothing more.
-    fn arrived(
+    /// The transfer of a step that the chain of a later offer shows is over by it. What its country says of that itself comes later, and
+    /// changes nothing more.
+    fn ended_by(
         &self,
         step: &ProvenStep,
         robot: Option<&mut Robot>,
@@ -1173,10 +1173,14 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             Some(id) => self.ledger.transfer(&id).or_fault()?,
             None => None,
         };
-        let Some(transfer) = known else {
+        let Some(mut transfer) = known else {
             return no(Reason::TransferUnknown, Detail::NOTHING);
         };
-        admitted_abroad(transfer.purpose, robot);
+        match step.link.step {
+            Step::Admit => admitted_abroad(transfer.purpose, robot),
+            // It goes no further by this transfer.
+            _ => transfer.chain.clear(),
+        }
         let ending = Ending {
             step: step.link.step,
             place: String::new(),

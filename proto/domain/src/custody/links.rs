@@ -126,12 +126,13 @@ fn handed_on(holder: Prefix, step: &ProvenStep) -> Prefix {
 /// What is known of a robot, led to the newest step before an offer.
 pub fn led(known: &Chain, link: &Link, leaf: Digest) -> Chain {
     let phase = match &known.phase {
-        // What leads on from our release shows that it arrived.
+        // What leads on from an open transfer shows how it ended.
         Phase::Released { transfer, to, .. } => Phase::Gone {
             transfer: *transfer,
             to: *to,
             admit: leaf,
         },
+        Phase::Asked { .. } | Phase::Permitted { .. } => Phase::Elsewhere {},
         phase => phase.clone(),
     };
     Chain {
@@ -397,21 +398,27 @@ pub fn prove_way_home<'k>(
     Ok(WayHome { newest, next, runs })
 }
 
-/// The step by which a robot arrived where we had released it to, where that is one of these and nothing was heard of it yet.
-pub fn arrival<'s>(
+/// The step by which a transfer that is open here was over, where it is one of these and nothing was heard of it yet: the admission of
+/// what we released, or the end of an offer to us.
+pub fn over<'s>(
     known: &Chain,
     steps: impl IntoIterator<Item = &'s ProvenStep>,
 ) -> Option<&'s ProvenStep> {
-    let Phase::Released {
-        transfer, depart, ..
-    } = &known.phase
-    else {
-        return None;
+    let (ends, transfer, before) = match &known.phase {
+        Phase::Released {
+            transfer, depart, ..
+        } => (Step::Admit, transfer, depart),
+        Phase::Asked {
+            transfer, offer, ..
+        }
+        | Phase::Permitted {
+            transfer, offer, ..
+        } => (Step::Cancel, transfer, offer),
+        _ => return None,
     };
     steps.into_iter().find(|step| {
         let link = &step.link;
-        let (of, prev) = (link.transfer == Some(*transfer), link.prev == *depart);
-        link.step == Step::Admit && of && prev
+        link.step == ends && link.transfer == Some(*transfer) && link.prev == *before
     })
 }
 
@@ -509,6 +516,11 @@ pub fn writers_of<'r>(runs: impl IntoIterator<Item = &'r ChainRun>) -> BTreeSet<
         .into_iter()
         .filter_map(|run| peek(&run.checkpoint).ok());
     heads.map(|head| head.origin.prefix).collect()
+}
+
+/// Whether a run stands under a head of this log.
+pub fn is_of(run: &ChainRun, origin: &Origin) -> bool {
+    peek(&run.checkpoint).is_ok_and(|head| head.origin == *origin)
 }
 
 /// How many bytes runs have as they travel.

@@ -9,6 +9,7 @@ use crate::bytes::encoding::{Canonical, DecodeError};
 use crate::custody::links::{self, Piece};
 use crate::custody::{Link, Step};
 use crate::limits::LATER_LEAVES_MAX;
+use crate::log::checkpoint::Origin;
 use crate::log::leaf::{Disclosure, Kind, Leaf, SLOT_COUNT, Slots, leaf_bytes_hash};
 use crate::log::map::{self, MapFault, MapValue, RobotStatus};
 use crate::log::merkle::{consistency_proof, inclusion_proof};
@@ -154,6 +155,10 @@ pub fn chain<R: Reader>(
     size: u64,
 ) -> Result<Vec<ChainRun>, ReadError<R::Fault>> {
     let me = registry.prefix;
+    let origin = Origin {
+        prefix: me,
+        incarnation: registry.incarnation,
+    };
     let way = links::way(
         me,
         (record.step_before, offer.prev),
@@ -169,23 +174,42 @@ pub fn chain<R: Reader>(
     for piece in way.pieces {
         match piece {
             Piece::Shown(run) => {
-                let leaves = run.leaves.iter();
-                leaves.for_each(|leaf| links::add(&mut runs, &run.checkpoint, leaf));
+                let ours = links::is_of(&run, &origin);
+                for leaf in &run.leaves {
+                    // Of our own log, as somebody showed it to us: it stands under the head of today too, whatever became of the key
+                    // of then.
+                    let own = match ours && leaf.index < size {
+                        true => stored.0.leaf(leaf.index).map_err(ReadError::Store)?,
+                        false => None,
+                    };
+                    match own.is_some_and(|own| own.leaf == leaf.leaf) {
+                        true => own_step(stored, leaf.index, size, &mut runs)?,
+                        false => links::add(&mut runs, &run.checkpoint, leaf),
+                    }
+                }
             }
-            Piece::Own { index, .. } => {
-                let record = stored.leaf(index)?;
-                let step = ProvenLeaf {
-                    index,
-                    path: inclusion_proof(stored, index, size)?,
-                    disclosed: disclose(&record, &[slot::CUSTODY]),
-                    leaf: record.leaf,
-                };
-                // Under the head of the message.
-                links::add(&mut runs, "", &step);
-            }
+            Piece::Own { index, .. } => own_step(stored, index, size, &mut runs)?,
         }
     }
     Ok(runs)
+}
+
+/// Adds a step of our own, under the head of the message.
+fn own_step<R: Reader>(
+    stored: &Whole<'_, R>,
+    index: u64,
+    size: u64,
+    runs: &mut Vec<ChainRun>,
+) -> Result<(), ReadError<R::Fault>> {
+    let record = stored.leaf(index)?;
+    let step = ProvenLeaf {
+        index,
+        path: inclusion_proof(stored, index, size)?,
+        disclosed: disclose(&record, &[slot::CUSTODY]),
+        leaf: record.leaf,
+    };
+    links::add(runs, "", &step);
+    Ok(())
 }
 
 /// The slots of a stored leaf, some shown, the others behind their hashes.
