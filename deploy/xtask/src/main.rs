@@ -46,6 +46,9 @@ enum Check {
         /// Where the copy is made, and the record of the run.
         #[arg(long)]
         out: PathBuf,
+        /// Take the mutants that this list names, as `--copy-only` printed them of an older tree, in place of a sample.
+        #[arg(long, value_name = "FILE")]
+        listed: Option<PathBuf>,
         /// Make the copy, print the sample and run no test.
         #[arg(long)]
         copy_only: bool,
@@ -108,6 +111,7 @@ fn run(check: &Check) -> Result<usize, Box<dyn std::error::Error>> {
             seed,
             count,
             out,
+            listed,
             copy_only,
             without,
             more,
@@ -117,7 +121,15 @@ fn run(check: &Check) -> Result<usize, Box<dyn std::error::Error>> {
             if let Some(gone) = mutants::stale(&tree, mutants::SAME)?.first() {
                 return Err(format!("no mutant of the tree is {gone:?}").into());
             }
-            let (sample, candidates) = mutants::sample(&tree, *seed, *count)?;
+            let (mut sample, candidates) = mutants::sample(&tree, *seed, *count)?;
+            if let Some(list) = listed {
+                let list = std::fs::read_to_string(list)?;
+                let (found, gone) = mutants::found_again(&tree, &list)?;
+                for line in gone {
+                    eprintln!("the tree has it no more: {line}");
+                }
+                sample = found;
+            }
             let copy = out.join("tree");
             mutants::write(&root, &mutants::woven(&tree, &sample)?, &copy)?;
             if *copy_only {

@@ -1,7 +1,8 @@
 //! A sample of mutants: what the tests of the rules do not notice.
 //!
 //! The tree is copied, all mutants of the sample are woven into the copy at once ([`weave`]), and one build serves them all: a
-//! test process is told by an environment variable which one it runs. Of each mutant the tests run until the first fails.
+//! test process is told by an environment variable which one it runs. The tests run once without a mutant, and note which mutants
+//! they ask about: then of each mutant those that ask about it run, until the first fails.
 //! A mutant that no test notices survives, and is answered by a test, or by a line of [`SAME`] that says why it is the same
 //! program.
 
@@ -112,6 +113,40 @@ pub fn sample(tree: &[Text], seed: u64, count: usize) -> Result<(Vec<Mutant>, us
     Ok((chosen, candidates))
 }
 
+/// The mutants of a list that `--copy-only` printed, found again in a tree that went on since: of those of the same words in a
+/// file, the nearest by line. Also the lines of which the tree has none any more.
+///
+/// # Errors
+/// A source is not Rust.
+pub fn found_again(tree: &[Text], list: &str) -> Result<(Vec<Mutant>, Vec<String>), String> {
+    let (all, _) = sample(tree, 0, usize::MAX)?;
+    let (mut found, mut gone) = (Vec::new(), Vec::new());
+    for line in list.lines().filter(|line| !line.is_empty()) {
+        match read_listed(line).and_then(|wanted| nearest(&all, wanted)) {
+            Some(mutant) => found.push(mutant),
+            None => gone.push(line.to_owned()),
+        }
+    }
+    Ok((found, gone))
+}
+
+/// Number, file, line and change of a mutant as it is printed.
+fn read_listed(line: &str) -> Option<(u32, &str, usize, &str)> {
+    let (id, rest) = line.split_once(". ")?;
+    let (file, rest) = rest.split_once(':')?;
+    let (at, change) = rest.split_once(": ")?;
+    Some((id.parse().ok()?, file, at.parse().ok()?, change))
+}
+
+fn nearest(all: &[Mutant], wanted: (u32, &str, usize, &str)) -> Option<Mutant> {
+    let (id, file, line, change) = wanted;
+    let alike = all
+        .iter()
+        .filter(|one| one.file == file && one.change == change);
+    let one = alike.min_by_key(|one| (one.line.abs_diff(line), one.place))?;
+    Some(Mutant { id, ..one.clone() })
+}
+
 fn is_mutated(path: &str) -> bool {
     let named = ROOMS.iter().any(|room| {
         path.strip_prefix(room)
@@ -154,16 +189,40 @@ pub fn woven(tree: &[Text], mutants: &[Mutant]) -> Result<Vec<Text>, String> {
     Ok(out)
 }
 
-/// The function that each mutant asks; it stands in no tree but a mutated copy.
-const SWITCHED: &str = r#"//! Which mutant this process runs.
+/// The function that each mutant asks; it stands in no tree but a mutated copy. It also notes who asked, where a file for that is
+/// named: a test that never asks about a mutant is the same with it.
+const SWITCHED: &str = r#"//! Which mutant this process runs, and which it was asked about.
+
+use std::io::Write as _;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether it is this one.
 pub fn mutant(id: u32) -> bool {
-    static ON: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
-    *ON.get_or_init(|| {
+    static ON: OnceLock<(u32, Option<std::ffi::OsString>)> = OnceLock::new();
+    let (on, asked) = ON.get_or_init(|| {
         let named = std::env::var("CARNET_MUTANT");
-        named.ok().and_then(|id| id.parse().ok()).unwrap_or(0)
-    }) == id
+        let named = named.ok().and_then(|id| id.parse().ok()).unwrap_or(0);
+        (named, std::env::var_os("CARNET_MUTANTS_ASKED"))
+    });
+    if let Some(file) = asked {
+        note(id, file);
+    }
+    *on == id
+}
+
+/// Adds a line for the first question about a mutant: its number, and the test as nextest names it to the process.
+fn note(id: u32, file: &std::ffi::OsStr) {
+    static NOTED: [AtomicBool; 4096] = [const { AtomicBool::new(false) }; 4096];
+    if NOTED[id as usize % 4096].swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let mut words = std::env::args();
+    let program = words.next().unwrap_or_default();
+    let test = words.find(|word| !word.starts_with("--")).unwrap_or_default();
+    let opened = std::fs::OpenOptions::new().append(true).create(true).open(file);
+    let line = format!("{id}\t{program}\t{test}\n");
+    opened.and_then(|mut file| file.write_all(line.as_bytes())).expect("who asked is noted");
 }
 "#;
 
@@ -240,9 +299,14 @@ pub fn run(
     let more = &filter.chain(more.iter().cloned()).collect::<Vec<_>>()[..];
     let mut lines = fs::read_to_string(record).unwrap_or_default();
     let begun: BTreeMap<u32, Fate> = lines.lines().filter_map(read_line).collect();
-    if let Some(judge) = first_that_fails(folder, 0, more)? {
+    let noted = folder.join("asked.tsv");
+    if noted.exists() {
+        fs::remove_file(&noted).map_err(|fault| fault.to_string())?;
+    }
+    if let Some(judge) = first_that_fails(folder, &Process::Plain(&noted), more)? {
         return Err(format!("the tests of {judge} fail without a mutant"));
     }
+    let asking = asking(&fs::read_to_string(&noted).unwrap_or_default());
     let mut fates = Vec::new();
     for mutant in mutants {
         let same = SAME.iter().find(|same| is_same(mutant, same));
@@ -251,8 +315,9 @@ pub fn run(
             (Some(fate), None) => *fate,
             (None, None) => {
                 let began = Instant::now();
-                let fate =
-                    first_that_fails(folder, mutant.id, more)?.map_or(Fate::Survived, Fate::Killed);
+                let process = Process::Mutant(mutant.id, asking.get(&mutant.id));
+                let fate = first_that_fails(folder, &process, more)?;
+                let fate = fate.map_or(Fate::Survived, Fate::Killed);
                 let line = format!(
                     "{}\t{}\t{mutant}\t{} s",
                     mutant.id,
@@ -289,22 +354,56 @@ fn read_line(line: &str) -> Option<(u32, Fate)> {
     Some((id, fate))
 }
 
-/// The first package of the judges whose tests fail with a mutant; 0 is the program as it was written.
+/// The tests that asked about each mutant, by name.
+fn asking(noted: &str) -> BTreeMap<u32, BTreeSet<String>> {
+    let mut asking: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+    for line in noted.lines() {
+        let mut columns = line.split('\t');
+        let (id, test) = (columns.next(), columns.nth(1));
+        if let (Some(Ok(id)), Some(test)) = (id.map(str::parse), test) {
+            asking.entry(id).or_default().insert(test.to_owned());
+        }
+    }
+    asking
+}
+
+/// What the test processes are told.
+enum Process<'a> {
+    /// To run the program as it was written, and to note who asks in this file.
+    Plain(&'a Path),
+    /// To run a mutant; with the tests that ask about it, if any does.
+    Mutant(u32, Option<&'a BTreeSet<String>>),
+}
+
+/// The first package of the judges one of whose tests fails.
 fn first_that_fails(
     folder: &Path,
-    id: u32,
+    process: &Process<'_>,
     more: &[String],
 ) -> Result<Option<&'static str>, String> {
+    let (variable, value) = match process {
+        Process::Plain(noted) => ("CARNET_MUTANTS_ASKED", noted.display().to_string()),
+        Process::Mutant(_, None) => return Ok(None),
+        Process::Mutant(id, Some(_)) => ("CARNET_MUTANT", id.to_string()),
+    };
+    let tests: Vec<&str> = match process {
+        Process::Mutant(_, Some(asking)) => ["--", "--exact"]
+            .into_iter()
+            .chain(asking.iter().map(String::as_str))
+            .collect(),
+        Process::Mutant(_, None) | Process::Plain(_) => Vec::new(),
+    };
     for judge in JUDGES {
-        let tests = format!(
+        let nextest = format!(
             "ulimit -v {MEMORY_KB}; exec timeout {PATIENCE_S} cargo nextest run --release --offline --fail-fast -p {judge} \
-             --status-level none --final-status-level fail \"$@\""
+             --no-tests pass --status-level none --final-status-level fail \"$@\""
         );
         let status = Command::new("sh")
-            .args(["-c", &tests, "sh"])
+            .args(["-c", &nextest, "sh"])
             .args(more)
+            .args(&tests)
             .current_dir(folder)
-            .env("CARNET_MUTANT", id.to_string())
+            .env(variable, &value)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(folder.join("tests.log")).map_err(|it| it.to_string())?)
@@ -419,6 +518,42 @@ mod tests {
         assert_eq!(few, all[..3]);
         let (other, _) = sample(&tree(), 8, 100).expect("it is Rust");
         assert_ne!(other, all);
+    }
+
+    #[test]
+    fn what_was_drawn_from_an_older_tree_is_found_again_by_its_words_and_the_nearest_line() {
+        let texts = |content: &str| {
+            vec![Text {
+                path: "proto/domain/src/rules.rs".to_owned(),
+                content: content.to_owned(),
+            }]
+        };
+        let old = texts("fn f() -> bool {\n    true\n}\n\nfn g() -> bool {\n    true\n}\n");
+        let new = texts("\n\nfn f() -> bool {\n    true\n}\nfn g() -> bool {\n    true\n}\n");
+        let (drawn, _) = sample(&old, 7, 2).expect("it is Rust");
+        let mut list: String = drawn
+            .iter()
+            .map(|it| format!("{}. {it}\n", it.id))
+            .collect();
+        list.push_str("9. proto/domain/src/rules.rs:1: `false` becomes `true`\n");
+        let (found, gone) = found_again(&new, &list).expect("it is Rust");
+        let lines = |all: &[Mutant]| -> BTreeMap<u32, usize> {
+            all.iter().map(|it| (it.id, it.line)).collect()
+        };
+        let later = |line: usize| if line == 2 { 4 } else { 7 };
+        let expected = lines(&drawn)
+            .into_iter()
+            .map(|(id, line)| (id, later(line)));
+        assert_eq!(lines(&found), expected.collect());
+        assert_eq!(gone.len(), 1, "{gone:?}");
+    }
+
+    #[test]
+    fn who_asked_about_a_mutant_is_read_from_the_lines_that_tests_left() {
+        let noted = "3\t/a/it-1\tborder::one\n4\t/a/it-1\tborder::one\n3\t/a/it-1\tborder::two\n";
+        let asking = asking(noted);
+        let of = |id: u32| asking.get(&id).map(|tests| tests.len());
+        assert_eq!([of(3), of(4), of(5)], [Some(2), Some(1), None]);
     }
 
     #[test]
