@@ -136,6 +136,32 @@ fn a_step_between_two_others_shows_its_issuer_the_link_alone() {
     b.deliver(&mut a);
     let known = robot(&a, &code).custody;
     assert_eq!((known.epoch, known.link), (2, last_leaf(&b, &code)));
+    assert_eq!(event_of::<Link>(&a, &code).map(|it| it.epoch), Some(2));
+}
+
+/// What a leaf of ours says of a foreign step in a transfer of ours is the command that the other country executed.
+#[test]
+fn our_leaf_of_a_step_in_our_own_transfer_says_its_command() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    let declared = offer(&a, &b, code, 1);
+    a.must("customs", declared);
+    a.deliver(&mut b);
+    let permitted = permit(&b, 1, Vec::new());
+    b.must("customs", permitted.clone());
+    b.deliver(&mut a);
+    assert_eq!(event_of::<Command>(&a, &code), Some(permitted));
+}
+
+/// What slot 10 of the newest leaf of a robot holds, if it is one of these.
+fn event_of<T: Canonical>(country: &Country, code: &Code) -> Option<T> {
+    let head = country.ledger.last_leaf(&Subject::robot(code).key());
+    let Ok(record) = country
+        .ledger
+        .leaf(head.expect("a leaf about it").leaf_index);
+    let values = record.expect("a leaf of the log").values;
+    let value = values[usize::from(slot::EVENT)].as_ref()?;
+    T::from_bytes(&value.0).ok()
 }
 
 /// The same: an offer home that was not taken is a link all the same, and the next one names its end.

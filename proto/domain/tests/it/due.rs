@@ -121,6 +121,33 @@ fn an_offer_that_nobody_permits_is_over_on_both_sides() {
     }
 }
 
+/// A permit whose date is that of the offer takes its row over: the offer's end does not take it away.
+#[test]
+fn a_permit_until_the_day_of_its_offer_ends_on_that_day() {
+    let (mut a, mut b) = two();
+    let offer = a.declare(1, transfer(1), &b.prefix);
+    let Command::DeclareExport { offer_until, .. } = offer else {
+        unreachable!("an offer");
+    };
+    a.must("customs", offer);
+    a.deliver(&mut b);
+    let permit = Command::PermitImport {
+        transfer: transfer(1),
+        depart_by: offer_until,
+        conditions: Vec::new(),
+    };
+    b.must("customs", permit);
+    b.deliver(&mut a);
+    assert_eq!(transfer_of(&a, 1).ends_at, offer_until);
+    a.advance(DurationMs(2 * DAY.0));
+    assert_eq!(over(&mut a), 1);
+    assert_eq!(
+        transfer_of(&a, 1).ending.map(|it| it.step),
+        Some(Step::Cancel)
+    );
+    assert_eq!(peer(&a, &b.prefix).offers_made, 0);
+}
+
 /// A permit that has run out is cancelled by the exporter. The importer keeps it, and no place for it: a departure in time
 /// whose mail is late is still taken.
 #[test]

@@ -6,7 +6,7 @@ use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::limits::ANSWERS_PER_SESSION;
 use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::log::checkpoint::{Checkpoint, Origin};
-use carnet_domain::log::leaf::Leaf;
+use carnet_domain::log::leaf::{Leaf, leaf_seed};
 use carnet_domain::machine::entry::{Body, Request, SessionOpening};
 use carnet_domain::machine::{Contradiction, contradiction, whole_envelope};
 use carnet_domain::record::keys::KeySignature;
@@ -126,6 +126,26 @@ fn an_item_is_kept_once_and_the_envelope_is_whole_with_its_leaves() {
         None,
         "a leaf is missing"
     );
+}
+
+/// The genesis too: its leaf and those of the first signers count from 0, and so do the leaves of a request.
+#[test]
+fn a_leaf_has_the_seed_of_its_place_in_its_entry() {
+    let mut x = market();
+    let request = x.request("maker", &[x.register(2), x.register(3)]);
+    assert_eq!(send(&mut x, request), "done; done");
+    let Ok(leaves) = x.ledger.leaves(0, u64::MAX, usize::MAX);
+    let mut entries = x.entries.iter();
+    let mut entry = entries.next().expect("the genesis");
+    let mut most = 0_u32;
+    for (index, record) in (0..).zip(leaves) {
+        let ordinal = u32::try_from(index - record.envelope).expect("few leaves an entry");
+        while leaf_seed(&entry.stamp.seed, ordinal) != record.seed {
+            entry = entries.next().expect("an entry whose leaf this is");
+        }
+        most = most.max(ordinal);
+    }
+    assert!(most > 0, "some entry wrote several");
 }
 
 #[test]
