@@ -17,7 +17,7 @@ use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
 use carnet_domain::rules::parties::{registry_shown_to, shown_to};
 use carnet_domain::rules::policy::Role;
-use carnet_kit::{Country, samples, text, transfer};
+use carnet_kit::{Country, befriend, samples, text, transfer};
 
 use crate::border::{export, two};
 use crate::rules::{act, check};
@@ -677,6 +677,30 @@ fn a_party_that_cannot_be_gets_nothing() {
     check(&mut x, "operator", deploy, "EnterpriseUnknown: 860999");
     let release = samples::release(&x, x.code(1), Some(nobody), Asking::Waits);
     check(&mut x, "owner", release, "EnterpriseUnknown: 860999");
+}
+
+/// Of a peer no enterprise or office is known here: its country answers for it.
+#[test]
+fn a_party_of_a_peer_gets_what_one_of_ours_gets() {
+    let (mut x, mut y) = (Country::with_market("86"), Country::with_market("49"));
+    befriend(&mut x, &mut y);
+    let office = PartyName::Office {
+        prefix: y.prefix,
+        name: "customs/hq".into(),
+    };
+    for (serial, owner) in [(1, enterprise(&y, "0001")), (2, office)] {
+        x.must("maker", x.register(serial));
+        x.must("maker", act(&x, serial, samples::stock_at_dealer(&x)));
+        x.must("dealer", act(&x, serial, Action::Sell { owner }));
+        let Ok(robot) = x.ledger.robot(&x.code(serial));
+        let owner = robot.and_then(|robot| robot.owner).expect("it was sold");
+        let of = match &owner {
+            Party::Enterprise { id } => id.prefix(),
+            Party::Office { prefix, .. } => *prefix,
+            Party::Person { .. } => x.prefix,
+        };
+        assert_eq!(of, y.prefix, "{owner:?}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::{PublicKey, SecretKey};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::limits::ROOT_CHANGES_MAX;
+use carnet_domain::limits::{ROOT_CHANGES_MAX, ROOTS_REPLACED_MAX};
 use carnet_domain::machine::entry::Body;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{
@@ -285,6 +285,40 @@ fn two_replacements_that_a_peer_slept_through_are_followed() {
     // Where it stands, and where those of before do, so that whoever pinned them is led on.
     assert_eq!(peer.roots_replaced, [before_leaf, peer.bundle_leaf]);
     assert_eq!(peer.bundle.roots, second.roots);
+}
+
+/// Of more replacements than are kept the first make way, and each that is kept stands in its order.
+#[test]
+fn of_replaced_roots_the_newest_are_kept() {
+    let (mut x, mut y) = (Country::with_market("86"), Country::with_market("49"));
+    befriend(&mut x, &mut y);
+    const OLD: [&str; 3] = ["root-0", "root-1", "root-2"];
+    // saturates: a time of the kit
+    let later = y.clock.saturating_add(DurationMs::from_days(90));
+    let peer = |y: &Country| {
+        let Ok(peer) = y.ledger.peer(&x.prefix);
+        peer.expect("a peer")
+    };
+    let mut stood = vec![peer(&y).bundle_leaf];
+    for number in 1..=ROOTS_REPLACED_MAX as u64 + 2 {
+        let roots = if number % 2 == 1 { NEW } else { OLD };
+        let replacing = Statement::Roots {
+            change: change(&x, number, &roots),
+        };
+        // Two are of both sets, and sign for either.
+        let both = ["root-1", "root-2"];
+        let bundle = bundle_by(&x, number + 1, &roots, &both, later);
+        let read = Bundle::from_bytes(&bundle.bytes.0).expect("a bundle");
+        let said = text(&y.state(&Statement::Recognise {
+            fingerprint: read.fingerprint(),
+            bundle,
+            changes: vec![signed(&x, &replacing, &both)],
+        }));
+        assert_eq!(said, "done", "{number}");
+        stood.push(peer(&y).bundle_leaf);
+        let newest = stood.len().saturating_sub(ROOTS_REPLACED_MAX); // saturates: few are all kept
+        assert_eq!(peer(&y).roots_replaced, stood[newest..], "{number}");
+    }
 }
 
 /// Whoever recognises a country for the first time has compared its newest bundle, and nothing leads there.
