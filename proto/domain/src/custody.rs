@@ -302,7 +302,7 @@ fn one_more(chain: &Chain) -> Result<u64, Rejection> {
 pub struct Written {
     /// Who wrote it.
     pub writer: Prefix,
-    /// The link.
+    /// As it stands in slot 12 of the writer's leaf.
     pub link: Link,
     /// Hash of the leaf that carries it.
     pub leaf: Digest,

@@ -19,7 +19,7 @@ impl Digest {
     /// 32 zero bytes: the empty map, and "no previous leaf".
     pub const ZERO: Self = Self([0; 32]);
 
-    /// The bytes.
+    /// As they are hashed again and compared; [`fmt::Display`] writes them in hexadecimal.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

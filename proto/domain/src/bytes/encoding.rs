@@ -237,7 +237,7 @@ impl Encoder {
         self.buf.push(if value { 0xf5 } else { 0xf4 });
     }
 
-    /// `null`.
+    /// Writes `null`, one byte: a value that is not there.
     pub fn null(&mut self) {
         self.buf.push(0xf6);
     }

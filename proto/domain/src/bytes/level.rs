@@ -22,7 +22,7 @@ impl Level {
         }
     }
 
-    /// Its number.
+    /// From 1; levels are ordered by it.
     pub const fn number(self) -> u16 {
         self.0
     }

@@ -346,7 +346,7 @@ impl ParsedKey {
         }
     }
 
-    /// The key.
+    /// As its bytes were read.
     pub fn public(&self) -> &PublicKey {
         &self.key
     }

@@ -36,7 +36,7 @@ crate::canonical_enum!(Step {
 /// One link, as it stands in slot 12 of its writer's leaf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// Which step.
+    /// What its writer did.
     pub step: Step,
     /// The transfer it belongs to; none at registration.
     pub transfer: Option<TransferId>,
@@ -103,7 +103,7 @@ pub enum Phase {
     Here {},
     /// In custody here, offered to another country.
     Offered {
-        /// The transfer.
+        /// By which it was offered.
         transfer: TransferId,
         /// To whom.
         to: Prefix,
@@ -116,7 +116,7 @@ pub enum Phase {
     },
     /// Departed: the other country is responsible.
     Released {
-        /// The transfer.
+        /// By which it left.
         transfer: TransferId,
         /// To whom.
         to: Prefix,
@@ -127,7 +127,7 @@ pub enum Phase {
     },
     /// Admitted by the other country, or moved on from there.
     Gone {
-        /// The transfer.
+        /// By which it left us last.
         transfer: TransferId,
         /// Where it is.
         to: Prefix,
@@ -136,7 +136,7 @@ pub enum Phase {
     },
     /// Offered to us.
     Asked {
-        /// The transfer.
+        /// By which it is offered.
         transfer: TransferId,
         /// By whom.
         from: Prefix,
@@ -149,7 +149,7 @@ pub enum Phase {
     },
     /// We permitted the import.
     Permitted {
-        /// The transfer.
+        /// By which it may come.
         transfer: TransferId,
         /// By whom.
         from: Prefix,
@@ -162,7 +162,7 @@ pub enum Phase {
     },
     /// Released to us: we are responsible, not yet in custody.
     InTransit {
-        /// The transfer.
+        /// By which it comes.
         transfer: TransferId,
         /// By whom.
         from: Prefix,
@@ -295,7 +295,7 @@ pub enum Whereabouts {
     Here {},
     /// Offered to another country.
     Offered {
-        /// The transfer.
+        /// By which it was offered.
         transfer: TransferId,
         /// To whom.
         to: Prefix,
@@ -304,35 +304,35 @@ pub enum Whereabouts {
     },
     /// Departed.
     Released {
-        /// The transfer.
+        /// By which it left.
         transfer: TransferId,
         /// To whom.
         to: Prefix,
     },
     /// Admitted by the other country, or moved on from there.
     Gone {
-        /// The transfer.
+        /// By which it left us last.
         transfer: TransferId,
         /// Where it is.
         to: Prefix,
     },
     /// Offered to us.
     Asked {
-        /// The transfer.
+        /// By which it is offered.
         transfer: TransferId,
         /// By whom.
         from: Prefix,
     },
     /// Permitted by us.
     Permitted {
-        /// The transfer.
+        /// By which it may come.
         transfer: TransferId,
         /// By whom it was offered.
         from: Prefix,
     },
     /// Released to us.
     InTransit {
-        /// The transfer.
+        /// By which it comes.
         transfer: TransferId,
         /// By whom.
         from: Prefix,

@@ -1662,7 +1662,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
 pub struct Fork {
     /// Whose log.
     pub peer: Prefix,
-    /// The size.
+    /// Of its log, in leaves.
     pub size: u64,
     /// The root that was seen before.
     pub seen: Digest,

@@ -47,7 +47,7 @@ use crate::rules::rejection::Flaw;
 /// A step of a robot, proven under a head of the registry that wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvenStep {
-    /// The step.
+    /// What it says, of slot 12 of its leaf.
     pub link: Link,
     /// Hash of its leaf.
     pub leaf: Digest,
@@ -148,7 +148,7 @@ pub fn led(known: &Chain, link: &Link, leaf: Digest) -> Chain {
 /// stands under that.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<'r> {
-    /// The runs.
+    /// Each of steps in one log, in the order of the chain.
     pub runs: &'r [ChainRun],
     /// What the offer names as the one before.
     pub end: Digest,
@@ -163,7 +163,7 @@ pub struct Shown<'r> {
 /// What is believed of the heads of a registry.
 #[derive(Debug, Clone)]
 pub struct Believed {
-    /// Its keys.
+    /// Each head is judged by those of its size.
     pub keys: KeyHistory,
     /// The largest size of its log that was seen, and its root; size 0 for none.
     pub seen: (u64, Digest),
@@ -351,7 +351,7 @@ pub fn prove_chain<'k>(
 /// What leads home, as the issuer of the robot reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WayHome {
-    /// The newest step.
+    /// On which a further step would build.
     pub newest: ProvenStep,
     /// The step right behind the one that is known, if there is one.
     pub next: Option<ProvenStep>,

@@ -33,7 +33,7 @@ pub enum MailError<F> {
     FollowerAhead {
         /// What the follower knows.
         known: u64,
-        /// What is published.
+        /// Size of the log at the newest head published here, in leaves.
         published: u64,
     },
 }

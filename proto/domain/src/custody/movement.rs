@@ -10,11 +10,11 @@ use crate::rules::command::TransferId;
 /// A custody movement, as shown in the trail of a robot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Movement {
-    /// Which step.
+    /// What was done.
     pub step: Step,
-    /// The transfer.
+    /// Which both countries number alike; none at registration.
     pub transfer: Option<TransferId>,
-    /// Epoch.
+    /// After it: how often custody had changed hands.
     pub epoch: u64,
     /// Exporter.
     pub from: Option<Prefix>,

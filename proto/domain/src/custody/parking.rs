@@ -34,7 +34,7 @@ type Attempt = (Option<Proven>, Vec<Event>);
 enum Tried {
     /// It waits no longer.
     Over,
-    /// It waits on.
+    /// What it needs is not there yet.
     Waits,
     /// Nothing of its registry is taken now.
     NotNow,

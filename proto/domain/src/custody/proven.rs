@@ -21,22 +21,22 @@ pub struct Proven {
 }
 
 impl Proven {
-    /// The leaf.
+    /// As it stands in the peer's log.
     pub fn leaf(&self) -> &Leaf {
         &self.leaf
     }
 
-    /// Its hash.
+    /// By which the peer's next leaf about the subject names it.
     pub fn hash(&self) -> Digest {
         self.hash
     }
 
-    /// Its index.
+    /// In the peer's log, from 0.
     pub fn index(&self) -> u64 {
         self.index
     }
 
-    /// Its slots.
+    /// What the peer discloses of it; the others are hidden, and their hashes proven with these.
     pub fn slots(&self) -> &DisclosedSlots {
         &self.slots
     }

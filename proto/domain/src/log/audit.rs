@@ -18,7 +18,7 @@ const TAG: &[u8] = b"carnet/audit/v1\0";
 pub struct AuditHead {
     /// Number of the record; 0: before the first.
     pub number: u64,
-    /// Its hash.
+    /// Of that record, which the next one names; zero bytes before the first.
     pub hash: Digest,
 }
 crate::canonical_struct!(AuditHead {
@@ -55,13 +55,13 @@ pub enum AuditBreak {
     /// It does not name the record before it.
     #[error("record {number} does not follow the one before it")]
     Previous {
-        /// Its number.
+        /// By its place in the chain, from 1.
         number: u64,
     },
     /// Its hash is not that of what it says.
     #[error("record {number} was changed")]
     Changed {
-        /// Its number.
+        /// By its place in the chain, from 1.
         number: u64,
     },
     /// Neither the record of a place that was kept is there, nor the one behind it, which names it.

@@ -37,7 +37,7 @@ pub struct SignedHeader {
     pub prefix: Prefix,
     /// Incarnation of that registry: a restored one refuses what was signed for the one before.
     pub incarnation: u64,
-    /// The key that signs.
+    /// By its identifier: its holder and role at that time are the registry's to know.
     pub key: KeyId,
     /// The session, for exactly-once.
     pub session: u64,
@@ -349,7 +349,7 @@ fn verified(
 }
 
 impl VerifiedHeader {
-    /// The header.
+    /// As it was signed: whose key, for which registry, over how many items.
     pub fn header(&self) -> &SignedHeader {
         &self.header
     }
@@ -406,7 +406,7 @@ pub struct VerifiedItems<'i> {
 }
 
 impl VerifiedItems<'_> {
-    /// The header.
+    /// As it was signed; the items are those that it commits to.
     pub fn header(&self) -> &SignedHeader {
         &self.header.header
     }

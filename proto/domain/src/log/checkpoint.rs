@@ -162,7 +162,7 @@ impl Checkpoint {
         Ok(Self { origin, size, root })
     }
 
-    /// Signs the checkpoint.
+    /// As its log: the text of the note ends with the signature of this key.
     pub fn sign(&self, key: &SecretKey) -> SignedCheckpoint {
         self.assemble(&key.public(), &key.sign(self.body().as_bytes()))
     }
@@ -347,7 +347,7 @@ pub struct VerifiedCheckpoint {
 }
 
 impl VerifiedCheckpoint {
-    /// The checkpoint.
+    /// Which is believed from here on: size, root and origin.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }

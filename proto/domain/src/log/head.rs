@@ -11,7 +11,7 @@ pub struct Head {
     pub seq: u64,
     /// Its index in the log.
     pub leaf_index: u64,
-    /// Its hash.
+    /// Which the next leaf of the subject names as the one before.
     pub leaf_hash: Digest,
     /// Index of the newest leaf of the subject's trail, up to this one: of a robot the custody steps, of a peer what the
     /// roots stated of it.

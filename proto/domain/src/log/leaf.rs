@@ -81,7 +81,7 @@ pub enum Kind {
     Office,
     /// Feature level, settings, proposals that need two admins, a log entry that the roots had skipped.
     Policy,
-    /// A defect case.
+    /// A fault of a make of robot that is looked into. No command writes one yet.
     DefectCase,
     /// A safeguard notice, its answer, recall counts.
     Notice,

@@ -53,11 +53,11 @@ canonical_enum!(RobotStatus {
 /// Status of any other subject in the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SubjectStatus {
-    /// In force.
+    /// May be relied on.
     InForce,
     /// Suspended: may come back.
     Suspended,
-    /// Ended.
+    /// For good: struck off, withdrawn, retired, over.
     Ended,
 }
 
@@ -72,7 +72,7 @@ pub struct MapValue {
     pub seq: u64,
     /// 0-based index of that leaf in the log.
     pub leaf_index: u64,
-    /// Hash of that leaf.
+    /// By which whoever was shown the value knows the leaf.
     pub leaf_hash: Digest,
     /// Zero but for models: digest of approval, enterprise status and recalls in force.
     pub facts: Digest,
@@ -575,7 +575,7 @@ pub enum MapEnd {
     Leaf {
         /// Key of the leaf; need not be the key asked for.
         key: Digest,
-        /// Digest of its value.
+        /// Of the [`MapValue`] that stands there.
         value: Digest,
     },
 }

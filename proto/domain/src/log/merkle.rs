@@ -52,7 +52,7 @@ pub struct Node {
     pub level: u8,
     /// 0-based index among the nodes of the level.
     pub index: u64,
-    /// Its hash.
+    /// Of all the leaves below it; of a leaf itself at level 0.
     pub hash: Digest,
 }
 
@@ -162,7 +162,7 @@ impl Frontier {
         complete
     }
 
-    /// The root.
+    /// Over all leaves so far; of none, the hash of the empty string (RFC 6962, 2.1).
     pub fn root(&self) -> Digest {
         let fold = |right: Digest, left: &Digest| node_hash(left, &right);
         match self.peaks.split_last() {

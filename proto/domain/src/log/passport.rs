@@ -27,13 +27,13 @@ pub const RECORD_VERSION: u8 = 1;
 /// What a registry says about a robot for good.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IdentityRecord {
-    /// [`RECORD_VERSION`].
+    /// Of this form: [`RECORD_VERSION`]; another one is not read.
     pub version: u8,
-    /// The code.
+    /// Of the robot; its prefix is the issuer's.
     pub code: Code,
-    /// The model.
+    /// Whose approval it was made under.
     pub model: ModelId,
-    /// Body identity.
+    /// Hash over maker and serial of the body: it stays when parts change.
     pub body: Digest,
     /// When it was made.
     pub manufactured: TimeMs,
@@ -193,7 +193,7 @@ impl ParsedRecord {
         &self.chain
     }
 
-    /// The signature.
+    /// By the key of the issuer, over the canonical bytes of the record. Not judged yet.
     pub fn signature(&self) -> &Signature {
         &self.signature
     }
@@ -225,12 +225,12 @@ pub struct SignedRecord {
 }
 
 impl SignedRecord {
-    /// The record.
+    /// What was signed.
     pub fn record(&self) -> &IdentityRecord {
         &self.record
     }
 
-    /// The key that signed it.
+    /// The one that the signature holds under; whether it is a registry's is not judged here.
     pub fn key(&self) -> &PublicKey {
         &self.key
     }

@@ -64,7 +64,7 @@ impl Expansion {
         &self.salts
     }
 
-    /// The salt of `auth`.
+    /// Blinds what authorised the leaf: who is shown no envelope learns nothing of it from `auth`.
     pub fn auth_salt(&self) -> &[u8; 16] {
         &self.auth
     }

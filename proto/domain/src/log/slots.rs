@@ -196,7 +196,7 @@ fn well_formed(at: &Decoder<'_>, bytes: &[u8]) -> Result<(), DecodeError> {
 pub enum SlotView {
     /// Its salt and its canonical bytes (`None` is null).
     Shown {
-        /// The salt of the slot.
+        /// Of this slot alone, from the expansion of the leaf's seed: it opens no other.
         salt: [u8; 16],
         /// Canonical bytes of the value.
         value: Option<Vec<u8>>,
@@ -390,7 +390,7 @@ pub enum SlotError {
     /// The value is not of the type asked for.
     #[error("slot {slot} is not of the expected type")]
     Decode {
-        /// The slot.
+        /// Its number, 0 to 15.
         slot: u8,
         /// Where and why.
         #[source]

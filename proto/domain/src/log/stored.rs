@@ -95,7 +95,7 @@ impl OpenedLeaf {
         &self.bytes.0
     }
 
-    /// The leaf.
+    /// As its bytes were read, once.
     pub fn leaf(&self) -> &Leaf {
         &self.leaf
     }

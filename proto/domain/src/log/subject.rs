@@ -56,7 +56,7 @@ impl SubjectType {
 /// Whom a leaf is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject {
-    /// The type.
+    /// What kind of thing it is, which decides what its slots mean.
     pub kind: SubjectType,
     /// The name inside the type.
     pub name: String,
@@ -73,17 +73,17 @@ impl Subject {
         }
     }
 
-    /// A robot.
+    /// The one with this code; its leaves follow each other from the registration on.
     pub fn robot(code: &Code) -> Self {
         Self::new(SubjectType::Robot, code.as_str())
     }
 
-    /// An enterprise.
+    /// The one accredited under this code.
     pub fn enterprise(id: &EnterpriseId) -> Self {
         Self::new(SubjectType::Enterprise, id.as_str())
     }
 
-    /// A model.
+    /// The one approved under this code.
     pub fn model(id: &ModelId) -> Self {
         Self::new(SubjectType::Model, id.as_str())
     }

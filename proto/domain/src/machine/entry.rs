@@ -94,7 +94,7 @@ crate::canonical_struct!(Request {
 pub struct MailItem {
     /// Its place in the mailbox, from 0, without gaps.
     pub sequence: u64,
-    /// The leaf.
+    /// With its slots as far as the mailbox's owner may see them, and its place under the head of the batch.
     pub proven: ProvenLeaf,
     /// For a departure: the map value of the robot and its proof, showing that the departure is the newest leaf.
     pub newest: Option<NewestProof>,
@@ -155,7 +155,7 @@ crate::canonical_struct!(LargeItem {
 pub struct NewestProof {
     /// Bytes of the subject's leaves after the one proven, oldest first; each names the one before as `prev`.
     pub later: Vec<Blob>,
-    /// The value in the map.
+    /// As the map of that head has it for the subject: its newest leaf is the last of `later`.
     pub value: MapValue,
     /// The path to the map root.
     pub proof: MapProof,
@@ -219,7 +219,7 @@ impl MailBatch {
 pub struct SessionOpening {
     /// The registry meant.
     pub prefix: Prefix,
-    /// Its incarnation.
+    /// Of that registry: a restored one opens nothing that was signed for the one before.
     pub incarnation: u64,
     /// The key that signs; the session belongs to its party.
     pub key: KeyId,
@@ -261,7 +261,7 @@ pub enum Body {
         /// What each voter's clock read, ascending by node.
         readings: Vec<ClockReading>,
     },
-    /// Opens a session.
+    /// Opens a session, in which a client numbers its requests.
     OpenSession {
         /// Subject of the client's certificate, by the node that was asked.
         subject: String,
@@ -274,12 +274,12 @@ pub enum Body {
     Actor {
         /// Subject of the client's certificate, by the node that was asked.
         subject: String,
-        /// The request.
+        /// Commands, with the header that one key signed for all of them.
         request: Request,
     },
     /// Items of a peer's mailbox, with their evidence.
     Foreign {
-        /// The batch.
+        /// Items in their order, and the head they are proven under.
         batch: MailBatch,
     },
     /// Appends the map head and closes the tree at this size.
@@ -312,7 +312,7 @@ pub enum Body {
     },
     /// Where the chains of audit of a node stand, by its own word.
     Audit {
-        /// The node.
+        /// By its number in the cluster.
         node: u64,
         /// Where.
         heads: AuditHeads,
@@ -421,9 +421,9 @@ impl Entry {
 pub enum ItemAnswer {
     /// Done: the last leaf it wrote.
     Done {
-        /// Index of the leaf.
+        /// Of that leaf in our log, from 0.
         leaf_index: u64,
-        /// Its hash.
+        /// By which its slots can be disclosed later.
         leaf_hash: Digest,
         /// Sequence of the subject after it.
         sequence: u64,

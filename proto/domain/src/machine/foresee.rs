@@ -24,7 +24,7 @@ use crate::rules::rejection::{Detail, Reason, Rejection};
 pub struct Question {
     /// The registry meant.
     pub prefix: Prefix,
-    /// Its incarnation.
+    /// Of that registry, as the question was signed for it.
     pub incarnation: u64,
     /// The key that signs the question, and would sign the commands.
     pub key: KeyId,

@@ -28,7 +28,7 @@ pub struct Skip {
     pub cluster: [u8; 16],
     /// Raft index of the entry.
     pub log_index: u64,
-    /// [`entry_digest`] of the entry.
+    /// By [`entry_digest`]: at that index another entry is not passed over.
     pub entry: Digest,
 }
 crate::canonical_struct!(Skip @ 1 {
@@ -109,7 +109,7 @@ pub enum SkipError {
     /// The entry at that index is another one.
     #[error("log entry {log_index} has digest {here}, the order names {ordered}")]
     OtherEntry {
-        /// The index.
+        /// In the Raft log, as the order names it.
         log_index: u64,
         /// Which it is about.
         ordered: Digest,

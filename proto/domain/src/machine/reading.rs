@@ -8,7 +8,7 @@ use crate::limits::{CLOCKS_AGREE, ROUND_TRIP_MAX};
 pub struct ClockReading {
     /// The voter.
     pub node: u64,
-    /// Its clock.
+    /// What its clock read when it was asked, in milliseconds since 1970.
     pub at: TimeMs,
     /// The round trip over which it was read; the reading is wrong by at most half of it.
     pub round_trip: DurationMs,

@@ -41,7 +41,7 @@ impl AuditHeads {
 /// Where the chains of one node stood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditAnchor {
-    /// The node.
+    /// By its number in the cluster.
     pub node: u64,
     /// Where.
     pub heads: AuditHeads,

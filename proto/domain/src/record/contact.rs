@@ -33,7 +33,7 @@ pub struct Allowed {
     pub leaves: u64,
     /// Items, whatever comes of them.
     pub items: u64,
-    /// Their bytes.
+    /// Canonical bytes of those items.
     pub bytes: u64,
 }
 crate::canonical_struct!(Allowed {

@@ -49,7 +49,7 @@ crate::canonical_enum!(Purpose {
 pub struct AgreementRef {
     /// The agreement's name.
     pub id: String,
-    /// Which version.
+    /// A newer one may stand: what was begun under this one ends under it.
     pub version: u32,
 }
 crate::canonical_struct!(AgreementRef {

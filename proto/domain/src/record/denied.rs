@@ -57,7 +57,7 @@ pub enum Bearer {
     },
     /// An admin, on the client plane and on that of admins.
     Admin {
-        /// The office.
+        /// To whose people it belongs, such as `registrar/hq`.
         office: String,
         /// The person; keys of the same person sign for them.
         person: String,
@@ -142,7 +142,7 @@ crate::canonical_struct!(Refused {
 /// An entry of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
-    /// What is refused.
+    /// By which mark, of whom, and until when it would have been good.
     pub refused: Refused,
     /// Why.
     pub reason: String,

@@ -25,7 +25,7 @@ pub enum DueSubject {
     },
     /// News that waits to be told: its row has no time but a place in its line, see [`crate::record::told::Line`].
     News {
-        /// What it is about.
+        /// Key of the subject whose newest leaf is told.
         about: Digest,
     },
 }

@@ -12,11 +12,11 @@ use crate::rules::policy::Role;
 /// A key that is to be enrolled: whose, as what, in whose hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enrolment {
-    /// The key.
+    /// The half that signatures are checked by; the other one stays with its holder.
     pub public: PublicKey,
     /// Whose.
     pub holder: Holder,
-    /// In which role.
+    /// The one role that it signs in.
     pub role: Role,
     /// Whose hand it is in: a name or a commitment; of an office never empty.
     pub person: String,

@@ -13,7 +13,7 @@ use crate::rules::policy::Role;
 pub enum EnterpriseStatus {
     /// In good standing.
     Active,
-    /// Suspended.
+    /// It does only what it still must; it may come back.
     Suspended,
     /// Struck off for ever.
     StruckOff,
@@ -23,7 +23,7 @@ crate::canonical_enum!(EnterpriseStatus { 1 => Active, 2 => Suspended, 3 => Stru
 /// A word by which a successor was named. It stands as long as its key: what was signed after that was taken from its holder falls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Naming {
-    /// The key.
+    /// Whose signature the word was.
     pub key: KeyId,
     /// Index of the leaf by which it counts.
     pub leaf: u64,

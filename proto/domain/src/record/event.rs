@@ -40,9 +40,9 @@ pub enum After {
     Robot(Box<Robot>),
     /// A robot without one: only its custody is known.
     Loose(Code, Chain, Option<Head>),
-    /// An enterprise.
+    /// One that was accredited, or whose standing changed.
     Enterprise(Enterprise),
-    /// A model.
+    /// One that was approved, or whose approval changed.
     Model(Model),
     /// A signing key, beside its holder.
     Signer(Signer),
@@ -54,7 +54,7 @@ pub enum After {
     Denied(Box<Denied>),
     /// Where the chains of audit of a node stand.
     Audited(Box<Audited>),
-    /// A recall.
+    /// One that was opened, amended, withdrawn or decided on.
     Recall(Recall),
     /// A peer, beside the jurisdiction.
     Peer(Box<Peer>),
@@ -65,9 +65,9 @@ pub enum After {
 /// The deny-list after what was said of one certificate.
 #[derive(Debug, Clone)]
 pub struct Denied {
-    /// The list.
+    /// The whole of it, as it stands then.
     pub list: DenyList,
-    /// The certificate.
+    /// Which was named.
     pub certificate: Certificate,
     /// What the map shows of it: 1 refused, 2 asked for, 3 not refused any more.
     pub status: u64,
@@ -78,7 +78,7 @@ pub struct Denied {
 pub struct Audited {
     /// Of all nodes.
     pub anchors: AuditAnchors,
-    /// Which node.
+    /// Whose chains the leaf is about.
     pub node: u64,
 }
 
@@ -143,7 +143,7 @@ pub enum Effect {
 /// A custody link that the leaf carries, and the deadline that goes with it.
 #[derive(Debug, Clone)]
 pub struct LinkWritten {
-    /// The link.
+    /// As it will stand in slot 12.
     pub link: Link,
     /// Offer: stands until. Accept: departure at the latest. Else zero.
     pub deadline: TimeMs,
@@ -309,17 +309,17 @@ impl Event {
 
 /// Slot numbers of the kinds about a robot.
 pub mod slot {
-    /// Code.
+    /// The robot's code.
     pub const CODE: u8 = 0;
-    /// Model.
+    /// The model that the code names.
     pub const MODEL: u8 = 1;
     /// Body identity.
     pub const BODY: u8 = 2;
     /// Manufacture, origin, importer's filing.
     pub const MANUFACTURE: u8 = 3;
-    /// Identity parts.
+    /// Parts that carry identity: they end with the robot.
     pub const IDENTITY_PARTS: u8 = 4;
-    /// Robot key.
+    /// The robot's own public key, where it has one.
     pub const ROBOT_KEY: u8 = 5;
     /// Owner, holder of record, importer of record.
     pub const OWNER: u8 = 6;
@@ -329,7 +329,7 @@ pub mod slot {
     pub const STATE: u8 = 8;
     /// Level, safety class, firmware, AI models.
     pub const SOFTWARE: u8 = 9;
-    /// The event.
+    /// What was done: the command, or the link of a step between two others.
     pub const EVENT: u8 = 10;
     /// Custody link.
     pub const CUSTODY: u8 = 12;
@@ -376,7 +376,7 @@ impl Canonical for IdentityParts {
 /// Slot 6.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Holding {
-    /// The owner.
+    /// Whose the robot is; none before it was sold.
     pub owner: Option<Party>,
     /// Holder of record.
     pub holder: Option<Party>,
@@ -392,7 +392,7 @@ crate::canonical_struct!(Holding {
 /// Slot 7.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Use {
-    /// The operator.
+    /// Who answers for its use; none while it is in none.
     pub operator: Option<Party>,
     /// Usage scenario.
     pub scenario: String,
@@ -404,11 +404,11 @@ crate::canonical_struct!(Use { operator, scenario });
 pub struct Standing {
     /// Life-cycle state.
     pub state: State,
-    /// Holds.
+    /// The marks that stand on it, with who set each.
     pub holds: Vec<Hold>,
-    /// Recalls owed.
+    /// What must be remedied before it goes on.
     pub owed: Vec<RecallId>,
-    /// Recalls remedied.
+    /// What was, as far as it is kept.
     pub remedied: Vec<RecallId>,
 }
 crate::canonical_struct!(Standing {
@@ -423,9 +423,9 @@ crate::canonical_struct!(Standing {
 pub struct Software {
     /// Intelligence level.
     pub level: u8,
-    /// Safety class.
+    /// As approved of its model, 1 to 4.
     pub safety_class: u8,
-    /// Firmware.
+    /// The build that was reported last.
     pub firmware: Firmware,
     /// Digests of the newest AI models, the newest last.
     pub ai_models: Vec<Digest>,

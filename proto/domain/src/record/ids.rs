@@ -49,13 +49,13 @@ pub enum PartType {
     Compute,
     /// Torso frame: carries identity.
     Torso,
-    /// Battery.
+    /// Pack that stores its energy.
     Battery,
     /// Joint actuator.
     Actuator,
-    /// Hand.
+    /// End effector with fingers.
     Hand,
-    /// Sensor.
+    /// Camera, lidar, force sensor and the like.
     Sensor,
 }
 crate::canonical_enum!(PartType { 1 => Body, 2 => Compute, 3 => Torso, 4 => Battery, 5 => Actuator, 6 => Hand, 7 => Sensor });
@@ -104,7 +104,7 @@ pub fn key_identity(key: &PublicKey) -> Digest {
 pub struct Part {
     /// What it is.
     pub kind: PartType,
-    /// Its identity.
+    /// Hash over kind, maker and serial.
     pub identity: Digest,
     /// Its lot, or empty.
     pub lot: String,
@@ -129,7 +129,7 @@ crate::canonical_struct!(BodyName {
 });
 
 impl BodyName {
-    /// Its identity.
+    /// Hash over maker and serial: by it two robots with one body are found.
     pub fn identity(&self) -> Digest {
         part_identity(PartType::Body, &self.maker, &self.serial)
     }
@@ -155,7 +155,7 @@ crate::canonical_struct!(PartName {
 });
 
 impl PartName {
-    /// Its identity.
+    /// Hash over kind, maker and serial: by it a part is found in another robot.
     pub fn identity(&self) -> Digest {
         part_identity(self.kind, &self.maker, &self.serial)
     }

@@ -53,7 +53,7 @@ impl KeyRole {
 pub struct GoodHead {
     /// Its size in leaves.
     pub size: u64,
-    /// Its root.
+    /// Of the tree of that size.
     pub root: Digest,
 }
 crate::canonical_struct!(GoodHead { size: Index, root });
@@ -68,7 +68,7 @@ pub enum KeyCause {
 }
 crate::canonical_enum!(KeyCause { 1 => Retired, 2 => Compromised });
 
-/// The end of a key.
+/// Why and from where on a key is believed no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyEnd {
     /// Why.
@@ -92,13 +92,13 @@ crate::canonical_struct!(KeyEnd {
 pub struct KeyEntry {
     /// What for.
     pub role: KeyRole,
-    /// The key.
+    /// The public half.
     pub key: PublicKey,
     /// Our leaf that named it first.
     pub added: u64,
     /// Our leaf from which on it is used. None: it waits.
     pub activated: Option<u64>,
-    /// Its end.
+    /// None while it is in use, or waits to be.
     pub end: Option<KeyEnd>,
 }
 crate::canonical_struct!(KeyEntry {
@@ -628,12 +628,12 @@ impl KeyEntry {
     }
 }
 
-/// A signature and whose it is.
+/// One signature under a head: two stand there while one log key follows the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeySignature {
-    /// The key.
+    /// Of the registry whose head it is.
     pub key: PublicKey,
-    /// Its signature.
+    /// Over the text of the note.
     pub signature: Signature,
 }
 crate::canonical_struct!(KeySignature { key, signature });
@@ -645,24 +645,24 @@ pub enum KeyStep {
     Add {
         /// What for.
         role: KeyRole,
-        /// The key.
+        /// The public half; it waits until it is activated.
         key: PublicKey,
         /// Its own signature over [`KeysOrder::proof_message`]: whoever adds it has it.
         proof: Signature,
     },
     /// It is used from the leaf of the order on; of log keys two at the most are, and every head has the signatures of both.
     Activate {
-        /// The key.
+        /// Which was added before.
         key: PublicKey,
     },
     /// It is not used any more: its last head is the newest one that is sealed.
     Retire {
-        /// The key.
+        /// Which is in use.
         key: PublicKey,
     },
     /// Somebody else may have it, or have had it. Of what it signed its last good head alone is believed.
     Compromise {
-        /// The key.
+        /// In use, or retired before.
         key: PublicKey,
         /// The last head that is known to be ours.
         last_good: GoodHead,

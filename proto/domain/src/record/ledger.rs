@@ -37,7 +37,7 @@ pub trait Ledger {
     /// Who votes, and who is a member, at this entry, by the memberships that stand before it in the log.
     fn members(&self) -> Result<Members, Self::Fault>;
 
-    /// A robot.
+    /// What is recorded of a robot; none where only its custody is known, or nothing.
     fn robot(&self, code: &Code) -> Result<Option<Robot>, Self::Fault>;
     /// Replaces a robot, and its secondary keys. It counts towards its model as [`Robot::is_counted`] says.
     fn put_robot(&mut self, robot: Robot) -> Result<(), Self::Fault>;
@@ -81,13 +81,13 @@ pub trait Ledger {
         identity: &Digest,
     ) -> Result<(), Self::Fault>;
 
-    /// An enterprise.
+    /// What is recorded of an enterprise under this code.
     fn enterprise(&self, id: &EnterpriseId) -> Result<Option<Enterprise>, Self::Fault>;
     /// The enterprise that was accredited last as this maker.
     fn enterprise_of(&self, maker: &Maker) -> Result<Option<EnterpriseId>, Self::Fault>;
     /// Replaces an enterprise, and its place under its maker.
     fn put_enterprise(&mut self, enterprise: Enterprise) -> Result<(), Self::Fault>;
-    /// A model.
+    /// What is recorded of a model under this code.
     fn model(&self, id: &ModelId) -> Result<Option<Model>, Self::Fault>;
     /// Replaces a model.
     fn put_model(&mut self, model: Model) -> Result<(), Self::Fault>;
@@ -106,7 +106,7 @@ pub trait Ledger {
     /// Replaces the list.
     fn put_deny_list(&mut self, list: DenyList) -> Result<(), Self::Fault>;
 
-    /// A recall.
+    /// What stands of a recall, one of ours or of a peer.
     fn recall(&self, id: &RecallId) -> Result<Option<Recall>, Self::Fault>;
     /// Replaces a recall and its place under each of its models; a withdrawn one leaves it, and an amended one leaves those
     /// that it names no more.
@@ -123,7 +123,7 @@ pub trait Ledger {
         code: &Code,
         chain: Option<LooseChain>,
     ) -> Result<(), Self::Fault>;
-    /// A transfer.
+    /// What stands of a transfer, open or over.
     fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, Self::Fault>;
     /// Replaces a transfer.
     fn put_transfer(&mut self, transfer: Transfer) -> Result<(), Self::Fault>;
@@ -149,7 +149,7 @@ pub trait Ledger {
     /// Notes a deadline, or takes it away.
     fn put_due(&mut self, due: &Due, stands: bool) -> Result<(), Self::Fault>;
 
-    /// A peer.
+    /// What is kept of a peer, by its primary prefix.
     fn peer(&self, prefix: &Prefix) -> Result<Option<Peer>, Self::Fault>;
     /// Replaces a peer.
     fn put_peer(&mut self, peer: Peer) -> Result<(), Self::Fault>;
@@ -181,7 +181,7 @@ pub trait Ledger {
         places: Vec<ParkedPlace>,
     ) -> Result<(), Self::Fault>;
 
-    /// A session.
+    /// What was answered in a session, as far as its window goes.
     fn session(&self, id: u64) -> Result<Option<Session>, Self::Fault>;
     /// Replaces a session.
     fn put_session(&mut self, session: Session) -> Result<(), Self::Fault>;
@@ -245,7 +245,7 @@ pub type MapChanges = Vec<(Digest, Digest)>;
 /// Custody of a robot without a record here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LooseChain {
-    /// The chain.
+    /// As far as links that were proven lead.
     pub chain: Chain,
     /// Newest leaf of the robot in this log, if there is one.
     pub head: Option<crate::log::head::Head>,

@@ -26,7 +26,7 @@ crate::canonical_enum!(Form { 1 => Bipedal, 2 => Wheeled, 3 => Other });
 pub enum ApprovalStatus {
     /// In force.
     Approved,
-    /// Suspended.
+    /// Not in force now; it may come back.
     Suspended,
     /// Withdrawn for ever.
     Withdrawn,
@@ -48,13 +48,13 @@ pub struct ModelFacts {
     pub safety_class: u8,
     /// Standing height in cm.
     pub height_cm: u32,
-    /// Mass in kg.
+    /// In kilograms, without load.
     pub mass_kg: u32,
     /// Degrees of freedom, a lower bound.
     pub degrees_of_freedom: u32,
     /// Battery energy in Wh.
     pub battery_wh: u32,
-    /// Firmware family.
+    /// The line of builds that its robots run: an update is of the same one.
     pub firmware_family: String,
 }
 crate::canonical_struct!(ModelFacts {
@@ -75,7 +75,7 @@ crate::canonical_struct!(ModelFacts {
 pub struct Model {
     /// Its code.
     pub id: ModelId,
-    /// Its facts.
+    /// As they were filed at its approval.
     pub facts: ModelFacts,
     /// Production may begin.
     pub production_from: TimeMs,
@@ -107,13 +107,13 @@ crate::canonical_struct!(Model @ 1 {
 /// What the map shows of a model: its approval, its maker's standing, and every recall in force that touches it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelStanding {
-    /// The approval.
+    /// Whether robots of it may be placed on the market.
     pub approval: ApprovalStatus,
     /// Its maker.
     pub enterprise: EnterpriseStatus,
     /// Intelligence level.
     pub level: u8,
-    /// Safety class.
+    /// As approved, 1 to 4.
     pub safety_class: u8,
     /// Recalls in force, ascending.
     pub recalls: Vec<RecallNotice>,
@@ -163,7 +163,7 @@ pub fn standing_digest(
 /// Firmware of a robot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Firmware {
-    /// Family.
+    /// Name of the line of builds; builds of two are not compared.
     pub family: String,
     /// Build number; recalls range over it.
     pub build: u32,

@@ -26,9 +26,9 @@ pub fn supervises(role: Role) -> bool {
 /// An active key that supervises.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Supervisor {
-    /// The key.
+    /// By its identifier.
     pub key: KeyId,
-    /// In which role.
+    /// Which decides whom it supervises.
     pub role: Role,
     /// Whose hand it is in.
     pub person: String,
@@ -63,9 +63,9 @@ pub enum Change {
         /// The key's own signature for it.
         proof: Signature,
     },
-    /// It is retired.
+    /// It signs nothing from then on.
     Retire {
-        /// The key.
+        /// As it was enrolled.
         public: PublicKey,
         /// After a compromise: the last leaf index whose statements stand.
         compromised_after: Option<u64>,

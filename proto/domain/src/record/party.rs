@@ -11,7 +11,7 @@ use crate::rules::policy::Role;
 /// Whom a signing key belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {
-    /// An enterprise.
+    /// One accredited here; each of its keys signs in one role.
     Enterprise {
         /// Which.
         id: EnterpriseId,
@@ -45,7 +45,7 @@ pub enum Desk {
     Office {
         /// Of which country.
         prefix: Prefix,
-        /// Its name.
+        /// Within the country, such as `customs/hq`.
         name: String,
     },
 }
@@ -76,7 +76,7 @@ impl std::fmt::Display for Desk {
 /// Who owns, holds, operates or imports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Party {
-    /// An enterprise.
+    /// One accredited here, or one of a peer, for which its country answers.
     Enterprise {
         /// Which.
         id: EnterpriseId,
@@ -85,7 +85,7 @@ pub enum Party {
     Office {
         /// Of which country.
         prefix: Prefix,
-        /// Its name.
+        /// Within the country, such as `customs/hq`.
         name: String,
     },
     /// A natural person, of whom only a commitment is known, through the desk that has their mandate.
@@ -138,7 +138,7 @@ impl std::fmt::Display for Party {
 /// A party as a command names it. The desk of a person is who gives the command, from then on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PartyName {
-    /// An enterprise.
+    /// One accredited here, or one of a peer, for which its country answers.
     Enterprise {
         /// Which.
         id: EnterpriseId,
@@ -147,7 +147,7 @@ pub enum PartyName {
     Office {
         /// Of which country.
         prefix: Prefix,
-        /// Its name.
+        /// Within the country, such as `customs/hq`.
         name: String,
     },
     /// A natural person.
@@ -237,11 +237,11 @@ crate::canonical_struct!(FirstWord {
 pub struct Signer {
     /// The key's identifier.
     pub id: KeyId,
-    /// The key.
+    /// By which its signatures are checked.
     pub public: PublicKey,
     /// Whose it is.
     pub holder: Holder,
-    /// In which role it signs.
+    /// Which decides what it may do; another role takes another key.
     pub role: Role,
     /// Whose hand it is in: a name or a commitment. Of an office always; two keys of one person are one word.
     pub person: String,
@@ -294,7 +294,7 @@ pub struct Setter {
     pub prefix: Prefix,
     /// The enterprise or office, whoever of its signers it was.
     pub party: Holder,
-    /// In which role.
+    /// It signed as this: where a hold is lifted, the same role of the same party lifts it.
     pub role: Role,
 }
 crate::canonical_struct!(Setter {

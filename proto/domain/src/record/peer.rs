@@ -29,10 +29,10 @@ use crate::record::{Holder, Severity};
 use crate::rules::policy::Role;
 use crate::rules::rejection::Counted;
 
-/// A signature by one of the roots.
+/// One of the signatures under a statement; so many are needed as the threshold says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RootSignature {
-    /// The root key.
+    /// By which of the pinned ones.
     pub root: PublicKey,
     /// Over `"carnet-root/1" ‖ bytes`; in an order to skip an entry over `"carnet-skip/1" ‖ bytes`.
     pub signature: Signature,
@@ -102,7 +102,7 @@ pub struct Bundle {
     pub incarnation: u64,
     /// How it keeps its log key.
     pub keyring: KeyringKind,
-    /// Root keys.
+    /// Which sign its statements, so many of them as the threshold says.
     pub roots: Vec<PublicKey>,
     /// How many of them sign.
     pub threshold: u8,
@@ -271,11 +271,11 @@ impl Agreement {
 /// A first signer, named by the genesis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirstSigner {
-    /// The key.
+    /// By which its signatures are checked.
     pub public: PublicKey,
     /// Whose.
     pub holder: Holder,
-    /// In which role.
+    /// The one role that it signs in.
     pub role: Role,
     /// Whose hand it is in.
     pub person: String,
@@ -299,11 +299,11 @@ pub struct Genesis {
     /// Identity of the cluster, drawn by `carnet pki init`; the certificates of its nodes and their data directories
     /// carry the same.
     pub cluster: [u8; 16],
-    /// Root keys.
+    /// Which sign the statements of this registry, so many of them as the threshold says.
     pub roots: Vec<PublicKey>,
     /// How many of them sign.
     pub threshold: u8,
-    /// Log key.
+    /// The first one, which signs its heads.
     pub log_key: PublicKey,
     /// Log time begins here.
     pub time: TimeMs,
@@ -374,7 +374,7 @@ pub struct RootsChange {
     pub cluster: [u8; 16],
     /// One above the number of such statements applied so far.
     pub number: u64,
-    /// The root keys.
+    /// Those that sign from then on: all of them, not only the new ones.
     pub roots: Vec<PublicKey>,
     /// How many of them sign.
     pub threshold: u8,
@@ -446,7 +446,7 @@ pub enum Statement {
     },
     /// An agreement, signed by both countries' roots.
     Agree {
-        /// The agreement.
+        /// Its bytes, and the signatures of the roots of both.
         agreement: Signed,
     },
     /// A version of an agreement is suspended for a time: no new offers and permits.
@@ -480,7 +480,7 @@ pub enum Statement {
     /// A peer that signed two leaves of one robot of which one alone can be is out of quarantine: one of them counts, and the
     /// other never does. Each fork is settled once, and a split history by another life of its log alone.
     Settle {
-        /// Which peer.
+        /// By its primary prefix.
         peer: Prefix,
         /// Our leaf with the evidence.
         fork: u64,
@@ -507,7 +507,7 @@ pub enum Statement {
     },
     /// The keys below the roots are added, used, retired, or said to be stolen.
     Keys {
-        /// Which, and in which order.
+        /// What is done to which key, under the next number of such orders.
         order: KeysOrder,
     },
 }
@@ -559,7 +559,7 @@ pub struct Heard {
     pub leaves: u64,
     /// Items that were read, whatever came of them.
     pub items: u64,
-    /// Their bytes.
+    /// Canonical bytes of those items.
     pub bytes: u64,
 }
 crate::canonical_struct!(Heard {
@@ -655,7 +655,7 @@ pub struct OpenFork {
     pub second: Digest,
     /// Where the chain came from the first by the steps that waited and made way; none of what still waits is in it.
     pub beyond_first: Option<Beyond>,
-    /// As that, from the second.
+    /// Likewise from the second.
     pub beyond_second: Option<Beyond>,
 }
 crate::canonical_struct!(OpenFork {
@@ -670,7 +670,7 @@ crate::canonical_struct!(OpenFork {
 /// A chain that was followed by links alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beyond {
-    /// The chain.
+    /// As far as it was followed.
     pub chain: Chain,
     /// The leaf of its newest link.
     pub newest: EvidenceRef,
@@ -721,7 +721,7 @@ crate::canonical_struct!(TakenHead {
 /// A peer, as replicated state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// Its bundle.
+    /// As its roots signed it last; who it is and which keys are its own stand there.
     pub bundle: Bundle,
     /// When it became a peer, by our log time.
     pub since: TimeMs,

@@ -84,7 +84,7 @@ pub enum ReadError<F> {
     /// A stored leaf does not decode.
     #[error("leaf {index} is damaged")]
     LeafDamaged {
-        /// Its index.
+        /// In the log, from 0.
         index: u64,
         /// Where and why.
         #[source]

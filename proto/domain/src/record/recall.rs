@@ -154,7 +154,7 @@ pub enum RecallStatus {
     InForce,
     /// A foreign recall beyond what a clause lets bind by itself: waits for the regulator here.
     Proposed,
-    /// Withdrawn.
+    /// By its issuer; nothing is owed by it.
     Withdrawn,
     /// A foreign recall beyond what a clause lets bind, which the regulator here lets bind.
     Accepted,

@@ -22,7 +22,7 @@ pub struct Sealed {
     pub size: u64,
     /// Tree root.
     pub root: Digest,
-    /// Map root.
+    /// Root of the state map, over every leaf below the size.
     pub map_root: Digest,
     /// Log time of the seal.
     pub at: TimeMs,
@@ -45,7 +45,7 @@ pub struct Registry {
     pub incarnation: u64,
     /// Identity of the cluster.
     pub cluster: [u8; 16],
-    /// Root keys.
+    /// Which sign the statements of this registry.
     pub roots: Vec<PublicKey>,
     /// How many sign.
     pub threshold: u8,
@@ -125,7 +125,7 @@ crate::canonical_struct!(Registry @ 1 {
 /// Where the own bundle stands, as the roots signed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnBundle {
-    /// Its sequence.
+    /// Higher than that of every bundle before it.
     pub sequence: u64,
     /// The leaf of the statement.
     pub leaf: u64,

@@ -92,7 +92,7 @@ impl Before {
 /// A step that waits for its second party.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pending {
-    /// Nothing.
+    /// No step waits.
     Nothing {},
     /// An end of life was declared.
     EndOfLife {
@@ -171,9 +171,9 @@ impl Declared {
 /// What never changes of a robot: the identity that the code's issuer vouches for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The code.
+    /// Which names the robot for ever.
     pub code: Code,
-    /// Body identity.
+    /// Hash over maker and serial of the body.
     pub body: Digest,
     /// When made.
     pub manufactured: TimeMs,
@@ -210,7 +210,7 @@ pub enum Stay {
 }
 crate::canonical_variants!(Stay { 1 => Resident {}, 2 => Guest { purpose }, 3 => Left {}, 4 => Asked {} });
 
-/// One robot.
+/// All that this registry keeps of one robot, whether it is here or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Robot {
     /// What never changes.
@@ -223,7 +223,7 @@ pub struct Robot {
     pub parts: Vec<Part>,
     /// The robot's own key.
     pub robot_key: Option<RobotKey>,
-    /// Firmware.
+    /// The build that was reported last.
     pub firmware: Firmware,
     /// Digests of its newest AI models, the newest last.
     pub ai_models: Vec<Digest>,
@@ -231,7 +231,7 @@ pub struct Robot {
     pub ai_models_before: Before,
     /// Intelligence level and safety class, as approved.
     pub level: u8,
-    /// Safety class.
+    /// As approved of its model, 1 to 4.
     pub safety_class: u8,
     /// The owner; none before the first sale.
     pub owner: Option<Party>,
@@ -630,7 +630,7 @@ impl Fitting {
 pub struct Ended {
     /// The code it belonged to.
     pub code: Code,
-    /// Which end.
+    /// How that robot ended.
     pub state: State,
     /// The registry that recorded it.
     pub by: Prefix,
@@ -661,7 +661,7 @@ crate::canonical_struct!(Claim @ 1 { said, cleared });
 /// What is known of the end of one identity.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ends {
-    /// Its proven end.
+    /// Of the registry that had custody, proven under its head; it blocks for good.
     pub proven: Option<Ended>,
     /// That the robot ended which has it by somebody's word here, as [`Fitted::Word`] has it. Every verdict shows it as it does a proven
     /// one; its maker's own deed ends it, and so do two registrars.

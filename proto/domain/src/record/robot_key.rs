@@ -14,7 +14,7 @@ use crate::record::ids::key_identity;
 /// That it is proven is asked of [`RobotKey::is_of`], wherever one is taken in; a record has none that is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RobotKey {
-    /// The key.
+    /// The public half; the other one never leaves the robot.
     pub public: PublicKey,
     /// Its signature over [`RobotKey::signing_bytes`].
     pub proof: Signature,

@@ -91,9 +91,9 @@ fn common(max: u64) -> u64 {
 pub struct Minute {
     /// Which minute, since the epoch.
     pub minute: u64,
-    /// By enterprises.
+    /// What keys of enterprises signed.
     pub enterprises: Told,
-    /// By offices.
+    /// What keys of offices signed, which have a share of their own.
     pub offices: Told,
 }
 crate::canonical_struct!(Minute {
@@ -240,13 +240,13 @@ impl Tellings {
 /// News of ours that waits to be told: the newest leaf of what it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Untold {
-    /// In which line.
+    /// Whose turn it waits for.
     pub line: Line,
     /// Its place there.
     pub place: u64,
     /// Who signed what put it there.
     pub holder: Holder,
-    /// The leaf.
+    /// Its index in our log.
     pub leaf: u64,
     /// How much it is.
     pub told: Told,
@@ -268,7 +268,7 @@ crate::canonical_struct!(Untold @ 1 {
 /// What somebody offered one peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offered {
-    /// Which peer.
+    /// By its primary prefix.
     pub peer: Prefix,
     /// How much.
     pub told: Told,

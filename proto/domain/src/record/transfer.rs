@@ -31,7 +31,7 @@ crate::canonical_struct!(Ending {
     leaf
 });
 
-/// One transfer.
+/// What is kept of one crossing, by the exporter and by the importer alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transfer {
     /// Its number.
@@ -54,7 +54,7 @@ pub struct Transfer {
     pub current: bool,
     /// The offer stands until then.
     pub offer_until: TimeMs,
-    /// Papers.
+    /// What the customs of both sides know it by.
     pub papers: Papers,
     /// Conditions of the permit.
     pub conditions: Vec<Condition>,

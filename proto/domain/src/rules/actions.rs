@@ -28,7 +28,7 @@ use crate::rules::policy::Role::{self, *};
 /// What is done: a command, or one of the actions of `Act`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Deed {
-    /// Accredits an enterprise.
+    /// Lists an enterprise under the registry's prefix.
     AccreditEnterprise,
     /// Suspends, reinstates or strikes off an enterprise.
     SetEnterpriseStatus,
@@ -44,7 +44,7 @@ pub enum Deed {
     RetireEnterpriseSigner,
     /// Retires a key of an office.
     RetireOfficeSigner,
-    /// Approves a model.
+    /// Lists a model that robots may be registered of.
     ApproveModel,
     /// Suspends, reinstates or withdraws an approval.
     SetModelStatus,
@@ -54,17 +54,17 @@ pub enum Deed {
     Register,
     /// Registers a robot whose maker's country has no registry.
     FileImport,
-    /// Sets a hold.
+    /// Marks a robot, so that what the kind of mark stops is stopped.
     SetHold,
-    /// Lifts a hold.
+    /// Takes a mark off a robot.
     LiftHold,
     /// Offers a robot to another country.
     DeclareExport,
     /// Takes an offer back.
     CancelExport,
-    /// Permits an import.
+    /// Lets a robot that is offered come, under conditions.
     PermitImport,
-    /// Refuses an import.
+    /// Turns an offer of another country down.
     RefuseImport,
     /// Releases a robot to another country.
     Depart,
@@ -72,11 +72,11 @@ pub enum Deed {
     Admit,
     /// Sends a robot in transit back.
     Return,
-    /// Opens a recall.
+    /// Says that robots of some models owe a remedy.
     OpenRecall,
     /// Amends a recall.
     AmendRecall,
-    /// Withdraws a recall.
+    /// Ends one: nothing is owed by it any more.
     WithdrawRecall,
     /// Records that a recall was remedied.
     RemedyRecall,
@@ -92,15 +92,15 @@ pub enum Deed {
     Deploy,
     /// Moves it to another use.
     Redeploy,
-    /// Begins maintenance.
+    /// Takes a robot out of use and gives it to a workshop.
     BeginMaintenance,
-    /// Completes maintenance.
+    /// Puts it back into use.
     CompleteMaintenance,
-    /// Repairs.
+    /// Mends a fault.
     Repair,
-    /// Replaces a part.
+    /// Takes one part out of a robot and puts another of its kind in.
     ReplacePart,
-    /// Inspects.
+    /// Looks a robot over and says whether it passed.
     Inspect,
     /// Records an incident.
     RecordIncident,
@@ -120,7 +120,7 @@ pub enum Deed {
     Retire,
     /// Brings it back.
     ReturnToService,
-    /// Declares an end of life.
+    /// Says that a robot is to end, and how; somebody else confirms it.
     DeclareEndOfLife,
     /// Withdraws or rejects the declaration.
     WithdrawEndOfLife,
@@ -281,7 +281,7 @@ pub enum Relation {
     Maker,
     /// Holder of record.
     Holder,
-    /// Owner.
+    /// Owner of record; of a natural person's robot the desk has its own relation.
     Owner,
     /// Operator, or the desk of a person who operates.
     Operator,
@@ -316,7 +316,7 @@ crate::canonical_enum!(Standing { 1 => Good, 2 => Lost });
 /// Roles, and what one of them must be to the subject.
 #[derive(Debug)]
 pub struct Grant {
-    /// The roles.
+    /// The signer has one of these.
     pub roles: &'static [Role],
     /// Any of these.
     pub relations: &'static [Relation],
@@ -516,7 +516,7 @@ pub const fn row_of(deed: Deed) -> Row {
 /// What the table says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
-    /// It may.
+    /// A row lets this signer; what the robot's state allows is judged elsewhere.
     May,
     /// The role never may.
     NotTheRole,

@@ -24,7 +24,7 @@ use crate::rules::policy::Role;
 /// Which command; stands in the signed header, so that a signature for one is never used for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CommandKind {
-    /// Accredits an enterprise.
+    /// Lists an enterprise under the registry's prefix, with its roles and how long it may act.
     AccreditEnterprise,
     /// Suspends, reinstates or strikes off an enterprise.
     SetEnterpriseStatus,
@@ -36,7 +36,7 @@ pub enum CommandKind {
     AddSigner,
     /// Retires a signing key, or reports it compromised.
     RetireSigner,
-    /// Approves a model.
+    /// Lists a model that robots may be registered of.
     ApproveModel,
     /// Suspends, reinstates or withdraws an approval.
     SetModelStatus,
@@ -48,9 +48,9 @@ pub enum CommandKind {
     Register,
     /// A life-cycle action.
     Act,
-    /// Sets a hold.
+    /// Marks a robot: what a mark of its kind stops is stopped from then on.
     SetHold,
-    /// Lifts a hold.
+    /// Takes such a mark off.
     LiftHold,
     /// Custody step 1 at the exporter.
     DeclareExport,
@@ -66,11 +66,11 @@ pub enum CommandKind {
     Admit,
     /// Sends a robot in transit back.
     Return,
-    /// Opens a recall.
+    /// Says that robots of some models owe a remedy.
     OpenRecall,
     /// Amends a recall.
     AmendRecall,
-    /// Withdraws a recall.
+    /// Ends one: nothing is owed by it any more.
     WithdrawRecall,
     /// Records that a recall was remedied.
     RemedyRecall,
@@ -110,66 +110,66 @@ pub enum Action {
     },
     /// Sold to a first owner.
     Sell {
-        /// The owner.
+        /// Who has the robot from then on, and holds it too.
         owner: PartyName,
     },
     /// Put into use.
     Deploy {
-        /// The operator.
+        /// Who answers for its use.
         operator: PartyName,
         /// Usage scenario.
         scenario: String,
     },
     /// Moved to another use.
     Redeploy {
-        /// The operator.
+        /// Who answers for its use from then on.
         operator: PartyName,
         /// Usage scenario.
         scenario: String,
     },
-    /// Maintenance begins.
+    /// Given to a workshop: out of use until it is complete.
     BeginMaintenance {
         /// What for.
         note: String,
         /// Who works on it; none when whoever begins does.
         workshop: Option<EnterpriseId>,
     },
-    /// Maintenance is complete.
+    /// Back from the workshop, and in use.
     CompleteMaintenance {
-        /// Digest of the report.
+        /// Of the workshop, which it keeps.
         report: Digest,
     },
-    /// Repaired.
+    /// A fault mended.
     Repair {
-        /// Digest of the report.
+        /// Of the workshop, which it keeps.
         report: Digest,
     },
     /// A part replaced: the one removed and the one fitted.
     ReplacePart {
         /// Identity of the part removed.
         removed: Digest,
-        /// The part fitted.
+        /// Of the same kind as the one removed.
         fitted: PartName,
     },
-    /// Inspected.
+    /// Looked over, by whoever may.
     Inspect {
-        /// Digest of the report.
+        /// Of the inspector, who keeps it.
         report: Digest,
         /// Whether it passed.
         passed: bool,
     },
-    /// An incident.
+    /// Somebody or something came to harm.
     RecordIncident {
         /// 1 (slight) to 4 (fatal).
         severity: u8,
         /// Where.
         place: String,
-        /// Digest of the findings.
+        /// What is known of how it came about, kept where it was found.
         findings: Digest,
     },
     /// Training: data set and model, and where.
     RecordTraining {
-        /// Digest of the data set.
+        /// Which was trained on; it is kept where it lies.
         data_set: Digest,
         /// Digest of the model that came out.
         model: Digest,
@@ -185,14 +185,14 @@ pub enum Action {
     RequestOwnership {
         /// The gaining owner.
         owner: PartyName,
-        /// The secret of the release.
+        /// What opens the commitment that the owner released it under.
         secret: ReleaseSecret,
     },
     /// Ownership given.
     ApproveOwnership {},
     /// The release or the request ends without a change.
     EndOwnershipRequest {
-        /// Which end.
+        /// Refused, taken back, or over by its time.
         end: OwnershipEnd,
         /// Why.
         reason: String,
@@ -207,7 +207,7 @@ pub enum Action {
         /// Digest of the inspection report.
         report: Digest,
     },
-    /// End of life declared.
+    /// It is to end; somebody else confirms it.
     DeclareEndOfLife {
         /// How it ends.
         outcome: EndOfLife,
@@ -300,11 +300,11 @@ pub struct Papers {
     pub mrn: String,
     /// Commodity code, or empty.
     pub commodity: String,
-    /// Office of export.
+    /// Where it leaves the country, by name or number of the customs office.
     pub office_of_export: String,
-    /// Office of entry.
+    /// Where it enters the other one, by name or number of the customs office.
     pub office_of_entry: String,
-    /// Digests of documents.
+    /// By which a paper shown at the border is known again; the papers themselves are not here.
     pub documents: Vec<Digest>,
     /// Who is to have it there, as the side says that gives it away; none where that is not said. The importing side admits it
     /// for another one by two persons.
@@ -326,12 +326,12 @@ pub enum Condition {
     Inspection {},
     /// Firmware of at least this build.
     FirmwareAtLeast {
-        /// The build.
+        /// The least that its firmware may have when it is admitted.
         build: u32,
     },
     /// A document must be shown.
     Document {
-        /// Its digest.
+        /// By which it is named among those shown at admission.
         digest: Digest,
     },
 }
@@ -350,9 +350,9 @@ impl std::fmt::Display for Condition {
 /// Everything a registration states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
-    /// The code.
+    /// Of this registry's prefix, with the maker and model in it.
     pub code: Code,
-    /// The body.
+    /// As its maker numbers it.
     pub body: BodyName,
     /// When made.
     pub manufactured: TimeMs,
@@ -370,7 +370,7 @@ pub struct Registration {
     pub parts: Vec<PartName>,
     /// The robot's own key, which signed for code and body.
     pub robot_key: Option<RobotKey>,
-    /// Firmware.
+    /// As it left the factory.
     pub firmware: Firmware,
 }
 crate::canonical_struct!(Registration {
@@ -387,7 +387,7 @@ crate::canonical_struct!(Registration {
     firmware,
 });
 
-/// One command.
+/// What a signer asks to be done. Whether it may be is the rules' to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Accredits an enterprise under the registry's prefix.
@@ -398,7 +398,7 @@ pub enum Command {
         name: String,
         /// World-wide identifier.
         maker: Maker,
-        /// Roles.
+        /// As what it may act.
         roles: Vec<Role>,
         /// From.
         valid_from: TimeMs,
@@ -449,22 +449,22 @@ pub enum Command {
     },
     /// Retires a signing key.
     RetireSigner {
-        /// The key.
+        /// As it was enrolled.
         public: PublicKey,
         /// The last leaf index whose statements stand, if it was compromised.
         compromised_after: Option<u64>,
         /// Why.
         reason: String,
     },
-    /// Approves a model.
+    /// Robots of it may be registered, made between the two dates.
     ApproveModel {
         /// Its code.
         id: ModelId,
-        /// Its facts.
+        /// What was measured or filed at its approval.
         facts: ModelFacts,
-        /// Production from.
+        /// The first instant at which a robot of it may have been made.
         production_from: TimeMs,
-        /// Production to.
+        /// The last one.
         production_to: TimeMs,
     },
     /// Changes an approval.
@@ -485,7 +485,7 @@ pub enum Command {
     },
     /// Sets a code aside.
     Reserve {
-        /// The code.
+        /// For a robot that is to be registered under it.
         code: Code,
     },
     /// Registers a robot.
@@ -502,7 +502,7 @@ pub enum Command {
         /// What is done.
         action: Action,
     },
-    /// Sets a hold.
+    /// Marks a robot.
     SetHold {
         /// The robot.
         code: Code,
@@ -511,7 +511,7 @@ pub enum Command {
         /// Why.
         reason: String,
     },
-    /// Lifts a hold.
+    /// Takes a mark off a robot, where the table lets this signer.
     LiftHold {
         /// The robot.
         code: Code,
@@ -534,42 +534,42 @@ pub enum Command {
         offer_until: TimeMs,
         /// The agreement it rests on, and its version.
         agreement: AgreementRef,
-        /// Papers.
+        /// What the customs of both sides know it by.
         papers: Papers,
     },
     /// Ends an offer.
     CancelExport {
-        /// The transfer.
+        /// By its number.
         transfer: TransferId,
         /// Why.
         reason: String,
     },
     /// Custody step 2.
     PermitImport {
-        /// The transfer.
+        /// By its number.
         transfer: TransferId,
         /// Departure at the latest.
         depart_by: TimeMs,
-        /// Conditions.
+        /// Which the robot must meet when it is admitted.
         conditions: Vec<Condition>,
     },
     /// Refuses an offer.
     RefuseImport {
-        /// The transfer.
+        /// By its number.
         transfer: TransferId,
         /// Why.
         reason: String,
     },
     /// Custody step 3.
     Depart {
-        /// The transfer.
+        /// By its number.
         transfer: TransferId,
         /// Office of exit.
         place: String,
     },
     /// Custody step 4.
     Admit {
-        /// The transfer.
+        /// By its number.
         transfer: TransferId,
         /// Office of entry.
         place: String,
@@ -582,12 +582,12 @@ pub enum Command {
     },
     /// Sends a robot in transit back.
     Return {
-        /// The transfer.
+        /// By its number.
         transfer: TransferId,
         /// Why.
         reason: String,
     },
-    /// Opens a recall.
+    /// Robots that it matches owe a remedy, from now on.
     OpenRecall {
         /// Number, severity, predicate.
         notice: RecallNotice,
@@ -607,7 +607,7 @@ pub enum Command {
         /// Why.
         reason: String,
     },
-    /// Withdraws a recall.
+    /// Nothing is owed by it any more.
     WithdrawRecall {
         /// Which.
         recall: RecallId,
@@ -618,9 +618,9 @@ pub enum Command {
     RemedyRecall {
         /// The robot.
         code: Code,
-        /// The recall.
+        /// Which the robot owes.
         recall: RecallId,
-        /// Digest of the report.
+        /// Of the workshop, which it keeps.
         report: Digest,
     },
     /// Decides whether a foreign recall binds here that is beyond what its clause lets bind by itself.

@@ -86,7 +86,7 @@ impl<T, F> OrFault<T, F> for Result<T, F> {
 
 /// What a decision stands on beside the records: the registry, log time, the signer, and the next leaf index.
 pub struct Context<'a> {
-    /// The registry.
+    /// As it stands before this command.
     pub registry: &'a Registry,
     /// Log time of the entry.
     pub now: TimeMs,

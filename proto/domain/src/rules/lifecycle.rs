@@ -64,15 +64,15 @@ pub enum ActionKind {
     Deploy,
     /// Moved to another use.
     Redeploy,
-    /// Maintenance begins.
+    /// Given to a workshop, out of use.
     BeginMaintenance,
-    /// Maintenance is complete.
+    /// Back from the workshop, and in use.
     CompleteMaintenance,
-    /// Repaired.
+    /// A fault mended.
     Repair,
-    /// A part replaced.
+    /// One part out, another of its kind in.
     ReplacePart,
-    /// Inspected.
+    /// Looked over, and passed or not.
     Inspect,
     /// An incident recorded.
     RecordIncident,

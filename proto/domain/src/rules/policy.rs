@@ -108,9 +108,9 @@ pub fn is_authority(role: Role) -> bool {
 pub enum Query {
     /// One robot's record.
     GetRobot,
-    /// One enterprise.
+    /// The record of one, by its code.
     GetEnterprise,
-    /// One model.
+    /// The record of one, by its code.
     GetModel,
     /// Robots of an enterprise or model, in pages.
     ListRobots,

@@ -28,7 +28,7 @@ impl Listed {
 /// What a range that ends before it begins is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ranged {
-    /// An accreditation.
+    /// The days within which an enterprise may act.
     Accreditation,
     /// The production of a model.
     Production,
@@ -59,9 +59,9 @@ impl Ranged {
 pub enum Ending {
     /// The code, the body or a part: not said which.
     Any,
-    /// The code.
+    /// That of the robot: it is never given again.
     Code,
-    /// The body.
+    /// That of the robot: no other one is registered with it.
     Body,
     /// A part that carries identity.
     IdentityPart,
@@ -160,11 +160,11 @@ pub enum Counted {
     Parts,
     /// AI models, those among them that the record no longer names.
     AiModels,
-    /// Holds.
+    /// Marks on one robot.
     Holds,
-    /// Recalls owed.
+    /// That one robot owes.
     OwedRecalls,
-    /// Recalls remedied.
+    /// That were remedied on one robot.
     RemediedRecalls,
     /// Peers of a registry.
     Peers,
@@ -257,7 +257,7 @@ impl Counted {
 /// model are the subject of the leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fixed {
-    /// The body.
+    /// Its maker and serial.
     Body,
     /// When and where it was made, and who filed it.
     Manufacture,
