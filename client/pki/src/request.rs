@@ -106,9 +106,9 @@ fn write(files: &NewFiles, directory: &Path) -> Result<(), PkiError> {
 pub struct SignedRequest {
     /// Whose it is.
     pub identity: Identity,
-    /// Its hosts.
+    /// Names and addresses that its certificate is good for; of a client, none.
     pub hosts: Vec<String>,
-    /// For which plane.
+    /// Which port it is shown at.
     pub plane: Plane,
     /// Its last instant.
     pub until: TimeMs,

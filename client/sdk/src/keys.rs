@@ -26,7 +26,7 @@ pub enum KeyFileError {
     /// The file system failed.
     #[error("cannot read {}", path.display())]
     Io {
-        /// The file.
+        /// Which could not be read.
         path: PathBuf,
         /// Why it failed.
         #[source]
@@ -35,7 +35,7 @@ pub enum KeyFileError {
     /// A file does not hold what it must.
     #[error("{}: {fault}", path.display())]
     Content {
-        /// The file.
+        /// Whose content is refused.
         path: PathBuf,
         /// What is wrong.
         fault: String,
@@ -65,7 +65,7 @@ pub fn read_cluster(directory: &Path) -> Result<ClusterId, KeyFileError> {
         .map_err(|error: IdentityError| KeyFileError::content(&path, error))
 }
 
-/// The text of a seed file.
+/// What a seed file holds: 64 hexadecimal digits and a line end.
 pub fn seed_text(seed: &[u8; 32]) -> Zeroizing<String> {
     let digits = Zeroizing::new(hex::encode(seed));
     // Room for all of it: what grows leaves copies behind.
@@ -87,7 +87,7 @@ pub fn parse_seed(text: &str) -> Option<[u8; 32]> {
 /// the other would be read without a word, and a secret key shown to everybody.
 const PUBLIC_MARK: &str = "carnet-public-key/1 ";
 
-/// The text of a file of a public key.
+/// What a file of a public key holds: its mark, 64 hexadecimal digits, and a line end.
 pub fn public_text(key: &PublicKey) -> String {
     format!("{PUBLIC_MARK}{key}\n")
 }

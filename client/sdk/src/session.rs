@@ -101,7 +101,7 @@ impl FileSessions {
         Self(path.into())
     }
 
-    /// The file.
+    /// Where the numbers are kept.
     pub fn path(&self) -> &Path {
         &self.0
     }

@@ -54,11 +54,11 @@ pub const MESSAGES_PER_SECOND: u64 = 100;
 pub const MESSAGES_AHEAD: u64 = 400;
 /// Items of one peer a second that are read.
 pub const ITEMS_PER_SECOND: u64 = 5_000;
-/// Items ahead of that.
+/// Items that a peer may send at once before it is slowed to [`ITEMS_PER_SECOND`].
 pub const ITEMS_AHEAD: u64 = 20_000;
 /// Bytes of one peer a second that are read.
 pub const BYTES_PER_SECOND: u64 = 8 << 20;
-/// Bytes ahead of that.
+/// Bytes that a peer may send at once before it is slowed to [`BYTES_PER_SECOND`].
 pub const BYTES_AHEAD: u64 = 32 << 20;
 /// How much of an error is shown, in characters.
 const ERROR_CHARS_MAX: usize = 500;

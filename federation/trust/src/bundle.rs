@@ -39,7 +39,7 @@ pub enum BundleError {
     Fingerprint {
         /// What two people compared.
         expected: Digest,
-        /// What the bundle has.
+        /// What its bytes hash to.
         found: Digest,
     },
     /// Too few of the roots signed, or a signature is bad.
@@ -53,7 +53,7 @@ pub enum BundleError {
     /// Not newer than the one that is pinned.
     #[error("the bundle has sequence {found}, pinned is {pinned}")]
     Sequence {
-        /// Of the bundle that is pinned.
+        /// Sequence of the bundle that is pinned; the next one is above it.
         pinned: u64,
         /// Of the new one.
         found: u64,

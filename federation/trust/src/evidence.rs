@@ -56,7 +56,7 @@ pub const SLOTS_FOR_ANYBODY: &[u8] = &[0, 1, 2, 3, 4, 5, 8, 9, 12, 15];
 pub enum RobotProof {
     /// Its newest leaf, and the proof that it is the newest.
     Present {
-        /// The leaf.
+        /// Its slots as far as they are shown, and its place in the log.
         proven: ProvenLeaf,
         /// What the map says of it.
         value: MapValue,
@@ -70,7 +70,7 @@ pub enum RobotProof {
     },
     /// A leaf of it; there may be newer ones.
     Included {
-        /// The leaf.
+        /// Its slots as far as they are shown, and its place in the log.
         proven: ProvenLeaf,
     },
 }

@@ -120,7 +120,7 @@ pub struct Request {
     pub hosts: Vec<String>,
     /// The plane it is to be for.
     pub plane: Plane,
-    /// Its key.
+    /// The public key that the request is signed with, and that the certificate will carry.
     pub key: TlsKey,
 }
 

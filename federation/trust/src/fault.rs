@@ -178,7 +178,7 @@ pub enum Fault {
     Node {
         /// The node meant.
         expected: NodeId,
-        /// The node found.
+        /// The node that the certificate names.
         found: NodeId,
     },
     /// Another cluster of the same jurisdiction.
@@ -186,7 +186,7 @@ pub enum Fault {
     Cluster {
         /// The cluster meant.
         expected: ClusterId,
-        /// The cluster found.
+        /// The cluster that the certificate names.
         found: ClusterId,
     },
     /// Another life of the same cluster, before or after a restore.

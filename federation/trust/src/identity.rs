@@ -60,7 +60,7 @@ impl Plane {
         }
     }
 
-    /// The plane of a word.
+    /// Reads what [`Self::word`] writes.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|plane| plane.word() == word)
     }
@@ -203,7 +203,7 @@ pub enum UnitKind {
     Enterprise,
     /// The name of an office.
     Office,
-    /// Either.
+    /// An enterprise code or the name of an office.
     Either,
 }
 
@@ -447,7 +447,7 @@ pub struct NodeName {
     pub prefix: Prefix,
     /// The plane the certificate serves.
     pub plane: Plane,
-    /// The node.
+    /// Its number in the cluster.
     pub node: NodeId,
     /// The cluster it belongs to.
     pub cluster: ClusterId,
@@ -521,7 +521,7 @@ impl fmt::Display for PassportName {
 pub enum Identity {
     /// A person or desk.
     Client(ClientName),
-    /// A node.
+    /// A server of a cluster, on one plane.
     Node(NodeName),
     /// A certificate authority.
     Ca(CaName),
@@ -634,7 +634,7 @@ pub enum IdentityError {
     /// The unit does not have the form that the role asks for.
     #[error("the unit {unit:?} of a {} is not valid: {fault}", .role.word())]
     Unit {
-        /// The role.
+        /// By which the form is chosen.
         role: Role,
         /// The segment.
         unit: String,

@@ -59,7 +59,7 @@ carnet_domain::canonical_struct!(FileParty {
 /// The content of an evidence file, nothing of it verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EvidenceFile {
-    /// [`FILE_VERSION`].
+    /// Of this form: [`FILE_VERSION`]; another one is not read.
     pub version: u8,
     /// For whom it was made: primary prefix. For people: a verifier judges for its own country.
     pub verifier: Prefix,

@@ -50,7 +50,7 @@ pub const PACK_LACKING_MAX: usize = 4_096;
 /// The most replacements of one peer's roots; of more, the newest.
 pub const PACK_REPLACED_MAX: usize = 32;
 
-/// A peer in the pack.
+/// What a pack says of one peer: its bundle, its newest known head, and what was agreed with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackPeer {
     /// Its newest bundle, as its roots signed it.
@@ -79,7 +79,7 @@ carnet_domain::canonical_struct!(PackPeer {
 /// The content of a pack, nothing of it verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pack {
-    /// [`PACK_VERSION`].
+    /// Of this form: [`PACK_VERSION`]; another one is not read.
     pub version: u8,
     /// Primary prefix of the registry that made it.
     pub registry: Prefix,

@@ -33,7 +33,7 @@ pub enum PinError {
     /// Two countries claim one prefix.
     #[error("{first} and {second} both claim prefix {prefix}")]
     Overlap {
-        /// The prefix.
+        /// Which only one of them has.
         prefix: Prefix,
         /// Who was pinned first.
         first: Prefix,

@@ -92,7 +92,7 @@ impl RootCertificate {
         self.fingerprint
     }
 
-    /// The certificate.
+    /// As DER, as it was read.
     pub fn der(&self) -> &CertificateDer<'static> {
         &self.der
     }

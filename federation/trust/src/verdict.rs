@@ -30,7 +30,7 @@ pub use custody::leads_to;
 pub use examine::judge;
 pub(crate) use examine::judge_with;
 
-/// The version of [`Verdict`].
+/// Of the form in which a [`Verdict`] is written; another one is not read.
 pub const VERDICT_VERSION: u8 = 1;
 /// The oldest head of the verifier's own log that still counts as fresh, unless it says otherwise.
 pub const OWN_AGE_MAX: DurationMs = DurationMs::from_days(1);
@@ -222,9 +222,9 @@ impl fmt::Display for Reason {
 pub struct ClauseUsed {
     /// Name of the agreement.
     pub agreement: String,
-    /// Its version.
+    /// Of that agreement, which was in force.
     pub version: u32,
-    /// Number of the clause.
+    /// Within the agreement.
     pub number: u16,
 }
 carnet_domain::canonical_struct!(ClauseUsed {
@@ -293,7 +293,7 @@ pub(crate) fn words(duration: DurationMs) -> String {
 /// A verdict. Made by [`judge`]; one that was decoded is what somebody else says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// [`VERDICT_VERSION`].
+    /// Of this form: [`VERDICT_VERSION`]; another one is not read.
     pub version: u8,
     /// The robot that is judged.
     pub code: Code,

@@ -11,7 +11,7 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/schema.
 pub struct Method {
     /// Full name of its service.
     pub service: String,
-    /// Its name.
+    /// Within the service, as the schema writes it.
     pub name: String,
 }
 

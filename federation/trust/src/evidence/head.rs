@@ -190,7 +190,7 @@ impl SeenHead {
 /// How a head goes with one of the same log that was seen before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HeadOrder {
-    /// The same head.
+    /// Size and root are equal.
     Same,
     /// Larger, and proven to extend it.
     Extends,

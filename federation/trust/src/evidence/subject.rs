@@ -34,7 +34,7 @@ const SLOTS: &[u8] = &[slot::CODE, slot::MODEL];
 pub enum SubjectProof {
     /// Its newest leaf, and the proof that it is the newest.
     Present {
-        /// The leaf.
+        /// Its slots as far as they are shown, and its place in the log.
         proven: ProvenLeaf,
         /// What the map says of it.
         value: MapValue,
@@ -59,7 +59,7 @@ pub struct SubjectEvidence {
     pub frame: Frame,
     /// The subject asked for.
     pub subject: Subject,
-    /// The subject.
+    /// What stands of it under that head, or that nothing does.
     pub found: SubjectProof,
 }
 carnet_domain::canonical_struct!(SubjectEvidence {
