@@ -36,7 +36,7 @@ use crate::share::rates::{HOLDER_COUNT_MAX, Rate, Rates};
 const FOLDER: &str = "audit";
 /// Files of changes; beyond it the oldest goes.
 const ACTS_FILES_MAX: usize = 8;
-/// Files of reads.
+/// Files of reads, which are many; beyond it the oldest goes.
 const READS_FILES_MAX: usize = 48;
 /// Files of refusals.
 const DENIED_FILES_MAX: usize = 8;
@@ -63,7 +63,7 @@ const ABOUT_BYTES_MAX: usize = 512;
 /// Records in one answer.
 pub const PAGE_RECORDS_MAX: usize = 500;
 
-/// Which chain.
+/// What is noted with what: the records of one chain name each other, and have files of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Chain {
     /// Changes of the cluster, and starts of the node.

@@ -94,7 +94,7 @@ pub struct ForeignEvidence {
 pub struct Relation {
     /// Its primary prefix.
     pub peer: Prefix,
-    /// Its name.
+    /// As its bundle calls the country.
     pub name: String,
     /// The next sequence of its mailbox for us that is wanted.
     pub cursor: u64,

@@ -132,7 +132,7 @@ fn not_held(key: &PublicKey) -> SignError {
 #[derive(Debug, thiserror::Error)]
 #[error("the {role} key cannot be used: {reason}")]
 pub struct SignError {
-    /// Whose key.
+    /// For what the key is kept.
     pub role: KeyRole,
     /// Why, in words.
     pub reason: String,
@@ -225,7 +225,7 @@ pub enum KeyringError {
     Shared {
         /// The second file.
         path: PathBuf,
-        /// The role of the first.
+        /// What the first file's key is for.
         first: KeyRole,
     },
 }

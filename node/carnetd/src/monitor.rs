@@ -77,7 +77,7 @@ pub struct Seen {
 pub struct Bytes {
     /// Of the Raft log.
     pub log: u64,
-    /// Of the state.
+    /// Of the state database.
     pub state: u64,
 }
 

@@ -54,7 +54,7 @@ pub struct Node {
     pub state: Arc<RegistryState<NodeEngine>>,
     /// Its consensus.
     pub raft: Handle,
-    /// Its clock.
+    /// Which this process reads the time from, and nobody else.
     pub clock: Arc<dyn Clock>,
     /// Its randomness.
     pub chance: Arc<dyn Chance>,
@@ -92,7 +92,7 @@ pub struct Node {
 
 /// An answer and where it stands.
 pub struct Committed {
-    /// The answer.
+    /// What the rules answered, item by item.
     pub answer: Answer,
     /// Its canonical bytes, as every replica computed them.
     pub bytes: Bytes,

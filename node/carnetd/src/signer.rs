@@ -73,7 +73,7 @@ pub enum SignRefused {
     /// A rule of the signer does not hold: never sign, call a person.
     #[error("not signed: {0}")]
     Rule(String),
-    /// The keyring refused.
+    /// The key cannot be used now: to be tried again.
     #[error("the keyring refused")]
     Keyring(#[from] crate::keyring::SignError),
     /// The keyring says nothing.

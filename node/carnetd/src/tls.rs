@@ -85,7 +85,7 @@ impl TrustedRoots {
         read(&self.own)
     }
 
-    /// The roots of the peers.
+    /// Those that certificates of other countries must end in, as the bundles in force name them.
     pub fn peers(&self) -> Arc<PinnedRoots> {
         read(&self.peers)
     }
@@ -183,7 +183,7 @@ pub enum TlsError {
     /// Certificate and key do not belong together, or are of a kind that is not used.
     #[error("the certificate and key of the {plane} plane cannot be used")]
     Key {
-        /// The plane.
+        /// Which of its certificates.
         plane: Plane,
         /// Why.
         #[source]
@@ -192,7 +192,7 @@ pub enum TlsError {
     /// Everybody would refuse the certificate.
     #[error("the own certificate of the {plane} plane would be refused")]
     Refused {
-        /// The plane.
+        /// Which of its certificates.
         plane: Plane,
         /// Why.
         #[source]
@@ -203,7 +203,7 @@ pub enum TlsError {
         "the own certificate of the {plane} plane is of node {found}, configured is node {expected}"
     )]
     OtherNode {
-        /// The plane.
+        /// Which of its certificates.
         plane: Plane,
         /// The node in the configuration.
         expected: NodeId,
@@ -213,7 +213,7 @@ pub enum TlsError {
     /// The certificate is of another cluster of the jurisdiction, or of another life of it, than the one it should be of.
     #[error("the own certificate of the {plane} plane is of {found}, expected was {expected}")]
     OtherCluster {
-        /// The plane.
+        /// Which of its certificates.
         plane: Plane,
         /// The cluster of the certificates in use.
         expected: Life,
@@ -231,7 +231,7 @@ pub enum TlsError {
 /// A cluster and the life it is in, counted by restores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Life {
-    /// The cluster.
+    /// Drawn when it was founded; a restore keeps it.
     pub cluster: ClusterId,
     /// 0 in the first life.
     pub incarnation: u64,
@@ -363,7 +363,7 @@ impl PlaneTls {
         new.and_then(|new| of(&new)).map_err(|_| refused)
     }
 
-    /// The plane.
+    /// On which port it serves, or as what it calls.
     pub fn plane(&self) -> Plane {
         self.plane
     }
@@ -645,7 +645,7 @@ impl PeerIdentity {
         Self::new(Who::Client(client), SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
-    /// Who it is.
+    /// As its certificate says, which was verified.
     pub fn who(&self) -> &Who {
         &self.who
     }

@@ -121,11 +121,11 @@ pub struct Stores {
     pub join: BTreeSet<u64>,
     /// What the others know the log by; it rises with each start.
     pub count: Count,
-    /// The state.
+    /// Where records, leaves and the map are kept.
     pub state: NodeEngine,
     /// The first damage that a read of the state met.
     pub damage: FirstFault,
-    /// The log.
+    /// Where entries are kept before they are applied.
     pub log: Arc<dyn RaftLog>,
     /// How much room there is.
     pub space: Arc<dyn DiskSpace>,

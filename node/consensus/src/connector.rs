@@ -11,7 +11,7 @@ pub enum Purpose {
     Control,
     /// Log replication.
     Append,
-    /// Snapshots.
+    /// Files of a snapshot, which would hold up the rest.
     Snapshot,
     /// Questions about the state, which may wait for a node that lags.
     Compare,

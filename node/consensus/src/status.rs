@@ -21,16 +21,16 @@ pub enum Role {
     Candidate,
     /// Believes that it leads. A cut-off leader believes so too: only a read index proves it.
     Leader,
-    /// Has stopped.
+    /// Takes part in nothing any more.
     Stopped,
 }
 
 /// A node's place in the cluster. Published on change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standing {
-    /// Its role.
+    /// What it does in the term.
     pub role: Role,
-    /// Its term.
+    /// The newest that it knows of; 0 before the first election.
     pub term: u64,
     /// The leader it follows, itself included.
     pub leader: Option<u64>,

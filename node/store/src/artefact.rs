@@ -20,7 +20,7 @@ use crate::machine::{Applied, LogPosition, Snapshot, SnapshotSink};
 
 /// Name of the manifest among the files.
 pub const MANIFEST_NAME: &str = "carnet-manifest";
-/// Version of the manifest.
+/// Of the form in which the manifest is written; another one is not read.
 pub const MANIFEST_VERSION: u32 = 1;
 /// The largest manifest taken in, in bytes.
 pub const MANIFEST_SIZE_MAX: usize = 16 << 20;
@@ -126,7 +126,7 @@ pub struct Manifest {
     pub files: Vec<ManifestFile>,
 }
 
-/// One file in a [`Manifest`].
+/// Name, size and digest of a file, as [`Manifest`] lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestFile {
     /// Plain file name.

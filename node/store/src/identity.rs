@@ -117,7 +117,7 @@ impl From<u64> for Count {
 }
 
 impl Count {
-    /// What it is now.
+    /// As others know the log by it now.
     #[must_use]
     pub fn now(&self) -> u64 {
         self.0.load(Ordering::SeqCst)

@@ -83,7 +83,7 @@ fn join(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
 }
 
-/// `robots`.
+/// `robots`, by code as one big-endian number: codes stand in their order.
 pub fn robot(code: &Code) -> Vec<u8> {
     code.to_key().to_vec()
 }
@@ -149,12 +149,12 @@ pub fn inactive(id: &EnterpriseId) -> Vec<u8> {
 /// `index`: what the keys of [`inactive`] begin with.
 pub const INACTIVE: &[u8] = b"g";
 
-/// `enterprises`.
+/// `enterprises`, by code as text.
 pub fn enterprise(id: &EnterpriseId) -> Vec<u8> {
     id.as_str().as_bytes().to_vec()
 }
 
-/// `models`.
+/// `models`, by code as text, which begins with that of the enterprise.
 pub fn model(id: &ModelId) -> Vec<u8> {
     id.as_str().as_bytes().to_vec()
 }
@@ -164,7 +164,7 @@ pub fn signer(id: &KeyId) -> Vec<u8> {
     id.0.to_vec()
 }
 
-/// `recalls`.
+/// `recalls`, by issuer and number.
 pub fn recall(id: &RecallId) -> Vec<u8> {
     recall_named(&[id.issuer.as_str().as_bytes(), id.number.as_bytes()].concat())
 }
@@ -256,7 +256,7 @@ pub fn due_of(key: &[u8]) -> Option<Due> {
     })
 }
 
-/// `sessions`.
+/// `sessions`, by number: they stand in the order in which they were opened.
 pub fn session(id: u64) -> Vec<u8> {
     join(&[b"s", &id.to_be_bytes()])
 }
@@ -340,7 +340,7 @@ pub fn parked_behind(subject: &Digest) -> Vec<u8> {
     join(&[b"r", &subject.0])
 }
 
-/// `peers`.
+/// `peers`, by primary prefix.
 pub fn peer(prefix: &Prefix) -> Vec<u8> {
     prefix.as_str().as_bytes().to_vec()
 }

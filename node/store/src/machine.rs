@@ -64,7 +64,7 @@ pub struct Applied {
     pub membership: Option<(LogPosition, Bytes)>,
 }
 
-/// One file of a snapshot.
+/// As a manifest lists it and a receiver asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotFile {
     /// File name, without folder.

@@ -142,7 +142,7 @@ pub enum BehindRecalls {
     Nothing,
     /// At the first of this enterprise's models.
     AllBefore(EnterpriseId),
-    /// Behind this one.
+    /// At the one after this recall of this model.
     Recall(ModelId, RecallId),
     /// Behind all of this enterprise's models.
     Maker(EnterpriseId),

@@ -116,7 +116,7 @@ pub struct Progress {
     pub published: u64,
     /// Leaves that wait for a seal.
     pub unsealed: u64,
-    /// Log time.
+    /// Of the newest entry applied; it never goes back but by the roots.
     pub log_time: TimeMs,
     /// The latest stamp that is taken.
     pub ceiling: TimeMs,

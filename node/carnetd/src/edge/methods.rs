@@ -57,7 +57,7 @@ pub enum Counts {
     Messages,
 }
 
-/// One method.
+/// What the door asks of a call before it is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Method {
     /// The path of its requests.

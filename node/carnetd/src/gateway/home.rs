@@ -27,7 +27,7 @@ use crate::node::Node;
 use crate::reader::{records_of, registry_of};
 use crate::tls::TrustedRoots;
 
-/// One node.
+/// What mail is read from and entered through: this node's state and its consensus.
 pub(super) struct NodeHome {
     node: Arc<Node>,
     published: watch::Receiver<u64>,

@@ -41,7 +41,7 @@ pub enum Code {
     DiskLow,
     /// It leads and takes no commands for want of room.
     NoRoom,
-    /// Its clock is off.
+    /// Its clock differs from those of the others by more than is allowed.
     ClockOff,
     /// Writes are refused because of clocks.
     TimeStandsStill,
@@ -67,7 +67,7 @@ pub enum Code {
     PeerFeedStopped,
     /// A peer's word is doubted.
     PeerDoubted,
-    /// A peer is quarantined.
+    /// A peer signed two histories: nothing new is begun with it until the roots settle it.
     PeerQuarantined,
 }
 

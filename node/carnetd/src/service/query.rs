@@ -8,20 +8,20 @@ use carnet_domain::rules::command::TransferId;
 use carnet_domain::rules::policy::Query;
 use carnet_wire::status::ApiError;
 
-/// One record.
+/// Which record a query asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordName {
-    /// A robot.
+    /// By its code, one of ours or of a peer.
     Robot(Code),
-    /// An enterprise.
+    /// By its code.
     Enterprise(EnterpriseId),
-    /// A model.
+    /// By its code.
     Model(ModelId),
-    /// A recall.
+    /// By its issuer and number.
     Recall(RecallId),
-    /// A transfer.
+    /// By its number.
     Transfer(TransferId),
-    /// A peer.
+    /// By its primary prefix.
     Peer(Prefix),
     /// The registry as a whole.
     Registry,
@@ -70,13 +70,13 @@ impl fmt::Display for RecordName {
 /// A subject whose record stands in leaves of its own, so that what is said of it can be proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Provable {
-    /// A robot.
+    /// By its code, one of ours or of a peer.
     Robot(Code),
-    /// An enterprise.
+    /// By its code.
     Enterprise(EnterpriseId),
-    /// A model.
+    /// By its code.
     Model(ModelId),
-    /// A recall.
+    /// By its issuer and number.
     Recall(RecallId),
 }
 
@@ -210,7 +210,7 @@ pub enum RecordsQuery {
     Recalls(Option<ModelId>),
     /// Transfers of robots whose code begins so.
     Transfers(Beginning),
-    /// Peers.
+    /// All registries that this one recognises.
     Peers,
     /// What waits of one peer, or of all.
     Parked(Option<Prefix>),

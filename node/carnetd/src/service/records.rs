@@ -32,17 +32,17 @@ const EXAMINED_FOR_EACH: usize = 16;
 /// One record as it may be shown.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
-    /// A robot.
+    /// What is kept of one, cut to its reader.
     Robot(Box<Robot>),
-    /// An enterprise.
+    /// What is public of an accreditation.
     Enterprise(Box<Enterprise>),
-    /// A model.
+    /// What is public of an approval.
     Model(Box<Model>),
-    /// A recall.
+    /// As its notice stands, and what it is owed on.
     Recall(Box<Recall>),
-    /// A transfer.
+    /// As it stands at this side of the border.
     Transfer(Box<Transfer>),
-    /// A peer.
+    /// What is kept of another registry.
     Peer(Box<Peer>),
     /// The registry as a whole.
     Registry(Box<Registry>),

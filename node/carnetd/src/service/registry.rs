@@ -41,11 +41,11 @@ pub struct RegistryService {
 /// What a registry is called, and how late it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
-    /// Its prefix.
+    /// Of its jurisdiction.
     pub prefix: Prefix,
     /// Which life of its cluster.
     pub incarnation: u64,
-    /// Log time.
+    /// Of the newest entry that this node applied.
     pub log_time: TimeMs,
 }
 
@@ -54,7 +54,7 @@ pub struct Named {
 pub struct Opened {
     /// Its number.
     pub session: u64,
-    /// The registry that it is with.
+    /// Which signed headers must name.
     pub registry: Named,
 }
 

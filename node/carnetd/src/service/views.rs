@@ -27,7 +27,7 @@ impl<'a> View<'a> {
         Self { here, caller }
     }
 
-    /// A robot.
+    /// What the caller sees of a robot: parties and what opens commitments are for those concerned.
     pub fn robot(self, robot: &Robot) -> Robot {
         shown_to(
             self.here,
@@ -65,7 +65,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The registry.
+    /// What the caller sees of the registry's own state.
     pub fn registry(self, registry: &Registry) -> Registry {
         registry_shown_to(self.caller.role(), registry)
     }

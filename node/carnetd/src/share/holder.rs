@@ -14,7 +14,7 @@ pub enum AddressKey {
 }
 
 impl AddressKey {
-    /// The key of an address.
+    /// An IPv4 address whole; of IPv6 the first 64 bits, which one customer has.
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(v4) => Self::V4(v4.octets()),
