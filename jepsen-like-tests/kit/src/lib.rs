@@ -290,7 +290,7 @@ impl Country {
         SecretKey::from_seed(&seed.0)
     }
 
-    /// The genesis.
+    /// With which the first entry founds this country: its roots, its log key, and its first signers.
     pub fn genesis(&self) -> Genesis {
         let first = |name: &str, role: Role| FirstSigner {
             public: self.key(name).public(),
@@ -441,7 +441,7 @@ impl Country {
         }
     }
 
-    /// An office of this country.
+    /// One that signs here under this name, such as `customs/hq`.
     pub fn office(&self, name: &str) -> Holder {
         Holder::Office {
             name: format!("{name}/hq"),

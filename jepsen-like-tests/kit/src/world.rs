@@ -40,7 +40,7 @@ pub struct Rules {
     /// How many lies the last registry may tell beside its lawful steps: links that it signs and that are in no log of
     /// its own.
     pub lies_max: u8,
-    /// Faults planted.
+    /// What its rules do wrong, to see that it is found.
     pub planted: Fault,
 }
 
@@ -72,7 +72,7 @@ impl Planted for Fault {
     }
 }
 
-/// One registry.
+/// What one country of the small world knows, and what it wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registry {
     /// What it knows of the robot's custody.
@@ -115,7 +115,7 @@ pub enum Move {
 /// A link that nobody wrote, as its victim's chain makes it tempting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lie {
-    /// Which step.
+    /// What the forged link says was done.
     pub step: Step,
     /// The other party of the transfer: the exporter, where the liar is the importer, and the other way round.
     pub with: u8,
@@ -143,7 +143,7 @@ pub enum Names {
 pub struct World {
     /// What may happen.
     pub rules: Rules,
-    /// The registries.
+    /// All of them, in the order of their numbers.
     pub registries: Vec<Registry>,
     /// Ghost: the chain as it truly is.
     pub truth: Truth,
@@ -185,7 +185,7 @@ pub struct Truth {
     pub whose: u8,
     /// The newest link.
     pub last: Digest,
-    /// Its epoch.
+    /// Epoch of the newest link.
     pub last_epoch: u64,
     /// The offer of each epoch, whoever wrote it.
     pub offers: BTreeMap<u64, Digest>,
