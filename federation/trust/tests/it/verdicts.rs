@@ -105,6 +105,28 @@ fn a_verdict_survives_its_canonical_bytes() {
     }
 }
 
+/// The map of a registry says how a robot ended: its state is known though the slot that says it too is hidden.
+#[test]
+fn an_end_is_the_state_of_a_verdict_though_the_state_is_hidden() {
+    let ended: Vec<_> = cases()
+        .into_iter()
+        .filter(|(name, ..)| name.contains("scrapped"))
+        .collect();
+    assert!(ended.len() >= 4, "at home and abroad");
+    for (name, mut input, now) in ended {
+        input.known = None;
+        for hidden in [false, true] {
+            if hidden {
+                change(&mut input, |evidence| {
+                    *evidence = evidence.clone().showing(&crate::cases::shown_without(8));
+                });
+            }
+            let verdict = judge(Purpose::Operation, &input, now);
+            assert_eq!(verdict.state, Some(State::Scrapped), "{name}, {hidden}");
+        }
+    }
+}
+
 /// A way to make an input poorer or older.
 type Less = (&'static str, fn(&mut Input));
 

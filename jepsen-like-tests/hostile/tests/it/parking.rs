@@ -234,6 +234,29 @@ fn a_step_that_comes_before_the_one_it_follows_waits_for_it() {
     assert_eq!(behind, []);
 }
 
+/// Between an offer and its departure there is no place for another link: a departure that names another one before it is
+/// contradicted, and waits for nothing.
+#[test]
+fn a_departure_of_the_epoch_that_names_another_before_it_does_not_wait() {
+    let (mut a, mut b, c) = three();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let (b_is, c_is) = (b.prefix, c.prefix);
+    let offered = link(Step::Offer, 7, 2, &b_is, &c_is, last_leaf(&b, &code));
+    let slots = step_slots(&code, &offered, &offer(&b, &c, code, 7));
+    say(&mut b, Kind::Custody, &code, slots, &a.prefix);
+    hear(&mut b, &mut a);
+    let known = robot(&a, &code);
+    assert_eq!(known.custody.epoch, 2);
+    let departed = link(Step::Depart, 7, 2, &b_is, &c_is, d("unheard"));
+    let slots = step_slots(&code, &departed, &depart(7));
+    say(&mut b, Kind::Custody, &code, slots, &a.prefix);
+    let batch = lies(&mut b, &a);
+    a.apply(Body::Foreign { batch });
+    assert_eq!(places(&a, &b_is), []);
+    assert_eq!(robot(&a, &code).custody, known.custody);
+}
+
 /// A departure behind an offer that cannot be read waits with it, and is no departure of an unknown transfer.
 #[test]
 fn a_departure_behind_an_offer_that_cannot_be_read_waits_with_it() {
@@ -274,6 +297,13 @@ fn a_departure_behind_an_offer_that_cannot_be_read_waits_with_it() {
     let slots = step_slots(&code, &left, &what);
     say(&mut b, Kind::Custody, &code, slots, &a.prefix);
     let item = places(&a, &b.prefix)[0].item;
+    let batch = lies(&mut b, &a);
+    nacked(&mut a, batch, Reason::Parked, Detail::Behind { item });
+    // So does a step in a transfer of ours that moves nothing.
+    let before = known.custody.link;
+    let again = link(Step::Accept, 1, 1, &a.prefix, &b.prefix, before);
+    let slots = step_slots(&code, &again, &permit(&b, 1, Vec::new()));
+    say(&mut b, Kind::Custody, &code, slots, &a.prefix);
     let batch = lies(&mut b, &a);
     nacked(&mut a, batch, Reason::Parked, Detail::Behind { item });
     assert_eq!(robot(&a, &code), known);
@@ -397,6 +427,10 @@ fn what_waits_is_tried_again_when_the_level_is_raised() {
     assert_eq!((left[0].subject, left[0].level), (Digest::ZERO, level));
     let phase = robot(&b, &a.code(1)).custody.phase;
     assert!(matches!(phase, Phase::Asked { .. }), "{phase:?}");
+    // It was counted as read when it came, and is not again.
+    let Ok(peer) = b.ledger.peer(&a.prefix);
+    let heard = peer.expect("a peer").heard;
+    assert_eq!((heard.offers, heard.items, heard.bytes), (1, 0, 0));
     // And it goes on as one that was taken at once.
     b.must("customs", permit(&b, 1, Vec::new()));
 }

@@ -97,6 +97,25 @@ fn who_makes_nothing_has_no_models() {
     check(&mut x, "registrar", of_a_dealer, "EnterpriseLacksRole: …");
 }
 
+#[test]
+fn a_model_has_a_level_of_five_and_a_class_of_four() {
+    let mut x = Country::with_market("86");
+    for (number, (level, class), expected) in [
+        ("100101", (1, 1), "done"),
+        ("100102", (5, 4), "done"),
+        ("100103", (0, 1), "Malformed: …"),
+        ("100104", (6, 1), "Malformed: …"),
+        ("100105", (1, 0), "Malformed: …"),
+        ("100106", (1, 5), "Malformed: …"),
+    ] {
+        let mut approval = x.approval("0001", number);
+        if let Command::ApproveModel { facts, .. } = &mut approval {
+            (facts.level, facts.safety_class) = (level, class);
+        }
+        check(&mut x, "registrar", approval, expected);
+    }
+}
+
 /// Neither at first nor anew.
 #[test]
 fn no_enterprise_is_without_a_name() {

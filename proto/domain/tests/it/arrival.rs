@@ -6,7 +6,7 @@ use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Link;
-use carnet_domain::custody::admission::{Passage, admitted};
+use carnet_domain::custody::admission::{Passage, admitted, approved};
 use carnet_domain::log::leaf::{Kind, Leaf, Slots, Subject};
 use carnet_domain::record::event::Standing;
 use carnet_domain::record::event::{Yielded, slot};
@@ -2019,4 +2019,25 @@ fn a_chosen_desk_is_of_one_owner_alone() {
     check(&mut a, "customs", admit(2), "done");
     let home = robot(&a, &code);
     assert_eq!((home.stay, home.desk_set_by), (Stay::Resident {}, None));
+}
+
+/// Level and class bind as the issuer's registry says: nobody's word on the way counts, and its own is known at home.
+#[test]
+fn the_issuers_word_alone_changes_what_a_robot_is_approved_as() {
+    let mut a = Country::with_market("86");
+    a.must("maker", a.register(1));
+    let of = |level, safety_class| Robot {
+        level,
+        safety_class,
+        ..robot(&a, &a.code(1))
+    };
+    let (here, shown) = (of(1, 1), of(5, 4));
+    for (me, from, expected) in [
+        ("86", "49", (1, 1)),
+        ("49", "86", (5, 4)),
+        ("49", "81", (1, 1)),
+    ] {
+        let found = approved(prefix(me), prefix(from), &here, &shown);
+        assert_eq!(found, expected, "{me} from {from}");
+    }
 }

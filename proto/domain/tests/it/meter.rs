@@ -46,7 +46,13 @@ fn an_access_costs_what_it_moves() {
     let Ok(Some(robot)) = country.ledger.robot(&code) else {
         panic!("registered");
     };
+    let body = robot.identity.body;
     let ledger = &mut country.ledger;
+    assert_eq!(
+        cost(ledger, |l| l.part_holder(&body)),
+        (1, 64),
+        "a small row"
+    );
     assert_eq!(cost(ledger, |l| l.recalls_of(&model)), (1, 0), "a search");
     for recall in three {
         assert_eq!(cost(ledger, |l| l.put_recall(recall)), (5, 0));
