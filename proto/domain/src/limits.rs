@@ -177,6 +177,9 @@ pub const OFFERS_A_MINUTE_MAX: u64 = 5_000;
 pub const REPORTS_A_MINUTE_MAX: u64 = 1_600;
 /// The most statements of one peer that are answered with a nack within a minute of log time.
 pub const NACKS_A_MINUTE_MAX: u64 = 6_600;
+/// As [`NACKS_A_MINUTE_MAX`], of a peer with which no agreement is in force: of what it says nothing but the steps of what is under way is
+/// waited for here, and its nonsense is not to fill the log.
+pub const NACKS_UNAGREED_A_MINUTE_MAX: u64 = 60;
 /// The most ends of life and claims of one by one peer within a minute of log time.
 pub const CLAIMS_A_MINUTE_MAX: u64 = 60;
 /// The most leaves that the mail of one peer may have us write within a minute of log time.

@@ -114,7 +114,6 @@ mod tests {
             epoch: 1,
             agreement: AgreementRef::parse("XA-XB:1").expect("name and version"),
             clause: None,
-            current: true,
             chain: Vec::new(),
             passed: Vec::new(),
             detained: None,

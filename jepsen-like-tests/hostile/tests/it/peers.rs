@@ -6,10 +6,11 @@ use carnet_domain::bytes::encoding::{Blob, Canonical, Encoder};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::Step;
 use carnet_domain::limits::{
-    HOLDS_OF_PEER_MAX, MAIL_ITEM_BYTES_MAX, NACKS_A_MINUTE_MAX, OFFERS_OF_PEER_MAX,
+    HOLDS_OF_PEER_MAX, MAIL_ITEM_BYTES_MAX, NACKS_A_MINUTE_MAX, NACKS_UNAGREED_A_MINUTE_MAX,
+    OFFERS_OF_PEER_MAX,
 };
 use carnet_domain::log::leaf::{Kind, Leaf, Slots, Subject, SubjectType};
-use carnet_domain::machine::entry::{Body, ItemAnswer};
+use carnet_domain::machine::entry::{Body, ItemAnswer, MailBatch};
 use carnet_domain::record::event::{Standing, slot};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Peer, Signed, Statement};
@@ -25,10 +26,11 @@ use carnet_hostile::judge::{
 };
 use carnet_hostile::liar::{last_said, lies, link, say, say_of, step_slots};
 use carnet_hostile::scene::{
-    d, depart, export, offer, permit, prefix, recognised, robot, three, two, waiting,
+    conclude, d, depart, export, offer, permit, prefix, recognised, robot, take, three, two,
+    waiting,
 };
 use carnet_kit::samples::{recall, recall_id};
-use carnet_kit::{Country, agreed, agreement, transfer};
+use carnet_kit::{Country, agreed, agreement, text, transfer};
 
 /// Probe f05: what a peer of a later version says is answered, and what stands behind it is read.
 #[test]
@@ -292,10 +294,10 @@ fn claims_of_a_peer_move_no_robot_in_our_custody() {
     }
 }
 
-/// Probe `offers_and_nacks_of_a_peer_without_an_agreement`, of robots that are not its own.
+/// Probe `offers_and_nacks_of_a_peer_without_an_agreement`, of robots that are not its own: where one is agreed, they are not its to offer.
 #[test]
 fn a_peer_offers_only_robots_of_its_own_or_that_it_holds() {
-    let (mut a, mut b) = recognised();
+    let (mut a, mut b) = two();
     let code = Code::parse("33000110000200000000000000001").expect("a code");
     let step = link(Step::Offer, 1, 1, &a.prefix, &b.prefix, Digest::ZERO);
     let event = offer(&a, &b, code, 1);
@@ -307,6 +309,71 @@ fn a_peer_offers_only_robots_of_its_own_or_that_it_holds() {
         code,
     };
     nacked(&mut b, batch, Reason::NotInCustody, detail);
+}
+
+/// Probe `offers_and_nacks_of_a_peer_without_an_agreement`, of its own robots: no offer takes a record, a transfer or a place, and a few
+/// are answered in a minute.
+#[test]
+fn an_offer_under_no_agreement_in_force_is_not_kept() {
+    let (mut a, mut b) = two();
+    let asked = agreed(a.prefix, b.prefix);
+    let offered = 100;
+    for serial in 2..=offered {
+        a.must("maker", a.register(serial));
+    }
+    for number in 1..=offered as u8 {
+        let declared = a.declare(u32::from(number), transfer(number), &b.prefix);
+        a.must("customs", declared);
+    }
+    let batch = waiting(&mut a, &b);
+    let one = MailBatch {
+        items: batch.items[..1].to_vec(),
+        ..batch.clone()
+    };
+    // One that was suspended, one that a newer one replaced, and none.
+    let until = b.clock.saturating_add(DurationMs::from_days(9));
+    let suspend = Statement::Suspend {
+        peer: a.prefix,
+        agreement: asked.clone(),
+        number: 1,
+        until,
+        reason: "a dispute".into(),
+    };
+    let mut suspended = b.clone();
+    assert_eq!(text(&suspended.state(&suspend)), "done");
+    let detail = Detail::AgreementSuspended {
+        agreement: asked.clone(),
+        until,
+    };
+    nacked(&mut suspended, one.clone(), Reason::NoAgreement, detail);
+    let mut replaced = b.clone();
+    let newer = agreement(a.prefix, b.prefix, 2);
+    conclude(&mut a.clone(), &mut replaced, &newer);
+    let newest = |newest| Detail::AgreementInForce {
+        asked: asked.clone(),
+        newest,
+    };
+    let reason = Reason::NoAgreement;
+    nacked(&mut replaced, one.clone(), reason, newest(Some(2)));
+    known_of(&mut b, &a.prefix, |peer| {
+        peer.agreements.clear();
+        peer.agreement_leaves.clear();
+    });
+    let minute = b.clock.0 / 60_000 + 1;
+    b.clock = TimeMs(minute * 60_000);
+    nacked(&mut b, one, reason, newest(None));
+    let size = b.registry().tree.size();
+    let answers = take(&mut b, batch);
+    let (peer, what, max) = (a.prefix, Counted::Nacks, NACKS_UNAGREED_A_MINUTE_MAX);
+    let detail = Detail::InAMinute { peer, what, max };
+    let paused = carnet_hostile::judge::no(Reason::PeerPaused, detail);
+    assert_eq!(answers.last(), Some(&paused));
+    assert_eq!(b.registry().tree.size(), size + max - 1);
+    assert_eq!(b.ledger.transfers().count(), 0);
+    let Ok(known) = b.ledger.robot(&a.code(1));
+    assert_eq!(known, None);
+    let Ok(known) = b.ledger.peer(&peer);
+    assert_eq!(known.expect("a peer").offers_open, 0);
 }
 
 /// Without an agreement nothing is permitted and nothing offered.

@@ -48,8 +48,8 @@ use crate::record::{
 };
 use crate::rules::command::{Command, Purpose, TransferId};
 use crate::rules::decide::{
-    Held, OrFault as _, Stop, bound_elsewhere, cancel_after_refusal, fitting, held, step_event,
-    touched,
+    Held, OrFault as _, Stop, bound_elsewhere, cancel_after_refusal, fitting, held, newest,
+    step_event, touched,
 };
 use crate::rules::lifecycle::{HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Flaw, Lacking, Reason, Rejection};
@@ -450,11 +450,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             bytes: read.bytes,
             ..amount(events, self.registry.level)
         };
-        let heard = match from
-            .peer
-            .heard
-            .and(&with(&events), &from.peer.limits, self.now)
-        {
+        let allowed = from.peer.allowed(self.now);
+        let heard = match from.peer.heard.and(&with(&events), &allowed, self.now) {
             Ok(heard) => heard,
             Err((what, max)) => {
                 let peer = from.prefix;
@@ -471,15 +468,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     Err((index, hash)) => from.unread(*index, *hash),
                 };
                 events = doubt(&from, evidence, &paused);
-                let answered = from
-                    .peer
-                    .heard
-                    .and(&with(&events), &from.peer.limits, self.now);
+                let answered = from.peer.heard.and(&with(&events), &allowed, self.now);
                 let heard = match answered {
                     // Nor is it answered, once enough was.
                     Err((Counted::Nacks, _)) => {
                         events = Vec::new();
-                        from.peer.heard.and(&read, &from.peer.limits, self.now)
+                        from.peer.heard.and(&read, &allowed, self.now)
                     }
                     answered => answered,
                 };
@@ -1029,6 +1023,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             let prefix = from.prefix;
             return no(Reason::PeerQuarantined, Detail::Prefix { prefix });
         }
+        // What nothing here would permit takes no record, no place among what is open, and no proof of its chain.
+        if let Command::DeclareExport { agreement, .. } = &command
+            && self.ledger.transfer(&id).or_fault()?.is_none()
+        {
+            newest(&from.peer, agreement, self.now)?;
+        }
         if link.step == Step::Offer && self.has_proven_end(&Subject::robot(&code).key())? {
             return no(Reason::IdentityEnded, Detail::Code { code });
         }
@@ -1289,7 +1289,6 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     let (what, max) = (Counted::Offers, OFFERS_OF_PEER_MAX);
                     return no(Reason::RecordFull, Detail::Full { what, max });
                 }
-                let newest = from.peer.newest(&agreement.id, self.now);
                 Some(Transfer {
                     id,
                     code: *code,
@@ -1299,7 +1298,6 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     epoch: link.epoch,
                     agreement: agreement.clone(),
                     clause: None,
-                    current: newest.is_some_and(|newest| newest.version == agreement.version),
                     offer_until: *offer_until,
                     papers: papers.clone(),
                     conditions: Vec::new(),

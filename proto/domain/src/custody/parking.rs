@@ -211,7 +211,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             return Ok(Err(unknown));
         };
         let more = amount(&events, self.registry.level);
-        let heard = match known.heard.and(&more, &known.limits, self.now) {
+        let heard = match known.heard.and(&more, &known.allowed(self.now), self.now) {
             Ok(heard) => heard,
             Err((what, max)) => {
                 let detail = Detail::InAMinute { peer, what, max };

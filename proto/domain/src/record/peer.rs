@@ -15,8 +15,9 @@ use crate::limits::{
     AGREEMENTS_ENDED_MAX, AGREEMENTS_OF_PEER_MAX, Alpha2, BUNDLE_LIST_MAX, CLAIMS_A_MINUTE_MAX,
     CLAUSES_MAX, FIRST_SIGNERS_MAX, HEADS_OF_PEER_MAX, Identifier, Index, LEAVES_A_MINUTE_MAX,
     Lines, List, ListOf, MAIL_BYTES_A_MINUTE_MAX, MAIL_ITEMS_A_MINUTE_MAX, MODELS_OF_RECALL_MAX,
-    NACKS_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX,
-    ROOT_CHANGES_MAX, ROOT_SIGNATURES_MAX, ROOTS_REPLACED_MAX, SETTLED_OF_PEER_MAX, Sequence,
+    NACKS_A_MINUTE_MAX, NACKS_UNAGREED_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, Name,
+    OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, ROOT_CHANGES_MAX, ROOT_SIGNATURES_MAX,
+    ROOTS_REPLACED_MAX, SETTLED_OF_PEER_MAX, Sequence,
 };
 use crate::log::checkpoint::Origin;
 use crate::record::contact::{Allowed, Contact};
@@ -905,6 +906,18 @@ impl Peer {
     /// Whether its bundle is valid at a time. What it says under one that is not waits unread.
     pub fn is_valid(&self, at: TimeMs) -> bool {
         at < self.bundle.valid_to
+    }
+
+    /// How much of it is read within a minute at a time: what an office here set, and few nacks where no agreement is in force.
+    pub fn allowed(&self, at: TimeMs) -> Allowed {
+        let limits = self.limits.clone();
+        match self.in_force(at).next() {
+            Some(_) => limits,
+            None => Allowed {
+                nacks: limits.nacks.min(NACKS_UNAGREED_A_MINUTE_MAX),
+                ..limits
+            },
+        }
     }
 
     /// Whether an agreement in force at a time binds us to what it says of robots of its own prefix. A suspension changes nothing

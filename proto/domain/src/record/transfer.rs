@@ -50,8 +50,6 @@ pub struct Transfer {
     pub agreement: AgreementRef,
     /// The clause that covers it, as it stood at the permit or the offer; none for a robot that comes home.
     pub clause: Option<Clause>,
-    /// At the importer: whether that version was the newest in force, and not suspended, when the offer came.
-    pub current: bool,
     /// The offer stands until then.
     pub offer_until: TimeMs,
     /// What the customs of both sides know it by.
@@ -95,7 +93,6 @@ crate::canonical_struct!(Transfer @ 1 {
     epoch: Epoch,
     agreement,
     clause,
-    current,
     offer_until,
     papers,
     conditions: List<CONDITIONS_MAX>,

@@ -34,7 +34,7 @@ use crate::rules::parties::{
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Detail, Listed, Ranged, Reason, Rejection};
 
-pub(crate) use border::{Held, bound_elsewhere, cancel_after_refusal, held, step_event};
+pub(crate) use border::{Held, bound_elsewhere, cancel_after_refusal, held, newest, step_event};
 pub use owed::blocked_by_recall;
 use recall::Stated;
 pub(crate) use recall::touched;

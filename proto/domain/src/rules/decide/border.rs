@@ -112,18 +112,18 @@ struct Wanted {
     purpose: Purpose,
 }
 
-/// The agreement that a new offer names: the newest version of its name, in force and not suspended.
-fn newest<'p, F>(
-    cx: &Context<'_>,
+/// The agreement that a new offer names, ours or theirs: the newest version of its name, in force and not suspended.
+pub(crate) fn newest<'p, F>(
     peer: &'p Peer,
     named: &AgreementRef,
+    now: TimeMs,
 ) -> Result<&'p Agreement, Stop<F>> {
-    let newest = peer.newest(&named.id, cx.now);
+    let newest = peer.newest(&named.id, now);
     match newest.filter(|newest| newest.version == named.version) {
         Some(agreement) => Ok(agreement),
         None => no(
             Reason::NoAgreement,
-            match peer.suspended_until(named, cx.now) {
+            match peer.suspended_until(named, now) {
                 Some(until) => Detail::AgreementSuspended {
                     agreement: named.clone(),
                     until,
@@ -138,20 +138,17 @@ fn newest<'p, F>(
 }
 
 /// The agreement that an offer to us named. It governs the transfer to its end: a version that came later does not end an
-/// offer made before. What was no good when the offer came may be by now.
+/// offer made before.
 fn named<'p, F>(
     cx: &Context<'_>,
     peer: &'p Peer,
     transfer: &Transfer,
 ) -> Result<&'p Agreement, Stop<F>> {
     let named = &transfer.agreement;
-    if !transfer.current {
-        return newest(cx, peer, named);
-    }
     let known = peer.agreements.iter().find(|a| a.reference() == *named);
     match known.filter(|a| a.in_force(cx.now) && !peer.is_suspended(named, cx.now)) {
         Some(agreement) => Ok(agreement),
-        None => newest(cx, peer, named),
+        None => newest(peer, named, cx.now),
     }
 }
 
@@ -354,7 +351,7 @@ pub(super) fn declare_export<L: Ledger>(
         safety_class: robot.safety_class,
         purpose: *purpose,
     };
-    let clause = clause_for::<L::Fault>(newest(cx, &peer, agreement)?, &wanted)?;
+    let clause = clause_for::<L::Fault>(newest(&peer, agreement, cx.now)?, &wanted)?;
     // As many as the other country takes: it would answer more with a nack.
     if peer.offers_made >= OFFERS_OF_PEER_MAX {
         let (what, max) = (Counted::Offers, OFFERS_OF_PEER_MAX);
@@ -419,7 +416,6 @@ pub(super) fn declare_export<L: Ledger>(
         epoch: link.epoch,
         agreement: agreement.clone(),
         clause,
-        current: true,
         offer_until: *offer_until,
         papers: papers.clone(),
         conditions: Vec::new(),

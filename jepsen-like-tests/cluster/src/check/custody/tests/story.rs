@@ -153,7 +153,6 @@ impl Story {
                 epoch: 0,
                 agreement: AgreementRef::parse("XA-XB:1").expect("name and version"),
                 clause: None,
-                current: true,
                 chain: Vec::new(),
                 passed: Vec::new(),
                 detained: None,
