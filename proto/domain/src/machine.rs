@@ -778,10 +778,19 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 Effect::EndedOnWord(identity, ended) => self.end_on_word(identity, ended)?,
                 Effect::Claim(identity, claim) => self.keep_claim(identity, claim)?,
                 Effect::ClaimCleared(peer, identity) => {
-                    let ends = self.ledger.ends(identity)?;
-                    if let Some(ends) = ends.filter(|_| *peer == self.registry.prefix) {
+                    let own = *peer == self.registry.prefix;
+                    let ends = self.ledger.ends(identity)?.unwrap_or_default();
+                    if let Some(said) = ends.said.clone().filter(|said| own || said.by == *peer) {
                         self.ledger
                             .put_ends(identity, Ends { said: None, ..ends })?;
+                        // Kept as a claim that was cleared: it does not say it again.
+                        if !own && self.ledger.claim(peer, identity)?.is_none() {
+                            let claim = Claim {
+                                said,
+                                cleared: true,
+                            };
+                            self.ledger.put_claim(peer, identity, Some(claim))?;
+                        }
                     }
                     if let Some(claim) = self.ledger.claim(peer, identity)? {
                         let cleared = Claim {

@@ -7,18 +7,19 @@ use carnet_domain::custody::{Phase, Step};
 use carnet_domain::limits::{
     CHAIN_ABROAD_MAX, CHAIN_BYTES_ABROAD_MAX, CHAIN_BYTES_MAX, CHAIN_STEP_BYTES, CHAIN_TRAIL_MAX,
 };
-use carnet_domain::log::leaf::{Kind, leaf_bytes_hash};
+use carnet_domain::log::leaf::{Kind, Slots, Subject, leaf_bytes_hash};
 use carnet_domain::log::stored::LeafRecord;
 use carnet_domain::machine::entry::{Body, ChainRun, MailBatch};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Clause, Statement};
 use carnet_domain::rules::command::{Command, Purpose};
-use carnet_domain::rules::rejection::{Detail, Flaw, Reason};
-use carnet_hostile::judge::{nacked, reason_of, unproven};
-use carnet_hostile::liar::{last_said, lies, link, say};
+use carnet_domain::rules::lifecycle::State;
+use carnet_domain::rules::rejection::{Detail, Ending, Flaw, Reason};
+use carnet_hostile::judge::{nacked, reason_of, refused, unproven};
+use carnet_hostile::liar::{kinds_since, last_said, lies, link, say, standing};
 use carnet_hostile::scene::{
-    admit, conclude, depart, export, offer, permit, prefix, robot, three, two, waiting,
+    admit, conclude, depart, export, offer, permit, prefix, robot, take, three, two, waiting,
 };
 use carnet_kit::{Country, befriend, text, transfer};
 
@@ -125,6 +126,79 @@ fn a_robot_goes_on_without_going_home() {
         (Step::Depart, 4, of("86")),
     ];
     assert_eq!(told[9..], last);
+}
+
+/// Says of a robot that it was scrapped, in a leaf of this kind that names no other.
+fn says_it_ended(a: &mut Country, code: &Code, kind: Kind, c: &mut Country) -> Vec<Kind> {
+    let mut slots = Slots::new();
+    slots.set(slot::CODE, &code.as_str().to_owned());
+    slots.set(slot::BODY, &robot(a, code).identity.body);
+    slots.set(slot::STATE, &standing(State::Scrapped));
+    say(a, kind, code, slots, &c.prefix);
+    let (batch, size) = (lies(a, c), c.registry().tree.size());
+    take(c, batch);
+    kinds_since(c, size)
+}
+
+/// Probe f04: the issuer of a robot that is in 49 tells 81 that it scrapped it. That is its word: it is shown, and the robot comes in once
+/// a registrar of 81 has looked at it.
+#[test]
+fn the_issuers_own_word_bars_no_robot_for_good() {
+    for kind in [Kind::LifeCycle, Kind::Foreign] {
+        let (mut a, mut b, mut c, code) = passed_on();
+        let key = Subject::robot(&code).key();
+        assert_eq!(
+            says_it_ended(&mut a, &code, kind, &mut c),
+            [Kind::Foreign],
+            "it is no claim, of which few are read"
+        );
+        let Ok(ends) = c.ledger.ends(&key);
+        let ends = ends.expect("it is known");
+        assert_eq!(ends.proven, None);
+        let shown = ends.shown().expect("every verdict shows it");
+        let detail = Detail::Ended {
+            what: Ending::Any,
+            code,
+            state: State::Scrapped,
+            by: a.prefix,
+            at: shown.at,
+            identity: key,
+        };
+        // The offer is kept, and who permits it is told.
+        b.must("customs", onward(&b, &c, code, 2));
+        b.deliver(&mut c);
+        let permitted = permit(&c, 2, Vec::new());
+        let reason = Reason::IdentityEnded;
+        refused(&mut c, "customs", permitted.clone(), reason, detail);
+        let clear = Command::ClearClaim {
+            peer: a.prefix,
+            identity: key,
+            reason: "seen at the border".into(),
+        };
+        c.must("registrar", clear.clone());
+        let detail = Detail::Prefix { prefix: a.prefix };
+        refused(&mut c, "registrar", clear, Reason::ClaimUnknown, detail);
+        // Said again it is nothing.
+        assert_eq!(says_it_ended(&mut a, &code, kind, &mut c), []);
+        c.must("customs", permitted);
+        c.deliver(&mut b);
+        b.must("customs", depart(2));
+        b.deliver(&mut c);
+        c.must("customs", admit(2));
+        assert_eq!(phase(&c, &code), Phase::Here {});
+    }
+}
+
+/// What it must not cost: nobody offers what it said itself to have ended.
+#[test]
+fn an_issuer_offers_no_robot_that_it_said_to_have_ended() {
+    let (mut a, _, mut c) = three();
+    let code = a.code(1);
+    says_it_ended(&mut a, &code, Kind::LifeCycle, &mut c);
+    a.must("customs", a.declare(1, transfer(1), &c.prefix));
+    let batch = waiting(&mut a, &c);
+    let detail = Detail::Code { code };
+    nacked(&mut c, batch, Reason::IdentityEnded, detail);
 }
 
 /// However many leaves a robot has since, no more of them are read for its way.

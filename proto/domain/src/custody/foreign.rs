@@ -1029,7 +1029,11 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         {
             newest(&from.peer, agreement, self.now)?;
         }
-        if link.step == Step::Offer && self.has_proven_end(&Subject::robot(&code).key())? {
+        // Nor does anybody offer what it said itself to have ended.
+        let key = Subject::robot(&code).key();
+        if link.step == Step::Offer
+            && (self.has_proven_end(&key)? || self.says_it_ended(&from.prefix, &key)?)
+        {
             return no(Reason::IdentityEnded, Detail::Code { code });
         }
         let mut before = Led::at(&here.chain);
@@ -1350,7 +1354,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         Ok(transfer)
     }
 
-    /// End of life abroad: final for the code if the sender proved its custody, else a claim.
+    /// End of life abroad: final for the code if the sender proved its custody, or is its issuer and tells what another country
+    /// wrote; the issuer's word where that did it itself, elsewhere than the robot is known to be; else a claim.
     fn end_of_life(&self, from: &Sender, proven: &Proven) -> Result<Vec<Event>, Stop<L::Fault>> {
         let Some(code) = Self::subject_code(proven)? else {
             return Ok(Vec::new());
@@ -1383,15 +1388,29 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         }
         // Without a clause in force what an issuer says of a robot that it has not is shown, and binds nothing.
         let bound = issuer && from.peer.has_clause(self.registry.prefix, self.now);
-        let claim = !bound && !held_there;
+        let weight = match (held_there, bound) {
+            (true, _) => Weight::Proven,
+            (false, true) if names_another(from, proven)? => Weight::Proven,
+            (false, true) => Weight::Word,
+            (false, false) => Weight::Claim,
+        };
+        let claim = weight == Weight::Claim;
         // What another country only heard is nothing that it claims.
         if proven.leaf.kind == Kind::Foreign && !issuer && !held_there {
             return Ok(Vec::new());
         }
         // One alarm says as much as many. Each would be a leaf of the robot, and a departure travels with a bounded number
         // of leaves behind it: whoever repeats claims would keep somebody else's robot from arriving.
-        let before = self.ledger.claim(&from.prefix, &code_key);
-        if claim && before.or_fault()?.is_some() {
+        let before = self.ledger.claim(&from.prefix, &code_key).or_fault()?;
+        let is_known = match weight {
+            Weight::Claim => before.is_some(),
+            Weight::Word => {
+                before.is_some_and(|before| before.cleared)
+                    || self.says_it_ended(&from.prefix, &code_key)?
+            }
+            Weight::Proven => false,
+        };
+        if is_known {
             return Ok(Vec::new());
         }
         let said = Box::new(Ended {
@@ -1401,14 +1420,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             at: proven.leaf.t_ms,
             leaf: proven.hash,
         });
-        let ended = |identity, claim| {
-            if claim {
-                Effect::Claim(identity, said.clone())
-            } else {
-                Effect::Ended(identity, said.clone())
-            }
+        let ended = |identity, weight| match weight {
+            Weight::Proven => Effect::Ended(identity, said.clone()),
+            Weight::Word => Effect::EndedOnWord(identity, said.clone()),
+            Weight::Claim => Effect::Claim(identity, said.clone()),
         };
-        let mut effects = vec![ended(code_key, claim)];
+        let mut effects = vec![ended(code_key, weight)];
         for identity in part_identity_list(proven)? {
             if self.has_proven_end(&identity)? {
                 continue;
@@ -1418,15 +1435,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             let fitting = self.ledger.part_holder(&identity).or_fault()?;
             effects.push(match fitting.and_then(|fitting| fitting.of(&code)) {
                 Some(Fitted::Word) if !claim => Effect::EndedOnWord(identity, said.clone()),
-                Some(Fitted::Here) => ended(identity, claim),
+                Some(Fitted::Here) => ended(identity, weight),
                 None | Some(Fitted::Word | Fitted::Shown | Fitted::Cleared) => {
-                    ended(identity, true)
+                    ended(identity, Weight::Claim)
                 }
             });
         }
         let what = standing.state;
         let after = match here.robot {
-            Some(robot) if !claim => {
+            Some(robot) if weight == Weight::Proven => {
                 // Who heard it from its custodian alone may not know that one; the issuer everybody knows. Who is neither
                 // tells nobody: it would use up what it may say itself.
                 if code.prefix() == self.registry.prefix {
@@ -1452,6 +1469,13 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
     fn fitted_elsewhere(&self, disclosed: &Robot) -> Result<Option<Rejection>, Stop<L::Fault>> {
         let elsewhere = bound_elsewhere(&self.ledger, disclosed)?;
         Ok(elsewhere.map(|code| Rejection::new(Reason::BodyExists, Detail::BodyOrPartOf { code })))
+    }
+
+    /// Whether it stands here that an identity ended by the word of a peer.
+    fn says_it_ended(&self, peer: &Prefix, identity: &Digest) -> Result<bool, Stop<L::Fault>> {
+        let ends = self.ledger.ends(identity).or_fault()?;
+        let said = ends.and_then(|ends| ends.said);
+        Ok(said.is_some_and(|said| said.by == *peer))
     }
 
     fn has_proven_end(&self, identity: &Digest) -> Result<bool, Stop<L::Fault>> {
@@ -1653,6 +1677,24 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         }
         Ok(true)
     }
+}
+
+/// How much an end counts that another country tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    /// For good.
+    Proven,
+    /// As its issuer's word: every verdict shows it and nobody takes the robot in, until a registrar here clears it.
+    Word,
+    /// It is an alarm.
+    Claim,
+}
+
+/// Whether a leaf tells what another country wrote: it names that leaf, and whether there is one can be looked up.
+fn names_another<F>(from: &Sender, proven: &Proven) -> Result<bool, Stop<F>> {
+    let named = said::<Vec<EvidenceRef>, F>(proven, slot::EVIDENCE)?.unwrap_or_default();
+    let own = from.origin.to_string();
+    Ok(proven.leaf.kind == Kind::Foreign && named.iter().any(|one| one.origin != own))
 }
 
 /// What the leaf of a fork says: two roots of one size, both signed.

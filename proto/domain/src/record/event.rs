@@ -110,11 +110,12 @@ pub enum Effect {
     End(State),
     /// An identity ends by another registry's proven word.
     Ended(Digest, Box<Ended>),
-    /// An identity ends by another registry's proven word that is in the robot by somebody's word here.
+    /// An identity ends by a word: by another registry's proven one, where it is in the robot by somebody's word here; or by its issuer's,
+    /// where nothing shows that the issuer has it.
     EndedOnWord(Digest, Box<Ended>),
     /// Another registry claims that an identity ended.
     Claim(Digest, Box<Ended>),
-    /// A peer's claim about an identity says nothing any more; of this registry's own prefix, nor does what was said of its end here.
+    /// A peer's claim or word about an identity says nothing any more; of this registry's own prefix, nor does what was said of its end here.
     ClaimCleared(Prefix, Digest),
     /// An enterprise declared the end of another's robot.
     Declared(EnterpriseId),

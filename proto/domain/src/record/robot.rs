@@ -663,8 +663,9 @@ crate::canonical_struct!(Claim @ 1 { said, cleared });
 pub struct Ends {
     /// Of the registry that had custody, proven under its head; it blocks for good.
     pub proven: Option<Ended>,
-    /// That the robot ended which has it by somebody's word here, as [`Fitted::Word`] has it. Every verdict shows it as it does a proven
-    /// one; its maker's own deed ends it, and so do two registrars.
+    /// That the robot ended which has it by somebody's word here, as [`Fitted::Word`] has it: its maker's own deed ends that, and so do two
+    /// registrars. Or that its issuer says so of a robot of which nothing shows here that the issuer has it: a registrar ends that. Every
+    /// verdict shows it as it does a proven one.
     pub said: Option<Ended>,
     /// Peers that claim one, ascending, but for claims that were cleared; each claim is kept by peer and identity.
     pub claimed_by: Vec<Prefix>,

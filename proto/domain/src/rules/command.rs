@@ -632,7 +632,8 @@ pub enum Command {
         /// Why.
         reason: String,
     },
-    /// Clears a peer's claim that an identity ended: it blocks nothing any more. Of this registry, what somebody here said of
+    /// Clears a peer's claim that an identity ended, or the word of an issuer that it ended a robot which nothing shows it to have: it
+    /// blocks nothing any more. Of this registry, what somebody here said of
     /// a part that another makes: that it is in a robot, or ended with it.
     ClearClaim {
         /// Whose claim.

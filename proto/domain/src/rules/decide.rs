@@ -1209,7 +1209,11 @@ fn clear_claim<L: Ledger>(
         None if *prefix == cx.me() => After::Jurisdiction(*prefix),
         None => return no(Reason::PeerUnknown, Detail::Prefix { prefix: *prefix }),
     };
-    if claim.is_none() {
+    // Or what an issuer says that it did itself to a robot that it has not.
+    let ends = ledger.ends(identity).or_fault()?;
+    let said = ends.and_then(|ends| ends.said);
+    let its_word = !own && said.is_some_and(|said| said.by == *prefix);
+    if claim.is_none() && !its_word {
         return no(Reason::ClaimUnknown, Detail::Prefix { prefix: *prefix });
     }
     if reason.trim().is_empty() {
