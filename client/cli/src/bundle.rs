@@ -320,7 +320,8 @@ impl Stated {
                 KeyHistory::at_genesis(first_roots, first)
             }
         };
-        orders.retain(|order| !order.stands(&history));
+        let orders = ordered::outstanding(&orders, &history);
+        let orders: Vec<_> = orders.into_iter().cloned().collect();
         let in_use = match said.as_slice() {
             [] => ordered::log_keys_after(log_keys(&history), &orders),
             said => said.to_vec(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use carnet_client::keys;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::signature::{PublicKey, SecretKey, verify};
+use carnet_domain::record::keys::{KeyCause, KeyHistory, KeyStep};
 use carnet_domain::record::peer::{RootSignature, Signed, Statement, root_signing_bytes};
 use carnet_trust::bundle::BUNDLE_FILE_BYTES_MAX;
 use serde_json::{Value, json};
@@ -245,6 +246,22 @@ fn by_whom(failed: Failed, signed: &Signed) -> Failed {
             .into(),
         ..failed
     }
+}
+
+/// Whether a history has what a step of an order says of a key: of one that was stolen, no more is believed than it says.
+pub(crate) fn is_taken(step: &KeyStep, history: &KeyHistory) -> bool {
+    let mut newest_first = history.all().iter().rev();
+    let entry = newest_first.find(|entry| entry.key == *step.key());
+    entry.is_some_and(|entry| match (step, entry.end) {
+        (KeyStep::Add { .. }, _) => true,
+        (KeyStep::Activate { .. }, _) => entry.activated.is_some(),
+        (KeyStep::Retire { .. }, end) => end.is_some(),
+        (KeyStep::Compromise { last_good, .. }, Some(end)) => {
+            let believed = end.last_good.map_or(0, |good| good.size);
+            end.cause == KeyCause::Compromised && believed <= last_good.size
+        }
+        (KeyStep::Compromise { .. }, None) => false,
+    })
 }
 
 #[cfg(test)]

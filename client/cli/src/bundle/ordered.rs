@@ -17,13 +17,14 @@ use carnet_domain::record::peer::{RootsChange, Signed, Statement, signed_by_root
 
 use crate::exit::Failed;
 use crate::parse::hyphened;
-use crate::signed::{read, read_statement};
+use crate::signed::{is_taken, read, read_statement};
 use crate::view;
 
 /// How far the log time of an order may be ahead of this machine's clock.
 const CLOCK_OFF_MAX: DurationMs = DurationMs::from_secs(3_600);
 
 /// What leads from a history to the next one.
+#[derive(Debug, Clone)]
 pub(super) enum Order {
     /// Of the keys below the roots.
     Keys(KeysOrder),
@@ -169,18 +170,31 @@ pub(super) fn led_to(
     orders: &[Order],
     told: &KeyHistory,
 ) -> Result<KeyHistory, Failed> {
-    let mut placed: Vec<_> = orders
-        .iter()
-        .filter(|order| !order.stands(known))
-        .map(|order| (place(order, known, told), order))
-        .collect();
-    // In each of the two lines the numbers say what came first, between them the leaves.
-    placed.sort_by_key(|((leaf, _), order)| (*leaf, number(order)));
+    let left = outstanding(orders, known);
+    let of_roots = |order: &&Order| matches!(order, Order::Roots(_));
+    let (roots, keys): (Vec<_>, Vec<_>) = left.into_iter().partition(of_roots);
+    let (mut roots, mut keys) = (roots.as_slice(), keys.as_slice());
     let mut now = known.clone();
-    for (place, order) in placed {
+    // In each of the two lines the numbers say what came first, between them the leaves.
+    loop {
+        let (of_roots, of_keys) = (earliest(roots, &now, told), earliest(keys, &now, told));
+        // A root is stolen only after it made way: where one leaf alone is told of both, that of the theft.
+        let line = match roots.is_empty() || (!keys.is_empty() && of_keys < of_roots) {
+            true => &mut keys,
+            false => &mut roots,
+        };
+        let Some((order, later)) = line.split_first() else {
+            break;
+        };
+        *line = later;
+        let at = place(order, &now, told);
+        let leaf = at.leaf.or(at.latest).unwrap_or_default();
         let after = match order {
-            Order::Roots(change) => now.with_roots(&change.roots, place),
-            Order::Keys(order) => now.with_steps(order, place, |key| good_until(order, key, told)),
+            Order::Roots(change) => now.with_roots(&change.roots, (leaf, at.time)),
+            Order::Keys(order) => {
+                let sealed = |key: &PublicKey| good_until(orders, order, key, told);
+                now.with_steps(order, (leaf, at.time), sealed)
+            }
         };
         now = after.map_err(|rejection| Failed {
             next: ORDERS_WANTED.into(),
@@ -247,79 +261,146 @@ pub(super) fn within(history: &KeyHistory, size: u64, now: TimeMs) -> Result<(),
     }
 }
 
-impl Order {
-    /// Whether a history has what it orders: it is of before the history was signed.
-    pub(super) fn stands(&self, known: &KeyHistory) -> bool {
-        match self {
-            Self::Roots(change) => {
-                let now: Vec<_> = known.active(KeyRole::Root).map(|entry| entry.key).collect();
-                now.len() == change.roots.len()
-                    && now.iter().all(|root| change.roots.contains(root))
-            }
-            Self::Keys(order) => order.steps.iter().all(|step| {
-                let entry = newest(known, step.key());
-                entry.is_some_and(|entry| match step {
-                    KeyStep::Add { .. } => true,
-                    KeyStep::Activate { .. } => entry.activated.is_some(),
-                    KeyStep::Retire { .. } => entry.end.is_some(),
-                    KeyStep::Compromise { .. } => entry
-                        .end
-                        .is_some_and(|end| end.cause == KeyCause::Compromised),
-                })
-            }),
-        }
-    }
+/// The orders whose outcome a history has not yet, those of each line by their numbers: the others are of before it was signed.
+pub(super) fn outstanding<'a>(orders: &'a [Order], known: &KeyHistory) -> Vec<&'a Order> {
+    let mut orders: Vec<_> = orders.iter().collect();
+    orders.sort_by_key(|order| number(order));
+    let changes = orders.iter().filter_map(|order| match order {
+        Order::Roots(change) => Some(change),
+        Order::Keys(_) => None,
+    });
+    // Roots can come back: those in force are the outcome of the newest change up to which every root that was named is known.
+    let is_known = |change: &&&RootsChange| {
+        let known = |root: &PublicKey| known.entry(KeyRole::Root, root).is_some();
+        change.roots.iter().all(known)
+    };
+    let in_force: Vec<_> = known.active(KeyRole::Root).map(|entry| entry.key).collect();
+    let is_outcome = |change: &&RootsChange| {
+        in_force.len() == change.roots.len()
+            && in_force.iter().all(|root| change.roots.contains(root))
+    };
+    let outcomes = changes
+        .take_while(|change| is_known(&change))
+        .filter(is_outcome);
+    let newest = outcomes.last().map(|change| change.number);
+    orders.retain(|order| match order {
+        Order::Roots(change) => newest.is_none_or(|newest| change.number > newest),
+        Order::Keys(order) => !order.steps.iter().all(|step| is_taken(step, known)),
+    });
+    orders
 }
 
-fn newest(history: &KeyHistory, key: &PublicKey) -> Option<KeyEntry> {
-    let mut newest_first = history.all().iter().rev();
-    newest_first.find(|entry| entry.key == *key).copied()
+/// Where an order stands in the log, as far as a history tells it.
+struct Place {
+    /// Its leaf, where something that it began or ended is still as it left it.
+    leaf: Option<u64>,
+    /// The time of that leaf, where it ended something.
+    time: TimeMs,
+    /// Else a leaf that is not before its own: of a key whose end was ordered anew, the last of these orders is told alone.
+    latest: Option<u64>,
 }
 
-/// The leaf of an order and its time, as far as a history tells them.
-fn place(order: &Order, known: &KeyHistory, told: &KeyHistory) -> (u64, TimeMs) {
-    let of = |key: &PublicKey| newest(told, key);
-    let ends = |key: &PublicKey| of(key).and_then(|entry| entry.end);
-    let mut place = (0, TimeMs(0));
+/// The leaf of the first of these orders, one of each line, as far as a history tells it; or one before the next ones.
+fn earliest(line: &[&Order], now: &KeyHistory, told: &KeyHistory) -> u64 {
+    let places = line.iter().map(|order| place(order, now, told));
+    let leaves = places.filter_map(|place| place.leaf.or(place.latest));
+    leaves.min().unwrap_or(u64::MAX)
+}
+
+/// The place of an order that may follow a history, which a told one goes on from: what is in both stands at the same place.
+fn place(order: &Order, now: &KeyHistory, told: &KeyHistory) -> Place {
+    let mut place = Place {
+        leaf: None,
+        time: TimeMs(0),
+        latest: None,
+    };
+    let added = |key: &PublicKey| {
+        let mut later = told.all().iter().skip(now.all().len());
+        later.find(|entry| entry.key == *key)
+    };
+    let known = |key: &PublicKey| {
+        let at = now.all().iter().rposition(|entry| entry.key == *key);
+        at.and_then(|at| told.all().get(at))
+    };
     match order {
         Order::Keys(order) => {
             for step in &order.steps {
-                match step {
-                    KeyStep::Add { key, .. } => {
-                        place.0 = of(key).map_or(place.0, |entry| entry.added)
+                // A root that comes back has several: one that was stolen does not.
+                let Some(entry) = newest(told, step.key()) else {
+                    continue;
+                };
+                match (step, entry.end) {
+                    (KeyStep::Add { .. }, _) => place.leaf = Some(entry.added),
+                    (KeyStep::Activate { .. }, _) => place.leaf = entry.activated.or(place.leaf),
+                    (KeyStep::Retire { .. }, Some(end)) => {
+                        place.ends(&end, end.cause == KeyCause::Retired);
                     }
-                    KeyStep::Activate { key } => {
-                        place.0 = of(key).and_then(|entry| entry.activated).unwrap_or(place.0);
+                    (KeyStep::Compromise { last_good, .. }, Some(end)) => {
+                        place.ends(&end, end.last_good == Some(*last_good));
                     }
-                    KeyStep::Retire { key } | KeyStep::Compromise { key, .. } => {
-                        place = ends(key).map_or(place, |end| (end.leaf, end.at));
-                    }
+                    (_, None) => {}
                 }
             }
         }
         Order::Roots(change) => {
-            for entry in known.active(KeyRole::Root) {
-                if !change.roots.contains(&entry.key) {
-                    place = ends(&entry.key).map_or(place, |end| (end.leaf, end.at));
+            let gone = now.active(KeyRole::Root);
+            for root in gone.filter(|entry| !change.roots.contains(&entry.key)) {
+                if let Some(end) = known(&root.key).and_then(|entry| entry.end) {
+                    place.ends(&end, end.cause == KeyCause::Retired);
                 }
             }
-            for root in &change.roots {
-                if known.active(KeyRole::Root).all(|entry| entry.key != *root) {
-                    place.0 = of(root).map_or(place.0, |entry| entry.added);
-                }
+            let stays = |root: &PublicKey| now.active(KeyRole::Root).any(|had| had.key == *root);
+            for entry in change
+                .roots
+                .iter()
+                .filter(|root| !stays(root))
+                .filter_map(added)
+            {
+                place.leaf = Some(entry.added);
             }
         }
     }
     place
 }
 
-/// The last head of a key that an order ends: of a stolen one the order says it, of another it is the newest that was sealed then.
-fn good_until(order: &KeysOrder, key: &PublicKey, told: &KeyHistory) -> Option<GoodHead> {
-    let ordered = order.steps.iter().find_map(|step| match step {
+impl Place {
+    /// Takes in the end of a key that it ends: its own, or one that was ordered anew since.
+    fn ends(&mut self, end: &KeyEnd, is_own: bool) {
+        match is_own {
+            true => (self.leaf, self.time) = (Some(end.leaf), end.at),
+            false => self.latest = Some(self.latest.map_or(end.leaf, |had| had.min(end.leaf))),
+        }
+    }
+}
+
+fn newest<'a>(history: &'a KeyHistory, key: &PublicKey) -> Option<&'a KeyEntry> {
+    let mut newest_first = history.all().iter().rev();
+    newest_first.find(|entry| entry.key == *key)
+}
+
+/// The last head of a key that an order ends: of a stolen one the order says it; of another it is the newest that was sealed then, of
+/// which nothing is told where it came out to have been stolen: at least as much as was believed after.
+fn good_until(
+    orders: &[Order],
+    order: &KeysOrder,
+    key: &PublicKey,
+    told: &KeyHistory,
+) -> Option<GoodHead> {
+    let of_stolen = |step: &KeyStep| match step {
         KeyStep::Compromise { key: of, last_good } if of == key => Some(*last_good),
         _ => None,
-    });
-    ordered.or_else(|| newest(told, key)?.end?.last_good)
+    };
+    if let Some(good) = order.steps.iter().find_map(of_stolen) {
+        return Some(good);
+    }
+    let end = newest(told, key)?.end?;
+    match end.cause {
+        KeyCause::Retired => end.last_good,
+        KeyCause::Compromised => {
+            let stolen = orders.iter().flat_map(steps).filter_map(of_stolen);
+            stolen.max_by_key(|good| good.size).or(end.last_good)
+        }
+    }
 }
 
 fn number(order: &Order) -> u64 {
@@ -572,5 +653,101 @@ mod tests {
             log_keys_after(vec![key(9).public()], &orders),
             [key(10).public()]
         );
+    }
+
+    /// Once, a last good head that was corrected was held to the first order, and no bundle of the country was ever exported again.
+    #[test]
+    fn a_key_that_ends_anew_is_stated_as_it_ended_last() {
+        let nine = key(9).public();
+        let stolen = |size| KeyStep::Compromise {
+            key: nine,
+            last_good: good(size),
+        };
+        let retire = KeyStep::Retire { key: nine };
+        let follow = |seed, ends: Vec<KeyStep>| [follows(seed), ends].concat();
+        let then = [
+            follow(11, vec![]),
+            vec![KeyStep::Retire {
+                key: key(10).public(),
+            }],
+        ];
+        let then = then.concat();
+        let lives: [&[Vec<KeyStep>]; 5] = [
+            &[follow(10, vec![stolen(41)]), vec![stolen(30)]],
+            &[follow(10, vec![retire]), vec![stolen(30)]],
+            &[follow(10, vec![retire]), vec![stolen(41)], vec![stolen(30)]],
+            &[
+                follow(10, vec![]),
+                vec![retire],
+                then.clone(),
+                vec![stolen(30)],
+            ],
+            &[
+                follow(10, vec![]),
+                vec![stolen(41)],
+                then,
+                vec![stolen(40)],
+                vec![stolen(30)],
+            ],
+        ];
+        for life in lives {
+            let numbered = life.iter().zip(1..);
+            let orders: Vec<_> = numbered.map(|(steps, at)| of(at, steps.clone())).collect();
+            let mut stages = vec![genesis()];
+            for (order, leaf) in orders.iter().zip((60..).step_by(10)) {
+                let after = applied(stages.last().expect("one"), order, leaf, leaf - 5);
+                stages.push(after);
+            }
+            let told = stages.last().expect("one").clone();
+            let mut orders: Vec<_> = orders.into_iter().map(Order::Keys).collect();
+            orders.reverse();
+            for known in &stages {
+                let led = led_to(known, &orders, &told).map_err(|failed| failed.text);
+                assert_eq!(led.as_ref(), Ok(&told), "{life:?}");
+            }
+            // The last word is missing: what it changed is nobody's order.
+            let last = led_to(&genesis(), &orders[1..], &told);
+            assert!(last.is_err(), "{life:?}");
+        }
+    }
+
+    /// Once, a change back to roots of before stood because these were in force, and the change between had nowhere to lead.
+    #[test]
+    fn roots_that_come_back_are_followed_there_and_back() {
+        let change = |number: u64, roots: &[u8]| RootsChange {
+            cluster: CLUSTER,
+            number,
+            roots: roots.iter().map(|seed| key(*seed).public()).collect(),
+            threshold: 2,
+            reason: "root-2 was ill".into(),
+        };
+        let changes = [
+            change(1, &[1, 3]),
+            change(2, &[1, 2]),
+            change(3, &[1, 2, 4]),
+            change(4, &[1, 4]),
+        ];
+        let theft = of(
+            1,
+            vec![KeyStep::Compromise {
+                key: key(2).public(),
+                last_good: good(30),
+            }],
+        );
+        let mut stages = vec![genesis()];
+        for (change, leaf) in changes.iter().zip((50..).step_by(10)) {
+            let now = stages.last().expect("one");
+            let after = now.with_roots(&change.roots, (leaf, TimeMs(leaf)));
+            stages.push(after.expect("applied"));
+        }
+        // Of a root that made way alone, and then came out to be stolen, the theft alone is told.
+        stages.push(applied(stages.last().expect("one"), &theft, 90, 85));
+        let told = stages.last().expect("one").clone();
+        let mut orders = vec![Order::Keys(theft)];
+        orders.extend(changes.into_iter().map(Order::Roots));
+        for known in &stages {
+            let led = led_to(known, &orders, &told).map_err(|failed| failed.text);
+            assert_eq!(led.as_ref(), Ok(&told), "{known:?}");
+        }
     }
 }

@@ -21,6 +21,7 @@ use crate::exit::Failed;
 use crate::key_text::KeyText;
 use crate::output::say;
 use crate::settings::Settings;
+use crate::signed::is_taken;
 use crate::{Outcome, view};
 
 #[derive(Debug, Subcommand)]
@@ -226,16 +227,8 @@ fn steps(draft: &Draft, registry: &Registry) -> Result<Vec<KeyStep>, Failed> {
 
 /// Whether an order was applied: its number is used up, and each key is as its last step leaves it.
 fn stands(order: &KeysOrder, registry: &Registry) -> bool {
-    let done = |step: &KeyStep| {
-        let mut keys = registry.keys.all().iter().rev();
-        let entry = keys.find(|entry| entry.key == *step.key());
-        entry.is_some_and(|entry| match step {
-            KeyStep::Add { .. } => true,
-            KeyStep::Activate { .. } => entry.activated.is_some(),
-            KeyStep::Retire { .. } | KeyStep::Compromise { .. } => entry.end.is_some(),
-        })
-    };
-    order.number <= registry.key_leaves.len() as u64 && order.steps.iter().all(done)
+    let is_done = |step: &KeyStep| is_taken(step, &registry.keys);
+    order.number <= registry.key_leaves.len() as u64 && order.steps.iter().all(is_done)
 }
 
 /// Refuses an order to use a key that a voter does not hold: when that one leads, it publishes nothing.
