@@ -556,7 +556,7 @@ fn no_more_is_offered_than_the_other_country_takes() {
     let again = a.declare(1, transfer(2), &b.prefix);
     let (what, max) = (Counted::Offers, OFFERS_OF_PEER_MAX);
     let detail = Detail::Full { what, max };
-    refused(&mut a, "customs", again, Reason::RecordFull, detail);
+    refused(&mut a, "maker", again, Reason::RecordFull, detail);
     peer.offers_made = 0;
     let Ok(()) = a.ledger.put_peer(peer);
     let code = a.code(1);
@@ -672,7 +672,7 @@ fn a_registry_that_writes_two_steps_of_which_one_can_be_is_quarantined() {
         assert_eq!((fork.peer, fork.code), (a.prefix, code));
         let declared = b.declare(1, transfer(9), &a.prefix);
         b.must("maker", b.register(1));
-        refused(&mut b, "customs", declared, Reason::PeerQuarantined, detail);
+        refused(&mut b, "maker", declared, Reason::PeerQuarantined, detail);
         // A new life of its log, by its roots and ours, ends that.
         let bundle = Bundle {
             incarnation: 1,

@@ -324,7 +324,7 @@ fn a_robot_that_ended_is_not_offered_and_not_departed() {
     let state = State::Scrapped;
     let again = a.declare(1, transfer(1), &b.prefix);
     let detail = Detail::RobotIs { code, state };
-    refused(&mut a, "customs", again, Reason::StateFinal, detail);
+    refused(&mut a, "maker", again, Reason::StateFinal, detail);
 }
 
 /// A link that names another hash than the one before it is not followed.

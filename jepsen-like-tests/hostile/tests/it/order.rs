@@ -14,10 +14,14 @@ use carnet_domain::bytes::code::{Code, ModelId, Prefix};
 use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Phase;
+use carnet_domain::limits::{EPOCH_FOREIGN_MAX, OFFERS_OF_PEER_MAX, RECALLS_A_DAY_MAX};
 use carnet_domain::machine::entry::{Body, ItemAnswer};
+use carnet_domain::record::contact::Contact;
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::LogDoubt;
 use carnet_domain::record::{
-    ApprovalStatus, Ended, Ends, EnterpriseStatus, Hold, Holder, Robot, Setter, Severity,
+    ApprovalStatus, Desk, Ended, Ends, EnterpriseStatus, Hold, Holder, Party, PartyName, Robot,
+    Setter, Severity, Stay,
 };
 use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
@@ -27,6 +31,8 @@ use carnet_hostile::judge::content;
 use carnet_hostile::scene::{act, d, permit, prefix, two};
 use carnet_kit::samples::{recall, stock_at_dealer};
 use carnet_kit::{Country, agreed, transfer};
+
+use border::{change, disclosed};
 
 /// A request about to be made, and everything that can be wrong with it.
 #[derive(Clone)]
@@ -221,7 +227,14 @@ fn market() -> Country {
             reason: "lost".into(),
         },
     );
-    for who in ["maker", "rival", "declarant", "operator", "dealer"] {
+    for who in [
+        "maker",
+        "rival",
+        "declarant",
+        "operator",
+        "dealer",
+        "customs",
+    ] {
         let report = d("report");
         let passed = true;
         let inspect = act(a.code(1), Action::Inspect { report, passed });
@@ -414,9 +427,28 @@ fn of_two_faults_of_a_registration_the_first_is_answered() {
             let later = it.country.clock.saturating_add(later);
             registration(it).manufactured = later;
         }),
+        fault("made", Reason::MadeLater, |it| {
+            let day = carnet_domain::bytes::time::DurationMs::from_days(1);
+            registration(it).manufactured = it.country.clock.saturating_add(day);
+        }),
         fault("key", Reason::KeyNotProven, |it| {
             let other = it.country.with_key("robot", it.country.registration(3));
             registration(it).robot_key = other.robot_key;
+        }),
+        // Of this code with this body, whichever they are.
+        fault("key", Reason::KeyInUse, |it| {
+            let own = registration(it).clone();
+            let own = it.country.with_key("robot", own);
+            let key = own.robot_key.expect("it was proven");
+            let other = carnet_domain::record::Fitting::here(it.country.code(50));
+            let Ok(()) = it
+                .country
+                .ledger
+                .put_part_holder(&key.identity(), Some(&other));
+            registration(it).robot_key = Some(key);
+        }),
+        fault("body", Reason::MakerDiffers, |it| {
+            registration(it).body.maker = it.country.maker("0003");
         }),
         fault("body", Reason::IdentityEnded, |it| {
             let body = registration(it).body.identity();
@@ -433,6 +465,14 @@ fn of_two_faults_of_a_registration_the_first_is_answered() {
         fault("parts", Reason::PartInUse, |it| {
             let parts = it.country.registration(1).identity_parts;
             registration(it).identity_parts = parts;
+        }),
+        fault("set aside", Reason::Held, |it| {
+            let code = it.country.code(2);
+            it.country.must("maker", Command::Reserve { code });
+            let Ok(robot) = it.country.ledger.robot(&code);
+            let mut robot = robot.expect("it is set aside");
+            robot.holds.push(hold(HoldKind::Theft, 1));
+            let Ok(()) = it.country.ledger.put_robot(robot);
         }),
     ]);
     is_meant(&disorder(&base, &faults), TOLD_NOTHING);
@@ -489,6 +529,39 @@ fn of_two_faults_of_an_offer_the_first_is_answered() {
             peer.quarantined = true;
             let Ok(()) = it.country.ledger.put_peer(peer);
         }),
+        fault("contact", Reason::ContactPaused, |it| {
+            roots::peer(it, "49", |peer| peer.contact = Contact::Paused);
+        }),
+        fault("doubt", Reason::PeerDoubted, |it| {
+            roots::peer(it, "49", |peer| peer.doubted = Some(LogDoubt::RolledBack));
+        }),
+        fault("bundle", Reason::BundleExpired, |it| {
+            roots::peer(it, "49", |peer| peer.bundle.valid_to = TimeMs(1));
+        }),
+        fault("places", Reason::RecordFull, |it| {
+            roots::peer(it, "49", |peer| peer.offers_made = OFFERS_OF_PEER_MAX);
+        }),
+        // Whose a guest is, nobody here says.
+        fault("who", Reason::HereForATime, |it| {
+            it.who = "customs";
+            let purpose = Purpose::Exhibition;
+            let id = Country::unborn("49").enterprise("0001");
+            it.robot(|robot| {
+                robot.stay = Stay::Guest { purpose };
+                robot.owner = Some(Party::Enterprise { id });
+            });
+        }),
+        fault("desk", Reason::SecondPartyRequired, |it| {
+            let id = it.country.enterprise("0002");
+            let key = it.country.key("registrar").public().key_id();
+            let Ok(signer) = it.country.ledger.signer(&key);
+            let set_by = signer.expect("enrolled").side();
+            it.robot(|robot| {
+                let desk = Desk::Enterprise { id };
+                robot.owner = Some(PartyName::from(d("a person")).at(desk, TimeMs(1)));
+                robot.desk_set_by = Some(set_by.clone());
+            });
+        }),
         fault("agreement", Reason::NoAgreement, |it| {
             if let Command::DeclareExport { agreement, .. } = &mut it.command {
                 agreement.version = 9;
@@ -532,12 +605,6 @@ fn of_two_faults_of_a_permit_the_first_is_answered() {
     a.deliver(&mut b);
     let command = permit(&b, 1, Vec::new());
     let base = Attempt::new(b, "customs", command);
-    fn change(it: &mut Attempt, of: impl Fn(&mut carnet_domain::record::transfer::Transfer)) {
-        let Ok(known) = it.country.ledger.transfer(&transfer(1));
-        let mut known = known.expect("a transfer");
-        of(&mut known);
-        let Ok(()) = it.country.ledger.put_transfer(known);
-    }
     let faults = [
         fault("to", Reason::WrongAudience, |it: &mut Attempt| {
             it.to = prefix("86");
@@ -561,6 +628,46 @@ fn of_two_faults_of_a_permit_the_first_is_answered() {
             let mut peer = peer.expect("a peer");
             peer.quarantined = true;
             let Ok(()) = it.country.ledger.put_peer(peer);
+        }),
+        fault("index", Reason::BodyExists, |it| {
+            let other = carnet_domain::record::Fitting::here(it.country.code(50));
+            let body = Country::unborn("86").registration(1).body.identity();
+            let Ok(()) = it.country.ledger.put_part_holder(&body, Some(&other));
+        }),
+        fault("disclosed state", Reason::StateFinal, |it| {
+            disclosed(it, |shown| shown.state = State::Scrapped);
+        }),
+        fault("holds", Reason::Held, |it| {
+            border::robot(it, |known| known.holds.push(hold(HoldKind::Theft, 1)));
+        }),
+        fault("disclosed holds", Reason::Held, |it| {
+            disclosed(it, |shown| shown.holds.push(hold(HoldKind::Theft, 1)));
+        }),
+        fault("contact", Reason::ContactPaused, |it| {
+            roots::peer(it, "86", |peer| peer.contact = Contact::Paused);
+        }),
+        fault("doubt", Reason::PeerDoubted, |it| {
+            roots::peer(it, "86", |peer| peer.doubted = Some(LogDoubt::RolledBack));
+        }),
+        fault("bundle", Reason::BundleExpired, |it| {
+            roots::peer(it, "86", |peer| peer.bundle.valid_to = TimeMs(1));
+        }),
+        fault("phase", Reason::AlreadyPermitted, |it| {
+            border::robot(it, |known| {
+                known.custody.phase = Phase::Permitted {
+                    transfer: transfer(1),
+                    from: prefix("86"),
+                    offer: d("offer"),
+                    depart_by: TimeMs(1),
+                    agreement: agreed(prefix("86"), prefix("49")),
+                };
+            });
+        }),
+        fault("origin", Reason::DisclosureDiffers, |it| {
+            disclosed(it, |shown| shown.identity.origin = "DE".into());
+        }),
+        fault("epoch", Reason::RecordFull, |it| {
+            border::robot(it, |known| known.custody.epoch = EPOCH_FOREIGN_MAX);
         }),
         fault("agreement", Reason::NoAgreement, |it| {
             let Ok(peer) = it.country.ledger.peer(&prefix("86"));
@@ -593,19 +700,29 @@ fn of_two_faults_of_a_permit_the_first_is_answered() {
         }),
     ];
     // Nothing is known of what a transfer needs before it is found; and that it ended is told before what it would need.
-    is_meant(
-        &disorder(&base, &faults),
-        &[
-            (Reason::IdentityEnded, Reason::TransferUnknown),
-            (Reason::IdentityEnded, Reason::TransferEnded),
-            (Reason::PeerQuarantined, Reason::TransferUnknown),
-            (Reason::PeerQuarantined, Reason::TransferEnded),
-            (Reason::NoAgreement, Reason::TransferUnknown),
-            (Reason::NoAgreement, Reason::TransferEnded),
-            (Reason::ClauseExcludes, Reason::TransferUnknown),
-            (Reason::ClauseExcludes, Reason::TransferEnded),
-        ],
-    );
+    let of_the_record = [
+        Reason::IdentityEnded,
+        Reason::BodyExists,
+        Reason::StateFinal,
+        Reason::Held,
+        Reason::PeerQuarantined,
+        Reason::ContactPaused,
+        Reason::PeerDoubted,
+        Reason::BundleExpired,
+        Reason::NoAgreement,
+        Reason::ClauseExcludes,
+    ];
+    let of_the_record = of_the_record.iter().flat_map(|one| {
+        let late = [Reason::TransferUnknown, Reason::TransferEnded];
+        late.map(|late| (*one, late))
+    });
+    let permitted = [
+        (Reason::AlreadyPermitted, Reason::TransferEnded),
+        // What it is disclosed as comes first of what holds it.
+        (Reason::Held, Reason::DisclosureDiffers),
+    ];
+    let meant: Vec<_> = of_the_record.chain(permitted).collect();
+    is_meant(&disorder(&base, &faults), &meant);
 }
 
 fn opened(
@@ -641,6 +758,15 @@ fn of_two_faults_of_a_recall_the_first_is_answered() {
         fault("models", Reason::ModelUnknown, |it| {
             let unknown = it.country.model("0001", "199999");
             opened(it, |_, models| models[0] = unknown);
+        }),
+        fault("day", Reason::DailyLimit, |it| {
+            let id = it.country.enterprise("0001");
+            let Ok(maker) = it.country.ledger.enterprise(&id);
+            let mut maker = maker.expect("an enterprise");
+            for _ in 0..RECALLS_A_DAY_MAX {
+                maker.recalled = maker.recalled.and(it.country.clock);
+            }
+            let Ok(()) = it.country.ledger.put_enterprise(maker);
         }),
         fault("number", Reason::RecallExists, |it| {
             let same = recall(&it.country, "R-9", Severity::Advisory);
@@ -786,4 +912,124 @@ fn of_two_faults_of_a_replacement_the_first_is_answered() {
         }),
     ];
     is_meant(&disorder(&base, &faults), &[]);
+}
+
+/// The sources of the scenes.
+const SCENES: [&str; 5] = [
+    include_str!("order.rs"),
+    include_str!("order/border.rs"),
+    include_str!("order/office.rs"),
+    include_str!("order/robot.rs"),
+    include_str!("order/roots.rs"),
+];
+
+/// Reasons that stand in no scene, and why.
+const IN_NO_SCENE: &[(Reason, &str)] = &[
+    (
+        Reason::PredicateEmpty,
+        "a maker that names no model names none of its own, and is told that",
+    ),
+    (
+        Reason::EndDeclared,
+        "of who comes with a robot of another, after all that is asked of the robot",
+    ),
+    (
+        Reason::NotSettled,
+        "of a statement that names a fork: by its leaf there is one, or none",
+    ),
+    (
+        Reason::DueFirst,
+        "what has expired is ended before a statement is judged at all",
+    ),
+    (
+        Reason::Parked,
+        "no answer to anybody who asks: what waits is mail, and proven",
+    ),
+    (
+        Reason::ItemTooLarge,
+        "of an item that is not read: nothing else is known of it",
+    ),
+    (
+        Reason::ParkedOver,
+        "no answer to anybody who asks: it is told to who sent the item",
+    ),
+    (
+        Reason::Discarded,
+        "no answer to anybody who asks: it is told to who sent the item",
+    ),
+    (
+        Reason::TooManySessions,
+        "never answered: the oldest session makes way",
+    ),
+    (
+        Reason::NotSealed,
+        "of a checkpoint: the node itself publishes it, and it says nothing else",
+    ),
+    (
+        Reason::ClockAhead,
+        "of the stamp of an entry, before anything in it is read",
+    ),
+    (Reason::AlreadyInitialised, "of a genesis alone"),
+    (
+        Reason::NotInitialised,
+        "of a log without a genesis, before anything else is read",
+    ),
+    (
+        Reason::ClocksDisagree,
+        "of a step of time that nodes take: it has nothing else that is wrong",
+    ),
+    (
+        Reason::TimeNeedsRoots,
+        "of a step of time that nodes take: a quorum is asked first",
+    ),
+    (Reason::AuditContradicts, "of what a node enters of itself"),
+    (
+        Reason::LevelRefused,
+        "of a step of the level: it has nothing else that is wrong",
+    ),
+    (
+        Reason::RuleUnknown,
+        "of a rule that a node runs: it has nothing else that is wrong",
+    ),
+    (
+        Reason::MinuteLimit,
+        "counted when what was decided is told: nothing else is wrong with it then",
+    ),
+    (
+        Reason::EntryFull,
+        "of an item that was not looked at: the entry before it had done enough",
+    ),
+];
+
+/// The reasons that a scene makes a fault of.
+fn in_scenes() -> Vec<Reason> {
+    let named = |chunk: &str| {
+        let (_, name) = chunk.split_once("Reason::")?;
+        let name: String = name.chars().take_while(char::is_ascii_alphabetic).collect();
+        Reason::ALL.iter().copied().find(|one| one.name() == name)
+    };
+    let mut found = Vec::new();
+    for source in SCENES {
+        for call in ["fault(", "fault_of("] {
+            let chunks = source.split(call).skip(1);
+            // What the call says, and no more of what stands behind it.
+            let chunks = chunks.map(|chunk| chunk.split("|it").next().unwrap_or_default());
+            found.extend(chunks.filter_map(named));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_reason_stands_in_a_scene_or_in_the_list_that_says_why_not() {
+    let found = in_scenes();
+    for reason in Reason::ALL {
+        let listed = IN_NO_SCENE.iter().find(|(one, _)| one == reason);
+        assert_ne!(
+            found.contains(reason),
+            listed.is_some(),
+            "{reason:?}: {:?}",
+            listed.map(|(_, why)| why)
+        );
+    }
 }

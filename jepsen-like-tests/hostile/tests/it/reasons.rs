@@ -560,7 +560,7 @@ fn attack(reason: Reason) -> Option<ItemAnswer> {
         Reason::PeerUnknown => {
             let mut a = market();
             let command = a.declare(1, transfer(1), &prefix("33"));
-            said(&mut a, "customs", command)
+            said(&mut a, "maker", command)
         }
         Reason::PeerQuarantined => {
             let (mut a, mut b) = asked();

@@ -178,14 +178,14 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         if size == peer.size_seen && root != peer.root_seen {
             return self.fork(peer, batch, (&origin, &key), size, root);
         }
-        if peer.contact != Contact::Open {
-            let prefix = batch.peer;
-            return Ok(all(Reason::ContactPaused, Detail::Prefix { prefix }));
-        }
         // What it said before the fork is known; which of two histories the rest is of, nobody knows.
         if peer.split {
             let prefix = batch.peer;
             return Ok(all(Reason::PeerQuarantined, Detail::Prefix { prefix }));
+        }
+        if peer.contact != Contact::Open {
+            let prefix = batch.peer;
+            return Ok(all(Reason::ContactPaused, Detail::Prefix { prefix }));
         }
         if !peer.is_valid(self.now) {
             let (peer, until) = (batch.peer, peer.bundle.valid_to);

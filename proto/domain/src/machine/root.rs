@@ -904,18 +904,18 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let Some(peer) = self.ledger.peer(&prefix)? else {
             return no(Reason::PeerUnknown, Detail::Prefix { prefix });
         };
+        let open = peer.offers_open.checked_add(peer.offers_made);
+        let open = open.and_then(|open| open.checked_add(peer.under_way));
+        if open.is_none_or(|open| open > stranded) {
+            let (peer, offers) = (prefix, open.unwrap_or(u64::MAX));
+            return no(Reason::TransferOpen, Detail::OffersOpen { peer, offers });
+        }
         let (new, known) = (sequence, peer.bundle.sequence);
         if new != known {
             return no(Reason::StatementStale, Detail::SequenceKnown { new, known });
         }
         if peer.contact == Contact::Ended {
             return no(Reason::NothingChanges, Detail::Prefix { prefix });
-        }
-        let open = peer.offers_open.checked_add(peer.offers_made);
-        let open = open.and_then(|open| open.checked_add(peer.under_way));
-        if open.is_none_or(|open| open > stranded) {
-            let (peer, offers) = (prefix, open.unwrap_or(u64::MAX));
-            return no(Reason::TransferOpen, Detail::OffersOpen { peer, offers });
         }
         let after = After::Peer(Box::new(Peer {
             contact: Contact::Ended,

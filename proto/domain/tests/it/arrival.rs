@@ -581,7 +581,7 @@ fn an_open_transfer_goes_on_whatever_is_agreed_or_suspended_since() {
     // A new offer is stopped.
     a.must("maker", a.register(2));
     let next = a.declare(2, transfer(2), &b.prefix);
-    check(&mut a, "customs", next, "NoAgreement: …");
+    check(&mut a, "maker", next, "NoAgreement: …");
 }
 
 /// An offer under a version that a newer one had replaced here already is not kept.
@@ -908,7 +908,7 @@ fn a_suspension_unsays_no_theft_no_recall_and_no_end() {
     // What is new is stopped.
     a.must("maker", a.register(3));
     let next = a.declare(3, transfer(3), &b.prefix);
-    check(&mut a, "customs", next, "NoAgreement: …");
+    check(&mut a, "maker", next, "NoAgreement: …");
     let code = a.code(1);
     a.must("regulator", set(code, HoldKind::Theft));
     mail(&mut a, &mut b, "done");

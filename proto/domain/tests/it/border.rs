@@ -199,7 +199,7 @@ fn a_cancelled_offer_burns_its_epoch_and_its_permit() {
     assert_eq!(phase(&b, 1, "86"), "Asked 2");
     check(&mut b, "customs", admit(1), "TransferEnded: Cancel on …");
     let used = a.declare(1, transfer(1), &b.prefix);
-    check(&mut a, "customs", used, "TransferOpen: transfer 0202…");
+    check(&mut a, "maker", used, "TransferOpen: transfer 0202…");
 }
 
 #[test]
@@ -442,14 +442,14 @@ fn holds_that_do_not_stop_a_departure_travel_with_the_robot() {
 fn offers_need_a_peer_and_a_clause_in_force() {
     let (mut a, b) = two();
     let nobody = a.declare(1, transfer(1), &prefix("81"));
-    check(&mut a, "customs", nobody, "PeerUnknown: 81");
+    check(&mut a, "maker", nobody, "PeerUnknown: 81");
     let mut other_version = a.declare(1, transfer(1), &b.prefix);
     if let Command::DeclareExport { agreement, .. } = &mut other_version {
         agreement.version = 2;
     }
     check(
         &mut a,
-        "customs",
+        "maker",
         other_version,
         "NoAgreement: asked for 49-86:2, in force is version 1",
     );
@@ -467,9 +467,9 @@ fn offers_need_a_peer_and_a_clause_in_force() {
     assert!(text(&a.state(&late)).starts_with("StatementStale"));
     let offer = a.declare(1, transfer(1), &b.prefix);
     let suspended = format!("NoAgreement: 49-86:1 is suspended until {ends}");
-    check(&mut a, "customs", offer.clone(), &suspended);
+    check(&mut a, "maker", offer.clone(), &suspended);
     assert_eq!(text(&a.state(&over)), "done");
-    check(&mut a, "customs", offer, "done");
+    check(&mut a, "maker", offer, "done");
 }
 
 /// Only the version named is suspended; the next, once in force, is not.
@@ -486,13 +486,13 @@ fn a_suspension_ends_and_is_of_one_version() {
     };
     assert_eq!(text(&a.state(&suspend)), "done");
     let mut second = a.declare(1, transfer(1), &b.prefix);
-    check(&mut a, "customs", second.clone(), "NoAgreement…");
+    check(&mut a, "maker", second.clone(), "NoAgreement…");
     let newer = carnet_kit::agreement(a.prefix, b.prefix, 2);
     agree(&mut a, &mut b, &newer);
     if let Command::DeclareExport { agreement, .. } = &mut second {
         agreement.version = 2;
     }
-    check(&mut a, "customs", second, "done");
+    check(&mut a, "maker", second, "done");
     let Ok(peer) = a.ledger.peer(&b.prefix);
     let peer = peer.expect("a peer");
     let first = agreed(a.prefix, b.prefix);

@@ -230,7 +230,7 @@ fn no_offer_stands_longer_than_a_year() {
         _ => unreachable!("an offer"),
     };
     let (far, near) = (until(latest.saturating_add(DAY)), until(latest));
-    check(&mut a, "customs", far, "DeadlinePassed: until …");
+    check(&mut a, "maker", far, "DeadlinePassed: until …");
     check(&mut a, "customs", near, "done");
 }
 

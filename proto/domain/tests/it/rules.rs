@@ -13,7 +13,7 @@ use carnet_domain::record::{
     ApprovalStatus, Desk, EnterpriseStatus, Holder, PartName, PartType, Party, Severity,
     part_identity,
 };
-use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind, State};
 use carnet_domain::rules::policy::Role;
 use carnet_kit::memory::MemoryLedger;
@@ -25,7 +25,15 @@ pub(crate) fn check(country: &mut Country, who: &str, command: Command, expected
     let said = command.name();
     let who = match expected {
         "done" => country.whoever(who, &command),
-        _ => who,
+        _ => match &command {
+            // What else is wrong is told to who may give it away.
+            Command::DeclareExport {
+                code,
+                purpose: Purpose::PermanentExport,
+                ..
+            } if who == "customs" && !expected.starts_with("NotYours") => country.giver(code),
+            _ => who,
+        },
     };
     let answer = text(&country.command(who, command));
     let holds = match expected.strip_suffix('…') {

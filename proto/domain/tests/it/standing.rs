@@ -275,17 +275,18 @@ fn a_number_of_a_transfer_is_used_once() {
     x.must("maker", x.register(3));
     x.must("customs", x.declare(1, transfer(1), &prefix("49")));
     let same = x.declare(2, transfer(1), &prefix("49"));
+    let giver = x.giver(&x.code(2));
     let used = format!("TransferExists: transfer {}", transfer(1));
-    check(&mut x, "customs", same.clone(), &used);
+    check(&mut x, giver, same.clone(), &used);
     // Its end gives the number back to nobody.
     let cancel = Command::CancelExport {
         transfer: transfer(1),
         reason: "sold at home".into(),
     };
     x.must("customs", cancel);
-    check(&mut x, "customs", same, &used);
+    check(&mut x, giver, same, &used);
     let again = x.declare(1, transfer(1), &prefix("49"));
-    check(&mut x, "customs", again, &used);
+    check(&mut x, giver, again, &used);
     let other = x.declare(2, transfer(2), &prefix("49"));
     check(&mut x, "customs", other, "done");
 }

@@ -24,7 +24,7 @@ pub(super) fn change(it: &mut Attempt, of: impl Fn(&mut Transfer)) {
     let Ok(()) = it.country.ledger.put_transfer(known);
 }
 
-fn disclosed(it: &mut Attempt, of: impl Fn(&mut carnet_domain::record::Robot)) {
+pub(super) fn disclosed(it: &mut Attempt, of: impl Fn(&mut carnet_domain::record::Robot)) {
     change(it, |known| {
         of(known.robot.as_mut().expect("it was disclosed"));
     });
@@ -60,7 +60,7 @@ fn quarantine(it: &mut Attempt, peer: &str) {
 }
 
 /// The robot of 86, whoever keeps a record of it.
-fn robot(it: &mut Attempt, of: impl Fn(&mut carnet_domain::record::Robot)) {
+pub(super) fn robot(it: &mut Attempt, of: impl Fn(&mut carnet_domain::record::Robot)) {
     let Ok(known) = it.country.ledger.robot(&Country::unborn("86").code(1));
     let mut known = known.expect("a record");
     of(&mut known);
@@ -251,6 +251,17 @@ fn of_two_faults_of_an_admission_the_first_is_answered() {
         fault("phase", Reason::AlreadyAdmitted, |it| {
             phase(it, Phase::Here {});
         }),
+        fault("phase", Reason::NotReleased, |it| {
+            let agreement = carnet_kit::agreed(prefix("86"), prefix("49"));
+            let permitted = Phase::Permitted {
+                transfer: transfer(1),
+                from: prefix("86"),
+                offer: d("offer"),
+                depart_by: TimeMs(1),
+                agreement,
+            };
+            phase(it, permitted);
+        }),
         fault("disclosed state", Reason::StateFinal, |it| {
             disclosed(it, |shown| shown.state = State::Scrapped);
         }),
@@ -328,6 +339,10 @@ fn of_two_faults_of_an_admission_the_first_is_answered() {
             (Reason::ClauseExcludes, Reason::TransferEnded),
             (Reason::ClauseExcludes, Reason::DisclosureDiffers),
             (Reason::ClauseExcludes, Reason::RecordFull),
+            (Reason::StateFinal, Reason::NotReleased),
+            (Reason::Held, Reason::NotReleased),
+            (Reason::ClauseExcludes, Reason::NotReleased),
+            (Reason::EnterpriseUnknown, Reason::NotReleased),
             (Reason::AlreadyAdmitted, Reason::TransferEnded),
             (Reason::ConditionUnmet, Reason::DisclosureDiffers),
             (Reason::ConditionUnmet, Reason::RecordFull),

@@ -5,6 +5,7 @@ use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::Phase;
 use carnet_domain::log::leaf::{Slots, Subject};
 use carnet_domain::machine::entry::Body;
+use carnet_domain::record::contact::{Allowed, Contact};
 use carnet_domain::record::denied::{Bearer, Certificate, Refused};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
@@ -750,4 +751,74 @@ fn of_two_faults_of_a_decided_recall_the_first_is_answered() {
     // A recall that nobody knows has no standing.
     let of_none = [(Reason::NothingPending, Reason::RecallUnknown)];
     is_meant(&disorder(&base, &faults), &of_none);
+}
+
+/// What is wrong with anything that an office decides about a peer.
+fn of_peers() -> Vec<Fault<Attempt>> {
+    fn peer_of(command: &mut Command) -> (&mut carnet_domain::bytes::code::Prefix, &mut String) {
+        match command {
+            Command::SetContact { peer, reason, .. } | Command::LimitPeer { peer, reason, .. } => {
+                (peer, reason)
+            }
+            other => panic!("{} decides nothing about a peer", other.name()),
+        }
+    }
+    let mut faults = of_offices();
+    faults.extend([
+        fault("reason", Reason::ReasonMissing, |it| {
+            peer_of(&mut it.command).1.clear();
+        }),
+        fault("peer", Reason::PeerUnknown, |it| {
+            *peer_of(&mut it.command).0 = prefix("33");
+        }),
+        fault("contact", Reason::ContactPaused, |it| {
+            super::roots::peer(it, "49", |peer| peer.contact = Contact::Ended);
+        }),
+    ]);
+    faults
+}
+
+#[test]
+fn of_two_faults_of_a_pause_the_first_is_answered() {
+    let pause = Command::SetContact {
+        peer: prefix("49"),
+        contact: Contact::Paused,
+        reason: "why".into(),
+    };
+    let base = Attempt::new(market(), "registrar", pause);
+    let mut faults = of_peers();
+    faults.extend([
+        fault("asked", Reason::Malformed, |it| {
+            if let Command::SetContact { contact, .. } = &mut it.command {
+                *contact = Contact::Ended;
+            }
+        }),
+        fault("asked", Reason::NothingChanges, |it| {
+            if let Command::SetContact { contact, .. } = &mut it.command {
+                *contact = Contact::Open;
+            }
+        }),
+    ]);
+    is_meant(&disorder(&base, &faults), &[]);
+}
+
+#[test]
+fn of_two_faults_of_a_limit_the_first_is_answered() {
+    let few = Allowed {
+        nacks: 5,
+        ..Allowed::default()
+    };
+    let limit = Command::LimitPeer {
+        peer: prefix("49"),
+        limits: few,
+        reason: "why".into(),
+    };
+    let base = Attempt::new(market(), "registrar", limit);
+    let mut faults = of_peers();
+    faults.push(fault("asked", Reason::NothingChanges, |it| {
+        if let Command::LimitPeer { limits, .. } = &mut it.command {
+            *limits = Allowed::default();
+        }
+    }));
+    is_meant(&disorder(&base, &faults), &[]);
 }

@@ -556,6 +556,16 @@ fn of_actions() -> Vec<Fault<Attempt>> {
         fault("state", Reason::TransitionNotAllowed, |it| {
             it.robot(|robot| robot.state = State::Manufactured);
         }),
+        fault("phase", Reason::TransferOpen, |it| {
+            it.robot(|robot| {
+                robot.custody.phase = Phase::Released {
+                    transfer: transfer(1),
+                    to: prefix("49"),
+                    depart: d("depart"),
+                    agreement: agreed(prefix("86"), prefix("49")),
+                };
+            });
+        }),
         fault("inspection", Reason::InspectionMissing, |it| {
             it.robot(|robot| robot.inspection = None);
         }),
@@ -750,7 +760,7 @@ fn of_two_faults_of_any_other_action_the_first_is_answered() {
                 corrects: own_leaf,
                 note: why(),
             },
-            6,
+            7,
         ),
         (
             of_person,

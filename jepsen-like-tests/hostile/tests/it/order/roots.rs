@@ -6,6 +6,7 @@ use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::limits::MAIL_ITEMS_A_MINUTE_MAX;
 use carnet_domain::machine::entry::{Body, ItemAnswer, MailBatch};
+use carnet_domain::record::contact::Contact;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::offices::Change;
 use carnet_domain::record::peer::{
@@ -262,6 +263,49 @@ fn of_two_faults_of_a_suspension_the_first_is_answered() {
 }
 
 #[test]
+fn of_two_faults_of_the_end_of_a_contact_the_first_is_answered() {
+    let (a, b) = two();
+    let Ok(known) = a.ledger.peer(&b.prefix);
+    let end = Statement::EndPeer {
+        peer: b.prefix,
+        sequence: known.expect("a peer").bundle.sequence,
+        stranded: 0,
+        reason: "why".into(),
+    };
+    let base = Stated::new(a, b, Says::Whole(end));
+    let faults = [
+        fault("signed", Reason::StatementUnsigned, |it: &mut Stated| {
+            it.is_signed = false;
+        }),
+        fault("peer", Reason::PeerUnknown, |it| {
+            if let Statement::EndPeer { peer, .. } = it.whole() {
+                *peer = prefix("33");
+            }
+        }),
+        fault("open", Reason::TransferOpen, |it| {
+            it.peer(|peer| peer.offers_open = 1);
+        }),
+        fault("sequence", Reason::StatementStale, |it| {
+            if let Statement::EndPeer { sequence, .. } = it.whole() {
+                *sequence += 1;
+            }
+        }),
+        fault("ended", Reason::NothingChanges, |it| {
+            it.peer(|peer| peer.contact = Contact::Ended);
+        }),
+    ];
+    // Signatures are verified before anything that they sign is believed; what is open is open with somebody.
+    is_meant(
+        &disorder(&base, &faults),
+        &[
+            (Reason::TransferOpen, Reason::PeerUnknown),
+            (Reason::TransferOpen, Reason::StatementUnsigned),
+            (Reason::PeerUnknown, Reason::StatementUnsigned),
+        ],
+    );
+}
+
+#[test]
 fn of_two_faults_of_an_order_about_offices_the_first_is_answered() {
     let (a, b) = two();
     let order = OfficeOrder {
@@ -462,6 +506,11 @@ fn of_two_faults_of_mail_the_first_is_answered() {
         fault("split", Reason::PeerQuarantined, |it| {
             known(&mut it.country, "86", |peer| peer.split = true);
         }),
+        fault("contact", Reason::ContactPaused, |it| {
+            known(&mut it.country, "86", |peer| {
+                peer.contact = Contact::Paused;
+            });
+        }),
         fault("bundle", Reason::BundleExpired, |it| {
             known(&mut it.country, "86", |peer| {
                 peer.bundle.valid_to = TimeMs(1);
@@ -489,6 +538,7 @@ fn of_two_faults_of_mail_the_first_is_answered() {
         &disorder(&base, &faults),
         &[
             (Reason::PeerQuarantined, Reason::EvidenceBroken),
+            (Reason::ContactPaused, Reason::EvidenceBroken),
             (Reason::BundleExpired, Reason::EvidenceBroken),
             (Reason::PeerPaused, Reason::EvidenceBroken),
             (Reason::PeerPaused, Reason::EvidenceGap),

@@ -28,7 +28,7 @@ use crate::record::{
     RobotKey, Stay,
 };
 use crate::rules::actions::{Deed, PARTIES, TRADERS, WORKSHOPS};
-use crate::rules::command::{Command, Condition, Papers, Purpose, TransferId};
+use crate::rules::command::{Command, Condition, Purpose, TransferId};
 use crate::rules::lifecycle::{ActionKind, HoldKind, blocks, blocks_departure, next};
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Counted, Detail, Ending, Reason};
@@ -86,11 +86,11 @@ fn open_peer<L: Ledger>(
 ) -> Result<Peer, Stop<L::Fault>> {
     match ledger.peer(prefix).or_fault()? {
         None => no(Reason::PeerUnknown, Detail::Prefix { prefix: *prefix }),
-        Some(peer) if peer.contact != Contact::Open => {
-            no(Reason::ContactPaused, Detail::Prefix { prefix: *prefix })
-        }
         Some(peer) if peer.quarantined => {
             no(Reason::PeerQuarantined, Detail::Prefix { prefix: *prefix })
+        }
+        Some(peer) if peer.contact != Contact::Open => {
+            no(Reason::ContactPaused, Detail::Prefix { prefix: *prefix })
         }
         Some(peer) if peer.doubted.is_some() => {
             no(Reason::PeerDoubted, Detail::Prefix { prefix: *prefix })
@@ -289,10 +289,8 @@ pub(super) fn declare_export<L: Ledger>(
     cx.allow_role(Deed::DeclareExport)?;
     let robot = known(ledger, code)?;
     cx.allow_on(Deed::DeclareExport, &robot)?;
-    if *purpose == Purpose::PermanentExport {
-        cx.allow_as_owner(Deed::DeclareExport, &robot)?;
-        cx.not_by_a_chosen_desk(&robot)?;
-    }
+    let for_good = *purpose == Purpose::PermanentExport;
+    let takes_two = for_good && takes_two_to_give(ledger, cx, &robot)?;
     if robot.state.is_final() {
         return no(
             Reason::StateFinal,
@@ -329,6 +327,11 @@ pub(super) fn declare_export<L: Ledger>(
             },
         );
     }
+    // To move a guest on for good would be to sell it.
+    if let (Stay::Guest { purpose }, true) = (robot.stay, for_good) {
+        let code = *code;
+        return no(Reason::HereForATime, Detail::AdmittedFor { code, purpose });
+    }
     if next(Some(robot.state), ActionKind::DeclareExport).is_none() {
         return no(
             Reason::TransitionNotAllowed,
@@ -338,10 +341,12 @@ pub(super) fn declare_export<L: Ledger>(
             },
         );
     }
-    // To move a guest on for good would be to sell it.
-    if let (Stay::Guest { purpose: stay }, Purpose::PermanentExport) = (robot.stay, *purpose) {
-        let (code, purpose) = (*code, stay);
-        return no(Reason::HereForATime, Detail::AdmittedFor { code, purpose });
+    if for_good {
+        cx.not_by_a_chosen_desk(&robot)?;
+    }
+    // Nor does who chose the desk.
+    if let Some(set_by) = robot.desk_set_by.as_ref().filter(|_| takes_two) {
+        cx.second_to(ledger, set_by)?;
     }
     let peer = open_peer(ledger, cx, to)?;
     let wanted = Wanted {
@@ -352,24 +357,6 @@ pub(super) fn declare_export<L: Ledger>(
         purpose: *purpose,
     };
     let clause = clause_for::<L::Fault>(newest(&peer, agreement, cx.now)?, &wanted)?;
-    // As many as the other country takes: it would answer more with a nack.
-    if peer.offers_made >= OFFERS_OF_PEER_MAX {
-        let (what, max) = (Counted::Offers, OFFERS_OF_PEER_MAX);
-        return no(Reason::RecordFull, Detail::Full { what, max });
-    }
-    let declarant = match &cx.signer.holder {
-        Holder::Enterprise { id } => Some(*id),
-        Holder::Office { .. } => None,
-    };
-    if let Some(id) = &declarant {
-        let own = ledger.offers_of(to, id).or_fault()?;
-        // Never more than what is left for all others: whoever comes last still finds a place.
-        let free = OFFERS_OF_PEER_MAX.checked_sub(peer.offers_made);
-        if free.is_none_or(|free| own >= free) {
-            let (what, max) = (Counted::OffersOfOne, own);
-            return no(Reason::RecordFull, Detail::Full { what, max });
-        }
-    }
     if ledger.transfer(transfer).or_fault()?.is_some() {
         return no(
             Reason::TransferExists,
@@ -395,13 +382,29 @@ pub(super) fn declare_export<L: Ledger>(
             Detail::OfferLatest { until, latest },
         );
     }
+    // As many as the other country takes: it would answer more with a nack.
+    if peer.offers_made >= OFFERS_OF_PEER_MAX {
+        let (what, max) = (Counted::Offers, OFFERS_OF_PEER_MAX);
+        return no(Reason::RecordFull, Detail::Full { what, max });
+    }
+    let declarant = match &cx.signer.holder {
+        Holder::Enterprise { id } => Some(*id),
+        Holder::Office { .. } => None,
+    };
+    if let Some(id) = &declarant {
+        let own = ledger.offers_of(to, id).or_fault()?;
+        // Never more than what is left for all others: whoever comes last still finds a place.
+        let free = OFFERS_OF_PEER_MAX.checked_sub(peer.offers_made);
+        if free.is_none_or(|free| own >= free) {
+            let (what, max) = (Counted::OffersOfOne, own);
+            return no(Reason::RecordFull, Detail::Full { what, max });
+        }
+    }
     let passed = goes_on(ledger, cx, &robot, *to)?;
     let mut robot = robot;
-    let offers = match purpose {
-        Purpose::PermanentExport => goes_for_good(ledger, cx, &mut robot, (*to, papers))?,
-        _ => true,
-    };
-    if !offers {
+    // Both say the same of everything that makes a difference there: above all who is to have it.
+    let act = sha256(&[&(*code, (*to, papers.clone())).to_bytes()]);
+    if takes_two && !second_word(ledger, cx, &mut robot, act)? {
         let after = After::Robot(Box::new(robot));
         let mut first = Event::new(Kind::LifeCycle, command, after);
         first.waits = true;
@@ -474,30 +477,25 @@ fn goes_on<L: Ledger>(
     Ok(passed.into_iter().collect())
 }
 
-/// Whether a robot goes abroad for good. An office of the border gives nobody's away: its owner does, or who holds it for sale. Where
-/// that side may act no more, or stands at a desk that a registrar chose, two persons of the border do: the first word is a leaf and no
-/// offer. In a sandbox one person may be all there is.
-fn goes_for_good<L: Ledger>(
+/// Whether two persons give a robot away for good. An office of the border gives nobody's away: its owner does, or who holds it for sale.
+/// Where that side may act no more, or stands at a desk that a registrar chose, two persons of the border do: the first word is a leaf and
+/// no offer. In a sandbox one person may be all there is.
+fn takes_two_to_give<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
-    robot: &mut Robot,
-    (to, papers): (Prefix, &Papers),
+    robot: &Robot,
 ) -> Result<bool, Stop<L::Fault>> {
+    cx.allow_as_owner(Deed::DeclareExport, robot)?;
     let whose = robot.owner.as_ref().or(robot.holder.as_ref());
     let is_of_owner = whose.is_some_and(|whose| cx.is_side_of(whose));
     let is_office = matches!(cx.signer.holder, Holder::Office { .. });
     if is_of_owner || !is_office || !cx.is_in_earnest() {
-        return Ok(true);
+        return Ok(false);
     }
-    match (whose, &robot.desk_set_by) {
-        // Nor who chose the desk.
-        (_, Some(set_by)) => cx.second_to(ledger, set_by)?,
-        (Some(whose), None) => cx.in_place_of(ledger, Deed::DeclareExport, robot, whose)?,
-        (None, None) => {}
+    if let (Some(whose), None) = (whose, &robot.desk_set_by) {
+        cx.in_place_of(ledger, Deed::DeclareExport, robot, whose)?;
     }
-    // Both say the same of everything that makes a difference there: above all who is to have it.
-    let act = sha256(&[&(robot.identity.code, (to, papers.clone())).to_bytes()]);
-    second_word(ledger, cx, robot, act)
+    Ok(true)
 }
 
 /// Custody that a step of ours rests on, and the transfer it belongs to.
@@ -586,6 +584,20 @@ pub(super) fn permit_import<L: Ledger>(
     cx.allow(Deed::PermitImport, None)?;
     let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to, Step::Accept)?;
     refuse_ended(ledger, &transfer, transfer.robot.as_ref(), cx.me())?;
+    // Said before it travels: it could only be sent back.
+    if let Some(disclosed) = &transfer.robot
+        && let Some(code) = bound_elsewhere(ledger, disclosed)?
+    {
+        return no(Reason::BodyExists, Detail::BodyOrPartOf { code });
+    }
+    let sides = held.robot.as_ref().zip(transfer.robot.as_ref());
+    let detained = sides.and_then(|(here, disclosed)| detained(cx.me(), here, disclosed));
+    let (early, late): (Vec<_>, Vec<_>) = detained
+        .into_iter()
+        .partition(|why| matches!(why.reason, Reason::StateFinal | Reason::Held));
+    if let Some(rejection) = early.into_iter().next() {
+        return Err(Stop::Refused(rejection));
+    }
     // What may not depart is not asked for: a theft or a stop may have come since the offer. Our own comes home with both.
     let foreign = transfer.code.prefix() != cx.me();
     if let Some(here) = held.robot.as_ref().filter(|_| foreign) {
@@ -611,22 +623,10 @@ pub(super) fn permit_import<L: Ledger>(
     let (Some(here), Some(disclosed)) = (&held.robot, &transfer.robot) else {
         return no(Reason::EvidenceBroken, Detail::NotDisclosed {});
     };
-    if let Some(rejection) = detained(cx.me(), here, disclosed) {
-        return Err(Stop::Refused(rejection));
-    }
-    // Said before it travels: it could only be sent back.
-    if let Some(other) = bound_elsewhere(ledger, disclosed)? {
-        return no(Reason::BodyExists, Detail::BodyOrPartOf { code: other });
-    }
     // Its own robot needs no clause, but an agreement: without one, nothing is asked for and nothing permitted.
     let wanted = wanted(cx.me(), &transfer, here, disclosed);
     transfer.clause = clause_for::<L::Fault>(named(cx, &peer, &transfer)?, &wanted)?;
     let link = propose(cx.me(), &held.chain, &Act::Accept, cx.now)?;
-    // What comes must be able to go again.
-    if link.epoch > EPOCH_FOREIGN_MAX - EPOCHS_TO_LEAVE {
-        let (what, max) = (Counted::Epochs, EPOCH_FOREIGN_MAX - EPOCHS_TO_LEAVE);
-        return no(Reason::RecordFull, Detail::Full { what, max });
-    }
     if depart_by < cx.now {
         return no(
             Reason::DeadlinePassed,
@@ -635,6 +635,14 @@ pub(super) fn permit_import<L: Ledger>(
                 now: cx.now,
             },
         );
+    }
+    if let Some(rejection) = late.into_iter().next() {
+        return Err(Stop::Refused(rejection));
+    }
+    // What comes must be able to go again.
+    if link.epoch > EPOCH_FOREIGN_MAX - EPOCHS_TO_LEAVE {
+        let (what, max) = (Counted::Epochs, EPOCH_FOREIGN_MAX - EPOCHS_TO_LEAVE);
+        return no(Reason::RecordFull, Detail::Full { what, max });
     }
     transfer.depart_by = depart_by;
     transfer.conditions = conditions.to_vec();

@@ -20,10 +20,10 @@ pub(super) fn set_contact<L: Ledger>(
     prefix: &Prefix,
     (contact, reason): (Contact, &str),
 ) -> Decided<L::Fault> {
-    cx.allow(Deed::SetContact, None)?;
     if contact == Contact::Ended {
         return no(Reason::Malformed, Detail::NOTHING);
     }
+    cx.allow(Deed::SetContact, None)?;
     change(ledger, command, prefix, reason, |peer| Peer {
         contact,
         ..peer
@@ -54,6 +54,9 @@ fn change<L: Ledger>(
     changed: impl FnOnce(Peer) -> Peer,
 ) -> Decided<L::Fault> {
     let prefix = *prefix;
+    if reason.trim().is_empty() {
+        return no(Reason::ReasonMissing, Detail::NOTHING);
+    }
     let Some(peer) = ledger.peer(&prefix).or_fault()? else {
         return no(Reason::PeerUnknown, Detail::Prefix { prefix });
     };
@@ -63,9 +66,6 @@ fn change<L: Ledger>(
     let after = changed(peer.clone());
     if after == peer {
         return no(Reason::NothingChanges, Detail::Prefix { prefix });
-    }
-    if reason.trim().is_empty() {
-        return no(Reason::ReasonMissing, Detail::NOTHING);
     }
     let after = After::Peer(Box::new(after));
     Ok(vec![Event::new(Kind::Policy, command, after)])

@@ -125,6 +125,7 @@ pub(super) fn open<L: Ledger>(
         return no(Reason::PrefixNotOurs, Detail::Prefix { prefix });
     }
     stated.known(ledger, cx)?;
+    let opened_by = of_the_day(ledger, cx)?;
     if ledger.recall(&notice.id).or_fault()?.is_some() {
         return no(Reason::RecallExists, named(&notice.id));
     }
@@ -132,7 +133,6 @@ pub(super) fn open<L: Ledger>(
         return no(Reason::PredicateEmpty, named(&notice.id));
     }
     stated.has_room(ledger, cx)?;
-    let opened_by = of_the_day(ledger, cx)?;
     let recall = Recall {
         notice: notice.clone(),
         models: stated.sorted(),

@@ -291,11 +291,6 @@ pub(super) fn register<L: Ledger>(
     let Some(state) = next(current.as_ref().map(|robot| robot.state), action) else {
         return no(Reason::CodeExists, Detail::Code { code: r.code });
     };
-    // A hold on a code that was set aside is lifted, not registered over.
-    let standing = current.as_ref().and_then(|robot| robot.holds.first());
-    if let Some(hold) = standing {
-        return no(Reason::Held, hold.stands());
-    }
     let mut yielding = Yielding::default();
     if let Some(other) = yielding.holder(ledger, &r.code, &body, maker)? {
         let code = other.code;
@@ -325,6 +320,11 @@ pub(super) fn register<L: Ledger>(
     {
         let code = other.code;
         return no(Reason::KeyInUse, Detail::KeyOf { code });
+    }
+    // A hold on a code that was set aside is lifted, not registered over.
+    let standing = current.as_ref().and_then(|robot| robot.holds.first());
+    if let Some(hold) = standing {
+        return no(Reason::Held, hold.stands());
     }
     let robot = Robot {
         identity: Identity {
@@ -568,12 +568,12 @@ pub(super) fn admissible<L: Ledger>(
     {
         return no(Reason::NotInCustody, whereabouts(&robot.custody));
     }
-    if action == ActionKind::Correct {
-        not_under_way(robot)?;
-    }
     let sequence = robot.head.map_or(0, |head| head.seq);
     if expected.is_some_and(|expected| expected != sequence) {
         return no(Reason::SequenceMismatch, Detail::StandsAt { sequence });
+    }
+    if action == ActionKind::Correct {
+        not_under_way(robot)?;
     }
     let free = matches!(
         action,
