@@ -1,25 +1,26 @@
 //! Admission: what an exporter is believed of a robot that comes, and what happens to it on the way.
 
 use carnet_domain::bytes::code::Code;
-use carnet_domain::bytes::time::TimeMs;
+use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::Step;
 use carnet_domain::custody::admission::Fixed;
 use carnet_domain::log::leaf::Kind;
 use carnet_domain::machine::entry::Body;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::peer::Statement;
 use carnet_domain::record::{Holder, Party, Robot, RobotKey};
 use carnet_domain::rules::actions::Deed;
 use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
-use carnet_domain::rules::rejection::{Detail, Reason};
-use carnet_hostile::judge::refused;
+use carnet_domain::rules::rejection::{Detail, Reason, Rejection};
+use carnet_hostile::judge::{nack_at, refused};
 use carnet_hostile::liar::{last_said, lies, link, say, say_ended, standing};
 use carnet_hostile::scene::{
     act, admit, bring, conclude, confirm_end, d, declare_end, depart, export, offer, offer_for,
     permit, robot, send_back, three, two,
 };
-use carnet_kit::{Country, agreement, transfer};
+use carnet_kit::{Country, agreed, agreement, text, transfer};
 
 fn sell(code: Code) -> Command {
     act(
@@ -156,7 +157,11 @@ fn an_end_declared_in_transit_is_pending_after_admission() {
     export(&mut a, &mut b, code, 1);
     bring(&mut b, &mut a, code, 2, Purpose::PermanentExport);
     a.must("recycler", declare_end(code));
-    a.command("customs", admit(2));
+    a.must("customs", admit(2));
+    let here = robot(&a, &code);
+    // Who declared it is a stranger to it here: it was exported for good.
+    assert_eq!(here.declared.len(), 1);
+    assert!(here.custody.in_custody() && !here.state.is_final());
     a.must("registrar", confirm_end(code));
     assert_eq!(robot(&a, &code).state, State::Scrapped);
 }
@@ -186,9 +191,13 @@ fn a_robot_departed_in_a_final_or_reserved_state_is_not_admitted() {
         slots.set(slot::EVENT, &depart(2));
         slots.set(slot::STATE, &standing(state));
         say(&mut b, Kind::Custody, &code, slots, &a.prefix);
-        let batch = lies(&mut b, &a);
+        let (batch, size) = (lies(&mut b, &a), a.registry().tree.size());
         a.apply(Body::Foreign { batch });
         let detail = Detail::RobotIs { code, state };
+        // It departed, and its sender is told that it does not arrive so.
+        let told = Rejection::new(Reason::StateFinal, detail.clone());
+        assert_eq!(a.registry().tree.size(), size + 2);
+        assert_eq!(nack_at(&a, size + 1), Ok(told));
         refused(&mut a, "customs", admit(2), Reason::StateFinal, detail);
         assert!(!robot(&a, &code).custody.in_custody(), "{state:?}");
     }
@@ -306,6 +315,38 @@ fn a_new_version_of_the_agreement_does_not_end_open_transfers() {
     b.must("customs", permit(&b, 1, Vec::new()));
 }
 
+/// Probe f10: the version that was suspended is stopped, and the next one is not.
+#[test]
+fn a_suspended_version_stops_no_newer_one() {
+    let (mut a, mut b) = two();
+    let named = agreed(a.prefix, b.prefix);
+    let until = a.clock.saturating_add(DurationMs::from_days(9));
+    let suspend = Statement::Suspend {
+        peer: b.prefix,
+        agreement: named.clone(),
+        number: 1,
+        until,
+        reason: "why".into(),
+    };
+    assert_eq!(text(&a.state(&suspend)), "done");
+    let mut declared = a.declare(1, transfer(1), &b.prefix);
+    let detail = Detail::AgreementSuspended {
+        agreement: named,
+        until,
+    };
+    let reason = Reason::NoAgreement;
+    refused(&mut a, "maker", declared.clone(), reason, detail);
+    let newer = agreement(a.prefix, b.prefix, 2);
+    conclude(&mut a, &mut b, &newer);
+    if let Command::DeclareExport { agreement, .. } = &mut declared {
+        agreement.version = 2;
+    }
+    a.must("maker", declared);
+    a.deliver(&mut b);
+    let Ok(offered) = b.ledger.transfer(&transfer(1));
+    assert_eq!(offered.map(|it| it.agreement.version), Some(2));
+}
+
 /// Probe a06: the setter lifts, also from abroad.
 #[test]
 fn a_hold_that_travels_is_lifted_by_its_setter() {
@@ -342,5 +383,6 @@ fn a_claim_of_a_third_country_strands_no_robot_in_transit() {
     b.apply(Body::Foreign { batch });
     let Ok(ends) = b.ledger.ends(&body);
     assert_eq!(ends.expect("an alarm").claimed_by, [c.prefix]);
+    b.clone().must("customs", send_back(1));
     b.must("customs", admit(1));
 }

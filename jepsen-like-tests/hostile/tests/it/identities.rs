@@ -12,8 +12,8 @@ use carnet_domain::rules::actions::Deed;
 use carnet_domain::rules::command::{Action, Command, Registration};
 use carnet_domain::rules::lifecycle::State;
 use carnet_domain::rules::policy::Role;
-use carnet_domain::rules::rejection::{Detail, Ranged, Reason};
-use carnet_hostile::judge::refused;
+use carnet_domain::rules::rejection::{Detail, Lacking, Ranged, Reason};
+use carnet_hostile::judge::{nacked, refused};
 use carnet_hostile::liar::{lies, say, say_ended, standing};
 use carnet_hostile::scene::{act, d, export, offer, robot, two};
 use carnet_kit::Country;
@@ -274,7 +274,39 @@ fn a_second_spelling_of_a_code_in_a_leaf_is_no_code() {
     slots.set(slot::STATE, &standing(State::Scrapped));
     say(&mut b, Kind::LifeCycle, &code, slots, &a.prefix);
     let batch = lies(&mut b, &a);
-    a.apply(Body::Foreign { batch });
+    let what = Lacking::Code;
+    nacked(&mut a, batch, Reason::Malformed, Detail::Lacks { what });
     let Ok(ends) = a.ledger.ends(&Subject::robot(&code).key());
     assert_eq!(ends, None);
+}
+
+/// Probe r16, of a day on which the model was not made yet, or no more.
+#[test]
+fn nothing_is_registered_that_was_made_outside_its_production() {
+    let mut a = Country::with_market("86");
+    let model = a.model("0001", "100002");
+    let Ok(known) = a.ledger.model(&model);
+    let mut known = known.expect("it is approved");
+    let now = a.clock;
+    (known.production_from, known.production_to) = (TimeMs(now.0 - 20), TimeMs(now.0 - 10));
+    let Ok(()) = a.ledger.put_model(known);
+    for (made, registers) in [(21, false), (20, true), (10, true), (9, false)] {
+        let mut country = a.clone();
+        let registration = Registration {
+            manufactured: TimeMs(now.0 - made),
+            ..country.registration(1)
+        };
+        let register = Command::Register { registration };
+        if registers {
+            country.must("maker", register);
+            continue;
+        }
+        let detail = Detail::ProducedFrom {
+            id: model,
+            from: TimeMs(now.0 - 20),
+            to: TimeMs(now.0 - 10),
+        };
+        let reason = Reason::OutsideProduction;
+        refused(&mut country, "maker", register, reason, detail);
+    }
 }

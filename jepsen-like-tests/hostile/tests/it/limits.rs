@@ -106,7 +106,8 @@ const NO_BOUNDS: &[&str] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 35] = [
+const SOURCES: [&str; 36] = [
+    include_str!("peers.rs"),
     include_str!("chains.rs"),
     include_str!("../../../../proto/domain/tests/it/contact.rs"),
     include_str!("../../../../proto/domain/tests/it/keys.rs"),

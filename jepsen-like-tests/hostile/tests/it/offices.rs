@@ -3,14 +3,14 @@
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::time::DurationMs;
 use carnet_domain::record::{
-    ApprovalStatus, Asking, EnterpriseStatus, Firmware, Holder, ReleaseSecret, Severity,
+    ApprovalStatus, Asking, EnterpriseStatus, Firmware, Holder, Pending, ReleaseSecret, Severity,
 };
 use carnet_domain::rules::actions::Deed;
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::policy::Role;
 use carnet_domain::rules::rejection::{Detail, Reason};
-use carnet_hostile::judge::refused;
+use carnet_hostile::judge::{reason_of, refused};
 use carnet_hostile::scene::{act, confirm_end, d, declare_end, robot, strangers, two};
 use carnet_kit::samples::{SECRET, recall, recall_id, release, stock_at_dealer};
 use carnet_kit::{Country, transfer};
@@ -198,6 +198,7 @@ fn signers_of_a_struck_off_enterprise_only_remedy() {
         ("dealer", "0002", sell(code)),
         ("recycler", "0002", declare_end(code)),
         ("service", "0001", repair),
+        ("owner", "0002", confirm_end(code)),
     ] {
         let id = a.enterprise(enterprise);
         let holder = Holder::Enterprise { id };
@@ -213,6 +214,25 @@ fn signers_of_a_struck_off_enterprise_only_remedy() {
             report,
         },
     );
+}
+
+/// Probe r22: an end that one recycler declared no other one takes back.
+#[test]
+fn an_end_is_not_withdrawn_by_another_recycler() {
+    let mut a = Country::with_market("86");
+    strangers(&mut a);
+    a.must("maker", a.register(1));
+    let code = a.code(1);
+    a.must("maker", act(code, stock_at_dealer(&a)));
+    a.must("recycler", declare_end(code));
+    let reason = "why".to_owned();
+    let withdraw = act(code, Action::WithdrawEndOfLife { reason });
+    let reason = reason_of(&mut a, "x-recycler", withdraw);
+    assert_eq!(reason, Reason::NotYours);
+    assert!(matches!(
+        robot(&a, &code).pending,
+        Pending::EndOfLife { .. }
+    ));
 }
 
 /// Probe r04.

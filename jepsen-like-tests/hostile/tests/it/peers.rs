@@ -6,8 +6,8 @@ use carnet_domain::bytes::encoding::{Blob, Canonical, Encoder};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::Step;
 use carnet_domain::limits::{
-    HOLDS_OF_PEER_MAX, MAIL_ITEM_BYTES_MAX, NACKS_A_MINUTE_MAX, NACKS_UNAGREED_A_MINUTE_MAX,
-    OFFERS_OF_PEER_MAX,
+    HOLDS_MAX, HOLDS_OF_PEER_MAX, MAIL_ITEM_BYTES_MAX, NACKS_A_MINUTE_MAX,
+    NACKS_UNAGREED_A_MINUTE_MAX, OFFERS_OF_PEER_MAX, TEXT_BYTES_MAX,
 };
 use carnet_domain::log::leaf::{Kind, Leaf, Slots, Subject, SubjectType};
 use carnet_domain::machine::entry::{Body, ItemAnswer, MailBatch};
@@ -20,7 +20,7 @@ use carnet_domain::record::{
 use carnet_domain::rules::command::{Action, Command, TransferId};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::policy::Role;
-use carnet_domain::rules::rejection::{Counted, Detail, Lacking, Reason, Rejection};
+use carnet_domain::rules::rejection::{Counted, Detail, Lacking, Reason};
 use carnet_hostile::judge::{
     entry_refused, harmless, nacked, refused, statement_refused, unproven,
 };
@@ -117,13 +117,23 @@ fn an_issuers_holds_have_an_end() {
         reason: "why".into(),
         since: TimeMs(1),
     };
+    let suspend = Statement::Suspend {
+        peer: a.prefix,
+        agreement: agreed(a.prefix, b.prefix),
+        number: 1,
+        until: b.clock.saturating_add(DurationMs::from_days(9)),
+        reason: "why".into(),
+    };
+    assert_eq!(text(&b.state(&suspend)), "done");
     for number in 0..60 {
         let mut slots = Slots::new();
         slots.set(slot::CODE, &code.as_str().to_owned());
+        // The last one goes on and on.
+        let words = if number == 59 { TEXT_BYTES_MAX + 1 } else { 3 };
         let set = Command::SetHold {
             code,
             kind: HoldKind::Theft,
-            reason: "why".into(),
+            reason: "w".repeat(words),
         };
         slots.set(slot::EVENT, &set);
         let standing = Standing {
@@ -136,8 +146,33 @@ fn an_issuers_holds_have_an_end() {
         say(&mut a, Kind::Hold, &code, slots, &b.prefix);
     }
     let batch = lies(&mut a, &b);
-    b.apply(Body::Foreign { batch });
+    let some = |from: usize, to: usize| MailBatch {
+        items: batch.items[from..to].to_vec(),
+        ..batch.clone()
+    };
+    take(&mut b, some(0, HOLDS_OF_PEER_MAX));
+    let full = robot(&b, &code).to_bytes().len();
+    let (what, max) = (Counted::Holds, HOLDS_OF_PEER_MAX as u64);
+    let detail = Detail::Full { what, max };
+    nacked(
+        &mut b,
+        some(HOLDS_OF_PEER_MAX, HOLDS_MAX),
+        Reason::RecordFull,
+        detail,
+    );
+    // More than a record holds, and a reason that goes on and on, are no holds at all.
+    let slot = slot::STATE;
+    let detail = Detail::Slot { slot };
+    nacked(&mut b, some(HOLDS_MAX, 59), Reason::Malformed, detail);
+    let slot = slot::EVENT;
+    nacked(
+        &mut b,
+        some(59, 60),
+        Reason::Malformed,
+        Detail::Slot { slot },
+    );
     assert_eq!(robot(&b, &code).holds.len(), HOLDS_OF_PEER_MAX);
+    assert_eq!(robot(&b, &code).to_bytes().len(), full);
 }
 
 /// Probe f10: agreements are named with their peer, so a suspension hits the one it names.
@@ -262,9 +297,7 @@ fn a_recall_of_37000_models_is_answered_and_costs_nothing() {
         bytes: item.to_bytes().len() as u64,
         max: MAIL_ITEM_BYTES_MAX as u64,
     };
-    let answers = b.apply(Body::Foreign { batch }).items;
-    let rejection = Rejection::new(Reason::ItemTooLarge, detail);
-    assert_eq!(answers.last(), Some(&ItemAnswer::Refused { rejection }));
+    unproven(&mut b, batch, Reason::ItemTooLarge, detail);
 }
 
 /// Probe r20: a peer that goes on claiming does not make an optimistic writer fail for ever.
@@ -385,7 +418,7 @@ fn nothing_crosses_a_border_without_an_agreement() {
         asked: agreed(a.prefix, b.prefix),
         newest: None,
     };
-    refused(&mut a, "customs", declared, Reason::NoAgreement, detail);
+    refused(&mut a, "maker", declared, Reason::NoAgreement, detail);
 }
 
 /// Equivocation: two roots of one size, both signed. The leaf and both notes are kept, and nothing new is believed.
@@ -428,7 +461,7 @@ fn a_registry_that_shows_two_histories_is_quarantined_by_its_own_signatures() {
     );
     b.must("maker", b.register(1));
     let declared = b.declare(1, transfer(9), &a.prefix);
-    refused(&mut b, "customs", declared, Reason::PeerQuarantined, peer);
+    refused(&mut b, "maker", declared, Reason::PeerQuarantined, peer);
 }
 
 /// Whoever sits on the wire changes a byte: nothing is believed, and nothing but a good batch moves anything.
@@ -552,6 +585,9 @@ fn mail_under_an_expired_bundle_waits_unread() {
 #[test]
 fn nothing_new_of_a_registry_that_forked_binds() {
     let (mut a, mut b) = two();
+    a.must("maker", a.register(2));
+    let there = a.code(2);
+    export(&mut a, &mut b, there, 7);
     let mut other = a.clone();
     a.must("customs", a.declare(1, transfer(1), &b.prefix));
     other.must("customs", other.declare(1, transfer(2), &b.prefix));
@@ -559,10 +595,17 @@ fn nothing_new_of_a_registry_that_forked_binds() {
     let forked = waiting(&mut other, &b);
     b.apply(Body::Foreign { batch: forked });
     a.must("maker", recall(&a, "R-1", Severity::StopUse));
+    let stolen = Command::SetHold {
+        code: there,
+        kind: HoldKind::Theft,
+        reason: "why".into(),
+    };
+    a.must("regulator", stolen);
     let batch = waiting(&mut a, &b);
     let detail = Detail::Prefix { prefix: a.prefix };
     unproven(&mut b, batch, Reason::PeerQuarantined, detail);
     assert_eq!(b.ledger.recall(&recall_id(&a, "R-1")), Ok(None));
+    assert_eq!(robot(&b, &there).holds, []);
 }
 
 /// What is known of a peer, changed past the rules.

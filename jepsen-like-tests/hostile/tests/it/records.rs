@@ -77,6 +77,30 @@ fn a_reserved_code_is_not_stocked_or_scrapped() {
     }
 }
 
+/// Probe r22, of a code that was only set aside: annulled it frees no body, for it has none, and stays burned.
+#[test]
+fn an_annulled_code_that_was_set_aside_stays_burned() {
+    let mut a = Country::with_market("86");
+    a.must("maker", a.register(3));
+    let code = a.code(4);
+    a.must("maker", Command::Reserve { code });
+    let reason = "why".to_owned();
+    a.must("registrar", act(code, Action::Annul { reason }));
+    let again = a.register(4);
+    refused(
+        &mut a,
+        "maker",
+        again,
+        Reason::CodeExists,
+        Detail::Code { code },
+    );
+    let mut same = a.registration(5);
+    same.body = a.registration(3).body;
+    let detail = Detail::BodyOf { code: a.code(3) };
+    let register = Command::Register { registration: same };
+    refused(&mut a, "maker", register, Reason::BodyExists, detail);
+}
+
 /// Probe r12, of a correction that corrects nothing there can be.
 #[test]
 fn a_correction_beyond_the_last_index_is_malformed() {

@@ -85,8 +85,8 @@ impl Scene {
         let mut known = known(&self.own);
         let key = Subject::robot(&self.code).key();
         let Ok(ends) = self.own.ledger.ends(&key);
-        if let Some(ended) = ends.and_then(|ends| ends.proven) {
-            known.robots.insert(key, KnownRobot::ended(&ended));
+        if let Some(ended) = ends.as_ref().and_then(|ends| ends.shown()) {
+            known.robots.insert(key, KnownRobot::ended(ended));
         }
         let input = Input {
             verifier: self.own.prefix,
