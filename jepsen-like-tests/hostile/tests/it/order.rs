@@ -958,10 +958,6 @@ const IN_NO_SCENE: &[(Reason, &str)] = &[
         "no answer to anybody who asks: it is told to who sent the item",
     ),
     (
-        Reason::TooManySessions,
-        "never answered: the oldest session makes way",
-    ),
-    (
         Reason::NotSealed,
         "of a checkpoint: the node itself publishes it, and it says nothing else",
     ),

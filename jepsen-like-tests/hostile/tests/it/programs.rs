@@ -1,6 +1,6 @@
 //! The short run, and every seed that once broke something.
 
-use carnet_domain::rules::rejection::Reason;
+use carnet_domain::rules::rejection::{Counted, Reason};
 use carnet_hostile::program::{Attack, Manner};
 use carnet_hostile::run::{Report, run};
 
@@ -20,30 +20,56 @@ fn check(seeds: impl Iterator<Item = u64>, manner: Manner) -> Report {
 /// The reasons that the short run of extremes is answered with again and again, a line each: a run that misses one has lost the
 /// attack that led to it, whatever else it says. `CARNET_VECTORS=write` writes it anew.
 const REACHED: &str = include_str!("reached.txt");
-/// So often a reason is answered that is pinned: rarer ones come and go with any change of bytes.
+/// The bounds that it meets again and again.
+const FULL: &str = include_str!("full.txt");
+/// So often something is met that is pinned: rarer ones come and go with any change of bytes.
 const AGAIN_AND_AGAIN: u64 = 8;
-/// At least so many are.
+/// What is met so often has to be pinned: an attack that is new is not lost later.
+const PINNED_FROM: u64 = 4 * AGAIN_AND_AGAIN;
+/// At least so many reasons are.
 const REACHED_MIN: usize = 20;
+
+/// Compares what a run met with what is pinned, both ways.
+fn is_pinned(file: &str, pinned: &str, met: &[(&str, u64)], report: &Report) {
+    if std::env::var("CARNET_VECTORS").as_deref() == Ok("write") {
+        let often = met.iter().filter(|(_, count)| *count >= AGAIN_AND_AGAIN);
+        let lines: String = often.map(|(name, _)| format!("{name}\n")).collect();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/");
+        std::fs::write(format!("{folder}{file}"), lines).expect("it can be written");
+        return;
+    }
+    let pinned: Vec<&str> = pinned.lines().collect();
+    let count = |name: &str| met.iter().find(|(one, _)| *one == name).map(|(_, n)| *n);
+    let missed: Vec<&&str> = pinned
+        .iter()
+        .filter(|name| count(name) == Some(0))
+        .collect();
+    let gone: Vec<&&str> = pinned.iter().filter(|name| count(name).is_none()).collect();
+    let free = met.iter().filter(|(_, count)| *count >= PINNED_FROM);
+    let free: Vec<&str> = free
+        .map(|(name, _)| *name)
+        .filter(|name| !pinned.contains(name))
+        .collect();
+    assert!(
+        missed.is_empty() && gone.is_empty() && free.is_empty(),
+        "harness broken: missed {missed:?}, unknown {gone:?}, not pinned in {file} {free:?}\n{report}"
+    );
+}
 
 #[test]
 fn extremes_stop_no_replica_and_part_none() {
     let report = check(0..PROGRAMS, Manner::Extremes);
     assert!(report.is_deep(), "harness broken:\n{report}");
-    if std::env::var("CARNET_VECTORS").as_deref() == Ok("write") {
-        let often = |one: &&Reason| report.answered_at_all(**one) >= AGAIN_AND_AGAIN;
-        let all = Reason::ALL.iter().filter(often);
-        let lines: String = all.map(|one| format!("{}\n", one.name())).collect();
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/reached.txt");
-        std::fs::write(file, lines).expect("it can be written");
-        return;
-    }
-    assert!(REACHED.lines().count() >= REACHED_MIN, "too few are pinned");
-    let never = report.never_answered();
-    let missed: Vec<&str> = REACHED
-        .lines()
-        .filter(|name| never.iter().any(|one| one.name() == *name))
+    let reasons = Reason::ALL.iter();
+    let reasons: Vec<_> = reasons
+        .map(|one| (one.name(), report.answered_at_all(*one)))
         .collect();
-    assert_eq!(missed, Vec::<&str>::new(), "harness broken:\n{report}");
+    is_pinned("reached.txt", REACHED, &reasons, &report);
+    assert!(REACHED.lines().count() >= REACHED_MIN, "too few are pinned");
+    let bounds = Counted::ALL.iter().map(|one| one.name());
+    let full = |name| report.limits.get(name).copied().unwrap_or(0);
+    let bounds: Vec<_> = bounds.map(|name| (name, full(name))).collect();
+    is_pinned("full.txt", FULL, &bounds, &report);
 }
 
 #[test]

@@ -130,7 +130,6 @@ reasons! {
     115 ParkedOver "The statement waited and was given up: as many as are kept came after it.", "Say it again, once it can be taken here.";
     117 Discarded "The statement waited, and a registrar gave it up.", "See the reason; say it again, if it still holds.";
     58 EvidenceGap "A foreign statement is not the next in the mailbox.", "Follow from the cursor.";
-    59 TooManySessions "The subject has 16 open sessions.", "Close one, or use it again.";
     60 NotSealed "The checkpoint to publish was not sealed, or is not newer.", "Sign the newest sealed size.";
     61 ClockAhead "The stamp is above the ceiling that a quorum of clocks set.", "Try again; if it stays, check the leader's clock.";
     62 AlreadyInitialised "The registry has its genesis.", "Nothing to do.";
