@@ -75,7 +75,7 @@ pub(crate) struct Declare {
     #[arg(long, default_value = "")]
     office_of_entry: String,
     /// Who is to have it there: enterprise/49-0001, office/49/NAME, or a person. For good, the other country admits it for another
-    /// one by two persons only.
+    /// one, or for anybody where none is named, by two persons only.
     #[arg(long)]
     consignee: Option<String>,
     /// Documents: digests or files.

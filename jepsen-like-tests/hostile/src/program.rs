@@ -404,7 +404,10 @@ impl World {
             purpose: Purpose::PermanentExport,
             offer_until: tomorrow(from),
             agreement: agreed(from.prefix, to),
-            papers: Papers::default(),
+            papers: Papers {
+                consignee: Some(sha256(&[b"importer"]).into()),
+                ..Papers::default()
+            },
         };
         let (liar, target) = (self.liar.prefix, self.target.prefix);
         let (command, by_liar) = match at % 4 {

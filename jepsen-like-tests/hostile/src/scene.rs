@@ -73,7 +73,10 @@ pub fn offer_for(from: &Country, to: &Country, code: Code, number: u8, why: Purp
         purpose: why,
         offer_until: tomorrow(from),
         agreement: agreed(from.prefix, to.prefix),
-        papers: Papers::default(),
+        papers: Papers {
+            consignee: Some(d("importer of record").into()),
+            ..Papers::default()
+        },
     }
 }
 
@@ -99,7 +102,7 @@ pub fn admit(number: u8) -> Command {
     Command::Admit {
         transfer: transfer(number),
         place: "harbour".into(),
-        importer: d("importer").into(),
+        importer: d("importer of record").into(),
         documents: Vec::new(),
         countersignature: None,
     }

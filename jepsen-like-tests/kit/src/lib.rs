@@ -584,6 +584,7 @@ impl Country {
             papers: Papers {
                 office_of_export: "port".into(),
                 office_of_entry: "harbour".into(),
+                consignee: Some(sha256(&[b"importer of record"]).into()),
                 ..Papers::default()
             },
         }
@@ -875,7 +876,7 @@ impl Country {
     }
 
     /// Who does what a story takes for granted: customs export nobody's robot for good, so that its owner's side says so, or another
-    /// of customs first; the one registrar who made every enterprise here confirms no end that one of them declared; and what is for ever
+    /// of customs first; nor do they admit one for good for another than its consignee; the one registrar who made every enterprise here confirms no end that one of them declared; and what is for ever
     /// another of the office says first.
     pub fn whoever<'n>(&mut self, name: &'n str, command: &Command) -> &'n str {
         match command {
@@ -895,6 +896,20 @@ impl Country {
                     self.command("customs-again", command.clone());
                 }
                 giver
+            }
+            Command::Admit {
+                transfer, importer, ..
+            } if name == "customs" => {
+                let Ok(known) = self.ledger.transfer(transfer);
+                let takes_two = known.is_some_and(|known| {
+                    let named = known.papers.consignee.as_ref() == Some(importer);
+                    known.purpose == Purpose::PermanentExport && !named
+                });
+                if takes_two {
+                    self.enrol_once("customs-again", name, Role::Customs);
+                    self.command("customs-again", command.clone());
+                }
+                name
             }
             Command::Act {
                 code,

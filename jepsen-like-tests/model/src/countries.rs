@@ -566,7 +566,10 @@ fn declaration(transfer: TransferId, from: Prefix, to: Prefix, until: TimeMs) ->
         purpose: Purpose::PermanentExport,
         offer_until: until,
         agreement: agreed(from, to),
-        papers: Papers::default(),
+        papers: Papers {
+            consignee: Some(sha256(&[b"importer"]).into()),
+            ..Papers::default()
+        },
     }
 }
 

@@ -80,10 +80,14 @@ async fn cross(desks: &mut Desks, (serial, number): (u32, u64), books: &Books) {
     let transfer = TransferId(id);
     let code = here.ground.kit.code(serial);
     books.sets_out(Crossing { code });
-    let offer = here
+    let id = there.ground.kit.enterprise("0001");
+    let mut offer = here
         .ground
         .kit
         .declare(serial, transfer, &there.ground.kit.prefix);
+    if let Command::DeclareExport { papers, .. } = &mut offer {
+        papers.consignee = Some(PartyName::Enterprise { id });
+    }
     // Customs alone give away nobody's robot for good.
     at_last(maker, &offer).await;
     let permit = Command::PermitImport {
@@ -102,7 +106,6 @@ async fn cross(desks: &mut Desks, (serial, number): (u32, u64), books: &Books) {
         place: "port".into(),
     };
     at_last(here, &depart).await;
-    let id = there.ground.kit.enterprise("0001");
     let admit = Command::Admit {
         transfer,
         place: "harbour".into(),

@@ -1464,16 +1464,22 @@ fn one_key_of_customs_admits_a_robot_for_nobody_but_its_consignee() {
     let (mut a, mut b) = crate::border::two();
     b.enrol_office("customs-2", "customs", Role::Customs);
     let (honest, accomplice) = (enterprise(&b, "0003"), enterprise(&b, "0002"));
-    let mut declared = a.declare(1, carnet_kit::transfer(1), &b.prefix);
-    if let Command::DeclareExport { papers, .. } = &mut declared {
-        papers.consignee = Some(honest.clone());
-    }
-    a.must("customs", declared);
-    a.deliver(&mut b);
-    b.must("customs", crate::border::permit(&b, 1, vec![]));
-    b.deliver(&mut a);
-    a.must("customs", crate::border::depart(1));
-    a.deliver(&mut b);
+    let unnamed = b.clone();
+    let arrives = |a: &mut Country, b: &mut Country, consignee: Option<PartyName>| {
+        let mut declared = a.declare(1, carnet_kit::transfer(1), &b.prefix);
+        if let Command::DeclareExport { papers, .. } = &mut declared {
+            papers.consignee = consignee;
+        }
+        a.must("customs", declared);
+        a.deliver(b);
+        b.must("customs", crate::border::permit(b, 1, vec![]));
+        b.deliver(a);
+        a.must("customs", crate::border::depart(1));
+        a.deliver(b);
+    };
+    let (mut other, mut nobodys) = (a.clone(), unnamed);
+    arrives(&mut other, &mut nobodys, None);
+    arrives(&mut a, &mut b, Some(honest.clone()));
     let admitted = |for_whom: &PartyName| {
         let mut admission = crate::border::admit(1);
         if let Command::Admit { importer, .. } = &mut admission {
@@ -1488,8 +1494,16 @@ fn one_key_of_customs_admits_a_robot_for_nobody_but_its_consignee() {
             .map(|owner| owner.to_string())
     };
     let mut one = b.clone();
-    check(&mut one, "customs", admitted(&accomplice), "done");
-    assert_eq!(owner(&one), None, "a word, and no admission");
+    let first_word = |b: &mut Country, for_whom: &PartyName| {
+        let answer = b.command("customs", admitted(for_whom));
+        assert!(matches!(answer, ItemAnswer::Done { waits: true, .. }));
+        assert_eq!(owner(b), None, "a word, and no admission");
+    };
+    first_word(&mut one, &accomplice);
+    // Where nobody was named, whoever is.
+    first_word(&mut nobodys, &honest);
+    check(&mut nobodys, "customs-2", admitted(&honest), "done");
+    assert_eq!(owner(&nobodys), Some(honest.to_string()));
     check(
         &mut one,
         "customs",

@@ -174,7 +174,7 @@ impl Federation {
             (8, Some(transfer)) => Some(Command::Admit {
                 transfer,
                 place: "harbour".into(),
-                importer: sha256(&[b"importer"]).into(),
+                importer: sha256(&[b"importer of record"]).into(),
                 documents: Vec::new(),
                 countersignature: None,
             }),

@@ -975,7 +975,7 @@ pub(super) fn admit<L: Ledger>(
 }
 
 /// Whether a robot that comes for good is admitted for whom its exporter's side named, or two persons of the border say for whom else: one
-/// key of theirs makes nobody the owner of what was sold to another. Where nobody was named, one is asked.
+/// key of theirs makes nobody the owner of what was sold to another, nor of what was sold to nobody yet.
 fn is_consignee<L: Ledger>(
     ledger: &L,
     cx: &Context<'_>,
@@ -983,8 +983,7 @@ fn is_consignee<L: Ledger>(
     transfer: &Transfer,
     importer: &PartyName,
 ) -> Result<bool, Stop<L::Fault>> {
-    let named = transfer.papers.consignee.as_ref();
-    let another = named.is_some_and(|named| named != importer);
+    let another = transfer.papers.consignee.as_ref() != Some(importer);
     if transfer.purpose != Purpose::PermanentExport || !another || !cx.is_in_earnest() {
         return Ok(true);
     }
