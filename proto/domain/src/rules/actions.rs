@@ -11,7 +11,8 @@
 //! * A workshop is the enterprise that the owner, holder or operator named when maintenance began; it works on the robot
 //!   until maintenance is complete. A service provider that nobody named works on what its own enterprise made, holds, owns
 //!   or operates. The maker keeps its part in its robots: it repairs, inspects and remedies them wherever they are.
-//! * An export is declared by who holds or owns the robot, by their own declarant, or by customs.
+//! * An export is declared by who holds or owns the robot, by their own declarant, or by customs. It is taken back by whose enterprise
+//!   declared it, by the owner's side, or by customs: who merely holds the robot does not undo what its owner declared.
 //! * A recycler declares an end of life of any robot, for whoever brings it; it needs a confirmation by another party, and a
 //!   declaration by a stranger ties up nothing until then (see `decide::robot`).
 //! * To ask for ownership one needs no relation, but the secret of a release.
@@ -268,6 +269,7 @@ impl Deed {
                 | Self::EndOwnershipRequest
                 | Self::SetHold
                 | Self::LiftHold
+                | Self::CancelExport
                 | Self::WithdrawEndOfLife
                 | Self::ConfirmEndOfLife
         )
@@ -287,7 +289,8 @@ pub enum Relation {
     Operator,
     /// The workshop that the robot was given to.
     Workshop,
-    /// Party to the step that waits for its second party: who took the first step, or is named by it.
+    /// Party to the step that waits for its second party: who took the first step, or is named by it. Of an export whose enterprise
+    /// declared it.
     Pending,
     /// Its enterprise declared, as a stranger, that the robot ended: it may take that back, and is nothing else by it.
     Declarer,
@@ -409,7 +412,10 @@ pub const fn row_of(deed: Deed) -> Row {
         ),
         Deed::CancelExport => duty!(
             to(&[Customs], OFFICE),
-            to(&[Manufacturer, Importer, Dealer, Owner, Declarant], HOLDING),
+            to(
+                &[Manufacturer, Importer, Dealer, Owner, Declarant],
+                &[R::Holder, R::Owner, R::Pending, R::Desk],
+            ),
         ),
         Deed::PermitImport | Deed::RefuseImport | Deed::Depart | Deed::Admit | Deed::Return => {
             row!(to(&[Customs], OFFICE))

@@ -288,6 +288,21 @@ impl Context<'_> {
         self.allow_as(deed, robot, &relations)
     }
 
+    /// As [`Self::allow_on`], of an open transfer, to which the enterprise that declared it is a party.
+    pub(crate) fn allow_on_transfer<F>(
+        &self,
+        deed: Deed,
+        robot: &Robot,
+        declared_by: Option<EnterpriseId>,
+    ) -> Result<(), Stop<F>> {
+        let holder = &self.signer.holder;
+        let mut relations = relations_of_owner(self.me(), holder, robot);
+        if declared_by.is_some_and(|id| *holder == Holder::Enterprise { id }) {
+            relations.push(Relation::Pending);
+        }
+        self.allow_as(deed, robot, &relations)
+    }
+
     /// As [`Self::allow_on`], where whoever goes on for the maker is the maker: what is done in the maker's name is not one registrar's
     /// to give to whom she names.
     pub(crate) fn allow_on_for_maker<L: Ledger>(

@@ -517,5 +517,17 @@ fn a_holder_is_nothing_to_what_is_the_owners() {
     if let Command::DeclareExport { purpose, .. } = &mut offer {
         *purpose = Purpose::Exhibition;
     }
-    check(&mut b, "0006-dealer", offer, "done");
+    check(&mut b, "0006-dealer", offer.clone(), "done");
+    // What it declared it takes back, and what its owner declared it does not.
+    let cancel = |number| Command::CancelExport {
+        transfer: transfer(number),
+        reason: "why".into(),
+    };
+    check(&mut b, "0006-dealer", cancel(2), "done");
+    if let Command::DeclareExport { transfer: id, .. } = &mut offer {
+        *id = transfer(3);
+    }
+    check(&mut b, "importer", offer, "done");
+    check(&mut b, "0006-dealer", cancel(3), "NotYours: …");
+    check(&mut b, "importer", cancel(3), "done");
 }

@@ -557,7 +557,7 @@ pub(super) fn cancel_export<L: Ledger>(
     cx.allow_role(Deed::CancelExport)?;
     let (transfer, held) = at_step(ledger, cx, id, |t| t.from, Step::Cancel)?;
     match &held.robot {
-        Some(robot) => cx.allow_on(Deed::CancelExport, robot)?,
+        Some(robot) => cx.allow_on_transfer(Deed::CancelExport, robot, transfer.declared_by)?,
         None => cx.allow(Deed::CancelExport, None)?,
     }
     let link = propose(cx.me(), &held.chain, &Act::Cancel, cx.now)?;
