@@ -79,18 +79,18 @@ fn a_directory_of_another_cluster_node_incarnation_or_store_is_refused() {
     );
 }
 
+/// Neither a newer one nor an older one, for which there are no migrations.
 #[test]
-fn a_newer_layout_is_refused() {
-    let disk = Disk::new();
-    drop(disk.create());
-    let mut bytes = (LAYOUT_VERSION + 1, Blob(vec![9, 9, 9])).to_bytes();
-    bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
-    std::fs::write(disk.root().join("IDENTITY"), bytes).expect("a file");
-    let expected = format!(
-        "has layout {}; this binary knows {LAYOUT_VERSION}",
-        LAYOUT_VERSION + 1
-    );
-    refused(&disk, IDENTITY, &expected);
+fn another_layout_is_refused_by_name() {
+    for layout in [1, LAYOUT_VERSION - 1, LAYOUT_VERSION + 1] {
+        let disk = Disk::new();
+        drop(disk.create());
+        let mut bytes = (layout, Blob(vec![9, 9, 9])).to_bytes();
+        bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
+        std::fs::write(disk.root().join("IDENTITY"), bytes).expect("a file");
+        let expected = format!("has layout {layout}; this binary knows {LAYOUT_VERSION}");
+        refused(&disk, IDENTITY, &expected);
+    }
 }
 
 #[test]

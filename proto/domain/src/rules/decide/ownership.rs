@@ -5,6 +5,14 @@
 //! asks with the secret, which the owner gave it beside the registry. The owner approves, or rejects; who asked cancels; the
 //! owner takes a release back; what nobody answered expires. Each is an end of its own. A commitment is over the robot and
 //! the record's sequence, so a secret is good once, for one robot.
+//!
+//! What else makes somebody the owner or the holder, each where it is decided, with the parties that are asked for here:
+//! * its first sale, and stock that moves: `Action::Sell` and `Action::Stock` in `decide::robot`; who goes on for its maker, or sells
+//!   in its place, `Context::is_as_maker` and `inherited`;
+//! * away for good: `DeclareExport`, by the owner's side or two persons of the border (`takes_two_to_give` in `decide::border`);
+//! * here for good: `Admit`, for the consignee that the papers name or for whom two persons of the border say (`is_consignee` there),
+//!   and what the record says then, `custody::admission::admitted`;
+//! * home from abroad: nobody by that alone, for who owned it still does.
 
 use super::{Context, OrFault, Stop, no};
 use crate::bytes::code::Code;
