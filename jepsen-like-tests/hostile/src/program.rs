@@ -1,6 +1,6 @@
-//! One program: two countries live, and one of them is attacked, step by step, from a seed.
+//! One program: three countries live, and one of them is attacked, step by step, from a seed.
 //!
-//! `86` lies and `49` is the target. Honest steps bring robots into every state, so that attacks find something to act
+//! `86` lies, `49` is the target, and `81` is honest: robots of the liar come by it too, with the chain that leads there. Honest steps bring robots into every state, so that attacks find something to act
 //! on; each attack takes what an honest step would send, makes it extreme in one place, and signs it again where a
 //! signature or a proof would otherwise stop it early.
 
@@ -10,22 +10,27 @@ use std::sync::OnceLock;
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
+use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::signature::{PublicKey, Signature};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::authority::{SignedHeader, item_root};
 use carnet_domain::log::leaf::{EntrySeed, Kind, Leaf, Slots, Subject};
 use carnet_domain::machine;
-use carnet_domain::machine::entry::{Body, Entry, MailBatch, Request, Stamp};
+use carnet_domain::machine::entry::{Body, ChainRun, Entry, MailBatch, Request, Stamp};
+use carnet_domain::record::audited::AuditHeads;
 use carnet_domain::record::due::{OFFER_OVER, RELEASE_OVER};
 use carnet_domain::record::keys::KeySignature;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::peer::{Agreement, Bundle, Signed, Statement};
+use carnet_domain::record::peer::{
+    Agreement, AgreementRef, Bundle, Clause, LogDoubt, Signed, Statement,
+};
 use carnet_domain::rules::command::{Action, Command, Papers, Purpose};
 use carnet_kit::forge::Forged;
 use carnet_kit::{Country, agreed, agreement, befriend, samples, transfer};
 
 use crate::extremes::{extreme_bytes, extreme_that};
 use crate::hold::{Held, can_be_ended};
+use crate::scene::conclude;
 use crate::seeded::Seeded;
 
 /// Everybody who signs in a country with a market.
@@ -194,6 +199,8 @@ struct Tour {
 struct World {
     liar: Country,
     target: Country,
+    /// Honest, and a peer of both: by it robots of the liar come to the target.
+    third: Country,
     random: Seeded,
     log: Vec<Logged>,
     /// How many of the target's entries are in the log.
@@ -253,25 +260,38 @@ pub fn play(seed: u64, steps: usize, manner: Manner) -> Program {
     }
 }
 
-/// Two countries that recognise each other; made once, as it is the same for every program.
-fn beginning() -> (Country, Country) {
-    static WORLD: OnceLock<(Country, Country)> = OnceLock::new();
+/// Three countries that recognise each other; made once, as they are the same for every program.
+fn beginning() -> (Country, Country, Country) {
+    static WORLD: OnceLock<(Country, Country, Country)> = OnceLock::new();
     let made = WORLD.get_or_init(|| {
         let mut liar = Country::with_full_market("86");
         let mut target = Country::with_full_market("49");
+        let mut third = Country::with_full_market("81");
         befriend(&mut liar, &mut target);
+        befriend(&mut liar, &mut third);
+        befriend(&mut target, &mut third);
+        // The two let each other's robots of the liar pass.
+        let mut passing = agreement(target.prefix, third.prefix, 2);
+        let clause = passing.clauses[0].clone();
+        passing.clauses.push(Clause {
+            number: 3,
+            recogniser: target.prefix,
+            issuer: liar.prefix,
+            ..clause
+        });
+        conclude(&mut target, &mut third, &passing);
         for serial in 1..=4 {
             liar.must("maker", liar.register(serial));
             target.must("maker", target.register(serial));
         }
-        (liar, target)
+        (liar, target, third)
     });
     made.clone()
 }
 
 impl World {
     fn new(seed: u64) -> Self {
-        let (liar, target) = beginning();
+        let (liar, target, third) = beginning();
         let tours = (1..=4).map(|serial| Tour {
             serial,
             number: serial as u8,
@@ -280,6 +300,7 @@ impl World {
         let mut world = Self {
             liar,
             target,
+            third,
             random: Seeded::new(seed),
             log: Vec::new(),
             logged: 0,
@@ -372,16 +393,108 @@ impl World {
         (signer, command)
     }
 
-    /// The life of two countries: robots travel, things happen to them, logs are closed.
+    /// The life of the countries: robots travel, things happen to them, logs are closed.
     fn live(&mut self) {
-        match self.random.below(6) {
+        match self.random.below(8) {
             0 => self.target.close(),
             1 => {
                 let (who, command) = self.some_command();
                 self.target.command(who, command);
             }
+            2 => {
+                let batch = self.over_another();
+                self.enter(Body::Foreign { batch }, Attack::Mail);
+            }
             _ => self.travel(),
         }
+    }
+
+    /// A robot of the liar's goes to the third country, which offers it on to the target: the mail with that offer, and with the
+    /// chain that leads to it.
+    fn over_another(&mut self) -> MailBatch {
+        self.next_serial += 1;
+        let serial = self.next_serial;
+        let (first, second) = (
+            self.next_transfer.wrapping_add(1),
+            self.next_transfer.wrapping_add(2),
+        );
+        self.next_transfer = second;
+        let (liar, third) = (&mut self.liar, &mut self.third);
+        let code = liar.code(serial);
+        let offered = |from: &Country, to: Prefix, number, version| Command::DeclareExport {
+            code,
+            transfer: transfer(number),
+            to,
+            purpose: Purpose::PermanentExport,
+            offer_until: from.clock.saturating_add(DurationMs::from_days(1)),
+            agreement: AgreementRef {
+                version,
+                ..agreed(from.prefix, to)
+            },
+            papers: Papers {
+                consignee: Some(sha256(&[b"importer"]).into()),
+                ..Papers::default()
+            },
+        };
+        liar.command("maker", liar.register(serial));
+        liar.command("maker", offered(liar, third.prefix, first, 1));
+        liar.deliver(third);
+        let permit = Command::PermitImport {
+            transfer: transfer(first),
+            depart_by: third.clock.saturating_add(DurationMs::from_days(1)),
+            conditions: Vec::new(),
+        };
+        third.command("customs", permit);
+        third.deliver(liar);
+        let depart = Command::Depart {
+            transfer: transfer(first),
+            place: "port".into(),
+        };
+        liar.command("customs", depart);
+        liar.deliver(third);
+        let admit = Command::Admit {
+            transfer: transfer(first),
+            place: "harbour".into(),
+            importer: sha256(&[b"importer"]).into(),
+            documents: Vec::new(),
+            countersignature: None,
+        };
+        third.command("customs", admit);
+        let onward = offered(third, self.target.prefix, second, 2);
+        let who = third.whoever("customs", &onward);
+        third.command(who, onward);
+        third.close();
+        let Ok(known) = self.target.ledger.peer(&third.prefix);
+        let (size, cursor) = known.map_or((0, 0), |known| (known.size_seen, known.cursor));
+        third.lying_mail(&self.target.prefix, size, cursor)
+    }
+
+    /// The chain of an offer over another country, with one thing in it that is not so.
+    fn forge_chain(&mut self) {
+        let mut batch = self.over_another();
+        let random = &mut self.random;
+        let with_chain = batch.items.iter_mut().find(|item| !item.chain.is_empty());
+        if let Some(item) = with_chain {
+            let at = random.below(item.chain.len());
+            match random.below(6) {
+                0 => drop(item.chain.remove(at)),
+                1 => item.chain.reverse(),
+                2 => {
+                    let again = item.chain[at].clone();
+                    item.chain.push(again);
+                }
+                3 => item.chain[at].leaves.reverse(),
+                4 => drop(item.chain[at].leaves.pop()),
+                _ => {
+                    let bytes = item.chain[at].to_bytes();
+                    let decodes = |bytes: &[u8]| ChainRun::from_bytes(bytes).ok();
+                    if let Some(run) = extreme_that(&bytes, random, decodes) {
+                        item.chain[at] = run;
+                    }
+                }
+            }
+        }
+        self.enter(Body::Foreign { batch }, Attack::Mail);
     }
 
     fn travel(&mut self) {
@@ -397,11 +510,16 @@ impl World {
         };
         let steps_out = at % 8 < 4;
         let (exporter_lies, of) = (outward == steps_out, number);
+        // Two of three go for good.
+        let why = match usize::from(number) {
+            number if number.is_multiple_of(3) => Purpose::ALL[number / 3 % Purpose::ALL.len()],
+            _ => Purpose::PermanentExport,
+        };
         let declare = |from: &Country, to: Prefix| Command::DeclareExport {
             code,
             transfer: transfer(of),
             to,
-            purpose: Purpose::PermanentExport,
+            purpose: why,
             offer_until: tomorrow(from),
             agreement: agreed(from.prefix, to),
             papers: Papers {
@@ -747,6 +865,9 @@ impl World {
     }
 
     fn attack_mail(&mut self) {
+        if self.random.one_in(3) {
+            return self.forge_chain();
+        }
         // Something honest to be carried, if the liar can say anything.
         self.next_serial += 1;
         let serial = self.next_serial;
@@ -850,7 +971,7 @@ impl World {
 
     fn attack_housekeeping(&mut self) {
         let registry = self.target.registry();
-        let body = match self.random.below(4) {
+        let body = match self.random.below(7) {
             0 => {
                 let (who, _) = self.some_command();
                 let nonce = [self.random.below(3) as u8; 16];
@@ -895,6 +1016,20 @@ impl World {
             2 => Body::Rule {
                 number: *self.random.pick(&[0, OFFER_OVER, RELEASE_OVER, 7]),
                 cursor: *self.random.pick(&[0, 0, 1]),
+            },
+            3 => Body::RaiseLevel {
+                to: Level::FIRST,
+                seen: Vec::new(),
+            },
+            // Of a country that nobody knows: what is doubted is offered nothing any more.
+            4 => Body::Doubt {
+                peer: Prefix::parse("33").expect("a prefix"),
+                sequence: self.random.number(),
+                doubt: LogDoubt::RolledBack,
+            },
+            5 => Body::Audit {
+                node: 1 + self.random.below(4) as u64,
+                heads: AuditHeads::default(),
             },
             _ => Body::Seal {},
         };
