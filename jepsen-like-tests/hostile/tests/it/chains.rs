@@ -170,6 +170,11 @@ fn the_issuers_own_word_bars_no_robot_for_good() {
         let permitted = permit(&c, 2, Vec::new());
         let reason = Reason::IdentityEnded;
         refused(&mut c, "customs", permitted.clone(), reason, detail);
+        let refuse = Command::RefuseImport {
+            transfer: transfer(2),
+            reason: "it is said to have ended".into(),
+        };
+        c.clone().must("customs", refuse);
         let clear = Command::ClearClaim {
             peer: a.prefix,
             identity: key,

@@ -791,7 +791,11 @@ fn refuse_ended<L: Ledger>(
     let went = went_with(ledger, &transfer.code)?;
     for identity in std::iter::once(code).chain(identities) {
         let ends = ledger.ends(&identity).or_fault()?;
-        let end = ends.and_then(|ends| ends.shown().cloned());
+        // A mere word keeps nobody from refusing it, or sending it back.
+        let end = ends.and_then(|ends| match robot {
+            Some(_) => ends.shown().cloned(),
+            None => ends.proven,
+        });
         let of_another = |end: &Ended| end.by == me && !went.contains(&identity);
         if let Some(end) = end.filter(|end| end.code == transfer.code || of_another(end)) {
             let detail = Detail::Ended {
