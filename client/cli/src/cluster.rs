@@ -1,6 +1,7 @@
 //! `carnet cluster`: the cluster of a registry. It is begun, seen and changed here; its members have `carnet member`.
 
 pub(crate) mod health;
+pub(crate) mod leaving;
 mod skip;
 mod time;
 pub(crate) mod voters;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::cluster::health;
+use crate::cluster::leaving::{self, Changed};
 use crate::cluster::voters::no_leader;
 use crate::exit::Failed;
 use crate::output::say;
@@ -53,6 +54,7 @@ pub(crate) enum Members {
     /// for good, in one change.
     ///
     /// The new node has an id that was never used, certificates of its own, and runs on a directory made by `carnetd init --join`.
+    /// In earnest another admin agrees first: the command says by which number (`carnet proposal approve`), and is given again.
     ///
     ///   carnet member replace 3 --by 4=10.0.0.4:7101,10.0.0.4:7102
     Replace {
@@ -64,7 +66,7 @@ pub(crate) enum Members {
         #[command(flatten)]
         patience: Patience,
     },
-    /// Lets a member leave for good: its id is never used again.
+    /// Lets a member leave for good: its id is never used again. In earnest another admin agrees first, as with `replace`.
     ///
     ///   carnet member remove 5
     Remove {
@@ -96,11 +98,13 @@ pub(crate) async fn run(verb: Members, settings: &Settings) -> Result<Outcome, F
             let id = node.node;
             add(&admin, node).await?;
             match vote {
-                true => promoted(&admin, id, None, patience).await,
+                true => promoted((settings, &admin), id, None, patience).await,
                 false => Ok(json!({"node": id.to_string(), "is": "learner"}).into()),
             }
         }
-        Members::Promote { node, patience } => promoted(&admin, node, None, patience).await,
+        Members::Promote { node, patience } => {
+            promoted((settings, &admin), node, None, patience).await
+        }
         Members::Replace { old, by, patience } => {
             let new = by.node;
             if old == new {
@@ -115,9 +119,9 @@ pub(crate) async fn run(verb: Members, settings: &Settings) -> Result<Outcome, F
                 return Err(nothing_to_replace(old, &by));
             }
             add(&admin, by).await?;
-            promoted(&admin, new, Some(old), patience).await
+            promoted((settings, &admin), new, Some(old), patience).await
         }
-        Members::Remove { node, yes } => removed(&admin, node, yes).await,
+        Members::Remove { node, yes } => removed((settings, &admin), node, yes).await,
     }
 }
 
@@ -185,12 +189,12 @@ async fn add(admin: &Admin, node: Member) -> Result<(), Failed> {
 
 /// Waits until a member has caught up and gives it the vote; with `instead_of` that node leaves for good in the same change.
 async fn promoted(
-    admin: &Admin,
+    at: (&Settings, &Admin),
     node: u64,
     instead_of: Option<u64>,
     patience: Patience,
 ) -> Result<Outcome, Failed> {
-    let status = caught_up(admin, node, Duration::from_secs(patience.wait)).await?;
+    let status = caught_up(at.1, node, Duration::from_secs(patience.wait)).await?;
     let mut voters: BTreeSet<u64> = status.voters.iter().copied().collect();
     voters.insert(node);
     let members: BTreeSet<u64> = status.members.iter().map(|one| one.node).collect();
@@ -198,7 +202,10 @@ async fn promoted(
     if let Some(old) = instead_of {
         voters.remove(&old);
     }
-    let mut changed = changed(admin, &status, voters, gone, Fewest::Any).await?;
+    let mut changed = changed(at, &status, voters, gone, Fewest::Any).await?;
+    if changed.value.get("state").is_some() {
+        return Ok(changed);
+    }
     // Who is asked by nobody may lead tomorrow.
     changed.value["next"] = format!(
         "Put the endpoints of node {node} into your contexts, and those of a node that left out of them: carnet --admin-endpoints … context \
@@ -208,8 +215,8 @@ async fn promoted(
     Ok(changed)
 }
 
-async fn removed(admin: &Admin, node: u64, yes: bool) -> Result<Outcome, Failed> {
-    let status = leader(admin).await?;
+async fn removed(at: (&Settings, &Admin), node: u64, yes: bool) -> Result<Outcome, Failed> {
+    let status = leader(at.1).await?;
     let mut voters: BTreeSet<u64> = status.voters.iter().copied().collect();
     let votes = voters.remove(&node);
     if !status.members.iter().any(|one| one.node == node) {
@@ -226,11 +233,11 @@ async fn removed(admin: &Admin, node: u64, yes: bool) -> Result<Outcome, Failed>
         });
     }
     let fewest = if yes { Fewest::Any } else { Fewest::Three };
-    changed(admin, &status, voters, Some(node), fewest).await
+    changed(at, &status, voters, Some(node), fewest).await
 }
 
 async fn changed(
-    admin: &Admin,
+    (settings, admin): (&Settings, &Admin),
     status: &GetStatusResponse,
     voters: BTreeSet<u64>,
     gone: Option<u64>,
@@ -245,8 +252,14 @@ async fn changed(
         retire: gone.into_iter().collect(),
         fewest,
     };
-    let index = admin.change_members(wanted).await?;
-    Ok(done("changed", &voters, gone, Some(index)).into())
+    let reason = match gone {
+        Some(node) => format!("node {node} is to leave"),
+        None => "the voters change".to_owned(),
+    };
+    match leaving::change(settings, admin, wanted, reason).await? {
+        Changed::At(index) => Ok(done("changed", &voters, gone, Some(index)).into()),
+        Changed::Waits(waits) => Ok(waits.into()),
+    }
 }
 
 fn done(done: &str, voters: &BTreeSet<u64>, gone: Option<u64>, index: Option<u64>) -> Value {

@@ -1,4 +1,4 @@
-//! What one person proposed and another has to confirm: keys and certificates. Each has a number, the index
+//! What one person proposed and another has to confirm: keys, certificates, and nodes that leave. Each has a number, the index
 //! of the leaf that says it was proposed.
 //!
 //! To approve is to give the same command: what is signed is all of it, not its number, so that no node has one thing shown and
@@ -7,7 +7,7 @@
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::record::Actor;
 use carnet_domain::record::denied::{Waiting, Wanted};
-use carnet_domain::record::offices::{Change, Proposal};
+use carnet_domain::record::offices::{Change, Leaving, Proposal};
 use carnet_domain::rules::command::Command;
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -57,10 +57,15 @@ pub(crate) enum Proposals {
     },
 }
 
+/// What is to be done once two admins agree on a change of the members.
+const AGREED: &str = "Whoever asked for it gives the same command again (carnet member replace, carnet member remove, carnet cluster voters): within \
+                      seven days it is made.";
+
 /// One that waits, wherever it is kept.
 enum Open {
     Office(Proposal),
     Certificate(Waiting),
+    Members(Leaving),
 }
 
 impl Open {
@@ -68,6 +73,7 @@ impl Open {
         match self {
             Self::Office(one) => one.number,
             Self::Certificate(one) => one.number,
+            Self::Members(one) => one.number,
         }
     }
 
@@ -75,6 +81,7 @@ impl Open {
         match self {
             Self::Office(one) => one.change.to_string(),
             Self::Certificate(one) => one.wanted.to_string(),
+            Self::Members(one) => one.change.to_string(),
         }
     }
 
@@ -82,6 +89,7 @@ impl Open {
         match self {
             Self::Office(one) => &one.by,
             Self::Certificate(one) => &one.by,
+            Self::Members(one) => &one.by,
         }
     }
 
@@ -89,6 +97,7 @@ impl Open {
         match self {
             Self::Office(one) => &one.reason,
             Self::Certificate(one) => &one.reason,
+            Self::Members(one) => &one.reason,
         }
     }
 
@@ -96,6 +105,7 @@ impl Open {
         match self {
             Self::Office(one) => one.until,
             Self::Certificate(one) => one.until,
+            Self::Members(one) => one.until,
         }
     }
 
@@ -107,6 +117,7 @@ impl Open {
                 Change::Retire { .. } => true,
             },
             Self::Certificate(_) => false,
+            Self::Members(_) => true,
         }
     }
 
@@ -136,6 +147,10 @@ impl Open {
                     reason,
                 },
             },
+            Self::Members(one) => Command::ChangeMembers {
+                change: one.change.clone(),
+                reason,
+            },
         }
     }
 
@@ -144,7 +159,11 @@ impl Open {
     }
 
     fn row(&self, now: TimeMs) -> Value {
-        let state = if self.is_over(now) { "expired" } else { "open" };
+        let state = match self {
+            _ if self.is_over(now) => "expired",
+            Self::Members(one) if one.second.is_some() => "agreed",
+            _ => "open",
+        };
         json!({
             "proposal": self.number().to_string(),
             "state": state,
@@ -164,7 +183,8 @@ async fn open(settings: &Settings) -> Result<(Vec<Open>, TimeMs), Failed> {
     let denied = client.unverified().deny_list().await?.value;
     let offices = registry.offices.proposals.into_iter().map(Open::Office);
     let certificates = denied.waiting.into_iter().map(Open::Certificate);
-    let mut all: Vec<Open> = offices.chain(certificates).collect();
+    let members = registry.offices.leaving.into_iter().map(Open::Members);
+    let mut all: Vec<Open> = offices.chain(certificates).chain(members).collect();
     all.sort_by_key(Open::number);
     Ok((all, registry.log_time))
 }
@@ -207,7 +227,10 @@ pub(crate) async fn run(verb: Proposals, settings: &Settings) -> Result<Outcome,
                 }
                 let extra = json!({"proposal": number.to_string(), "what": one.what()});
                 let command = one.command(reason.clone());
-                let done = submit::one(settings, write, command, extra).await?;
+                let mut done = submit::one(settings, write, command, extra).await?;
+                if matches!(one, Open::Members(_)) {
+                    done.value["next"] = AGREED.into();
+                }
                 Ok(approved(done, number))
             };
             each(&numbers, ended).await

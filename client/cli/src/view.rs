@@ -112,7 +112,7 @@ pub(crate) fn at(mut value: Value, position: Position) -> Value {
 /// What is to be done after the first of two words about certificates.
 pub(crate) const SECOND_OF_CERTIFICATE: &str = "It takes a second admin, who gives the same command, or approves all it made by their numbers (carnet \
                                                 proposal list). Until then nothing is changed, and after seven days it is over.";
-/// The same of the keys of offices.
+/// The same of the keys of offices, and of members of the cluster.
 const SECOND_OF_KEY: &str = "It takes a second admin, who approves it by its number (carnet proposal list shows what waits). Until then nothing is \
                              changed, and after seven days the proposal is over.";
 /// The same of what is done with a robot in somebody's place.
@@ -128,7 +128,9 @@ pub(crate) fn second_word(command: &Command) -> &'static str {
         Command::RevokeCertificate { .. } | Command::UnrevokeCertificate { .. } => {
             SECOND_OF_CERTIFICATE
         }
-        Command::AddSigner { .. } | Command::RetireSigner { .. } => SECOND_OF_KEY,
+        Command::AddSigner { .. }
+        | Command::RetireSigner { .. }
+        | Command::ChangeMembers { .. } => SECOND_OF_KEY,
         Command::Act { .. } => SECOND_OF_ROBOT,
         _ => SECOND_WORD,
     }
@@ -486,6 +488,7 @@ fn reason(command: &Command) -> Option<&str> {
         | Command::DiscardParked { reason, .. }
         | Command::RevokeCertificate { reason, .. }
         | Command::UnrevokeCertificate { reason, .. }
+        | Command::ChangeMembers { reason, .. }
         | Command::RejectProposal { reason, .. }
         | Command::SetContact { reason, .. }
         | Command::LimitPeer { reason, .. }

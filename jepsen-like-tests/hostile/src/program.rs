@@ -1133,7 +1133,8 @@ pub(crate) fn usual_signer(command: &Command) -> &'static str {
         | Command::SetContact { .. }
         | Command::LimitPeer { .. }
         | Command::RevokeCertificate { .. }
-        | Command::UnrevokeCertificate { .. } => "admin",
+        | Command::UnrevokeCertificate { .. }
+        | Command::ChangeMembers { .. } => "admin",
         Command::Reserve { .. } | Command::Register { .. } => "maker",
         Command::OpenRecall { .. }
         | Command::AmendRecall { .. }

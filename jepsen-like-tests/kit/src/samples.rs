@@ -7,6 +7,7 @@ use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::record::contact::{Allowed, Contact};
 use carnet_domain::record::denied::{Bearer, Certificate, Mark, Refused};
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::offices::MembersChange;
 use carnet_domain::record::{
     ApprovalStatus, Asking, Desk, EnterpriseStatus, Firmware, IdentifierScheme, Maker,
     OwnershipEnd, PartName, PartType, PartyName, Predicate, RecallDecision, RecallId, RecallNotice,
@@ -184,6 +185,13 @@ pub fn commands(country: &Country) -> Vec<Command> {
         },
         Command::UnrevokeCertificate {
             certificate: client("dealer"),
+            reason: reason.clone(),
+        },
+        Command::ChangeMembers {
+            change: MembersChange {
+                voters: vec![1, 2, 4],
+                retire: vec![3],
+            },
             reason: reason.clone(),
         },
     ]

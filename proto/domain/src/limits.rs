@@ -132,6 +132,8 @@ pub const ROOT_SIGNATURES_MAX: usize = 64;
 pub const SUPERVISORS_MAX: usize = 64;
 /// The most open proposals of admins, about keys, and as many about certificates.
 pub const PROPOSALS_MAX: usize = 16;
+/// The most nodes that vote after a change of the members, and the most that leave by it.
+pub const MEMBERS_CHANGED_MAX: usize = 64;
 /// The most nodes whose chains of audit are held to what the log says of them; of those that left, the oldest make way.
 pub const AUDIT_ANCHORS_MAX: usize = 64;
 /// The most places of one of them that are kept: the newest, and of older ones the fewer the older they are. Ten minutes apart they

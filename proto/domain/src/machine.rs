@@ -543,6 +543,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             | After::Proposal(_)
             | After::Withdrawn(_)
             | After::Denied(_)
+            | After::Members(_)
             | After::Audited(_)
             | After::Peer(_) => None,
             After::Jurisdiction(_) => self.registry.own_head,
@@ -553,6 +554,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             | After::Proposal(_)
             | After::Withdrawn(_)
             | After::Denied(_)
+            | After::Members(_)
             | After::Audited(_)
             | After::Peer(_) => self.ledger.head_of(&subject.key())?,
             _ => before,
@@ -699,6 +701,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
             After::Denied(denied) => {
                 self.ledger.put_deny_list(denied.list)?;
+                self.ledger.put_head(&subject.key(), head)
+            }
+            After::Members(members) => {
+                self.registry.offices.leaving = members.leaving;
                 self.ledger.put_head(&subject.key(), head)
             }
             After::Audited(audited) => {
@@ -1019,6 +1025,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 (known.as_ref().map_or(unknown, signer_status), Digest::ZERO)
             }
             After::Denied(denied) => (denied.status, Digest::ZERO),
+            After::Members(members) => (members.status, Digest::ZERO),
             After::Audited(_) => (1, Digest::ZERO),
             After::Peer(peer) => (if peer.quarantined { 2 } else { 1 }, Digest::ZERO),
             After::Jurisdiction(_) => (1, Digest::ZERO),

@@ -52,6 +52,8 @@ pub enum Obstacle {
     Unfinished,
     /// A node would leave for good that the caller did not name as leaving.
     LeavesUnnamed,
+    /// A node would leave for good, and two admins have not agreed on exactly this change.
+    TwoAdmins,
     /// Fewer than three voters would be left, and the caller did not say that it is meant.
     FewVoters,
     /// As many nodes have left as a cluster can remember.
@@ -64,7 +66,7 @@ pub enum Obstacle {
 
 impl Obstacle {
     /// Every one, in the order declared.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::AlreadyFounded,
         Self::Retired,
         Self::OtherStore,
@@ -77,6 +79,7 @@ impl Obstacle {
         Self::NoQuorum,
         Self::Unfinished,
         Self::LeavesUnnamed,
+        Self::TwoAdmins,
         Self::FewVoters,
         Self::RetiredFull,
         Self::StandsStill,
@@ -98,6 +101,7 @@ impl Obstacle {
             Self::NoQuorum => "NO_QUORUM_AFTER",
             Self::Unfinished => "CHANGE_UNFINISHED",
             Self::LeavesUnnamed => "LEAVES_UNNAMED",
+            Self::TwoAdmins => "TWO_ADMINS",
             Self::FewVoters => "FEW_VOTERS",
             Self::RetiredFull => "RETIRED_FULL",
             Self::StandsStill => "STANDS_STILL",
@@ -135,6 +139,9 @@ impl Obstacle {
             }
             Self::LeavesUnnamed => {
                 "Name every node that is to leave for good, or keep it among the voters."
+            }
+            Self::TwoAdmins => {
+                "Ask for it in a signed command, have another admin approve it, then repeat (runbook replace-a-node)."
             }
             Self::FewVoters => {
                 "Ask for three voters or more, or say that fewer are meant: then one failure stops all writes."

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::cluster::health::{self, Asked};
+use crate::cluster::leaving::{self, Changed};
 use crate::exit::Failed;
 use crate::output::{say, table};
 use crate::settings::Settings;
@@ -27,6 +28,9 @@ pub(crate) struct Voters {
     /// Only show what would change.
     #[arg(long)]
     preview: bool,
+    /// Why a node leaves, for the other admin who has to agree.
+    #[arg(long, default_value = "the voters change")]
+    reason: String,
 }
 
 pub(crate) async fn run(verb: Voters, settings: &Settings) -> Result<Outcome, Failed> {
@@ -52,8 +56,10 @@ pub(crate) async fn run(verb: Voters, settings: &Settings) -> Result<Outcome, Fa
         retire: verb.retire.clone(),
         fewest,
     };
-    let index = admin.change_members(wanted).await?;
-    Ok(plan.outcome("changed", Some(index)).into())
+    match leaving::change(settings, &admin, wanted, verb.reason).await? {
+        Changed::At(index) => Ok(plan.outcome("changed", Some(index)).into()),
+        Changed::Waits(waits) => Ok(waits.into()),
+    }
 }
 
 pub(crate) fn no_leader(asked: &[Asked]) -> Failed {
@@ -295,6 +301,7 @@ mod tests {
             retire: retire.to_vec(),
             fewer_than_three: false,
             preview: false,
+            reason: "the voters change".into(),
         }
     }
 

@@ -1,13 +1,19 @@
 //! What an operator does about members, by the commands of the operator's guide, while clients write and read.
 
-use carnet_cluster::border::carnet;
-use carnet_cluster::jurisdiction::{Jurisdiction, Plan};
+use std::time::Duration;
+
+use carnet_client::admin::{Fewest, VotersWanted};
+use carnet_cluster::border::{carnet, carnet_as};
+use carnet_cluster::jurisdiction::{Jurisdiction, Plan, SECOND_ADMIN};
 use carnet_cluster::run::{Least, Run};
 use carnet_cluster::workload::LoadPlan;
 use carnet_cluster::{Broken, programs};
 use serde_json::Value;
 
 use crate::faults::hold;
+
+/// For one change of the members.
+const PATIENT: Duration = Duration::from_secs(60);
 
 /// A node as `carnet member` takes it.
 pub(crate) fn named(of: &Jurisdiction, node: u64) -> String {
@@ -34,15 +40,19 @@ pub(crate) fn voters(of: &Jurisdiction) -> Result<Vec<String>, Broken> {
     Ok(ids)
 }
 
-/// A disk is gone, and with it everything that its node knew of its votes. One command puts another node in its place; given again it
-/// changes nothing, and what else is asked of a node that has left, or of one that has moved, is said and not ignored.
+/// A disk is gone, and with it everything that its node knew of its votes. One command puts another node in its place, once another
+/// admin has agreed by another; given again it changes nothing, and what else is asked of a node that has left, or of one that has
+/// moved, is said and not ignored.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_disk_is_replaced_in_one_command() -> Result<(), Broken> {
-    let Some(programs) = programs("a_dead_disk_is_replaced_in_one_command") else {
+async fn a_dead_disk_is_replaced_in_one_command_to_which_another_admin_agrees() -> Result<(), Broken>
+{
+    const NAME: &str = "a_dead_disk_is_replaced_in_one_command_to_which_another_admin_agrees";
+    let Some(programs) = programs(NAME) else {
         return Ok(());
     };
     let plan = Plan {
         spare: 1,
+        in_earnest: true,
         ..Plan::of("XA")
     };
     let mut run = Run::start(&programs, plan, LoadPlan::default()).await?;
@@ -52,6 +62,36 @@ async fn a_dead_disk_is_replaced_in_one_command() -> Result<(), Broken> {
     run.registry.answers(4).await?;
     let (gone, new) = (old.to_string(), named(&run.registry, 4));
     let replace = ["member", "replace", &gone, "--by", &new];
+    // A certificate alone takes no node away, whichever are left.
+    let stay = run.registry.running();
+    for voters in [stay.clone(), vec![stay[0]]] {
+        let left = voters.clone();
+        let retire = (1..=3).filter(|node| !left.contains(node)).collect();
+        let wanted = VotersWanted {
+            voters,
+            retire,
+            fewest: Fewest::Any,
+        };
+        let admin = run.registry.admin(&stay, PATIENT)?;
+        let refused = admin.change_members(wanted).await;
+        let reason = refused.map_err(|error| error.reason());
+        assert_eq!(reason, Err("TWO_ADMINS".to_owned()));
+    }
+    for _ in 0..2 {
+        let first = carnet(&run.registry, &replace)?;
+        assert_eq!(first["state"], "proposed", "{first}");
+        assert!(voters(&run.registry)?.contains(&gone), "nothing is changed");
+    }
+    let first = carnet(&run.registry, &replace)?;
+    let number = first["proposal"].as_str().unwrap_or_default();
+    let what = first["what"].as_str().unwrap_or_default();
+    assert!(
+        what.starts_with(&format!("node {gone} leaves the cluster for good")),
+        "{first}"
+    );
+    let approve = ["proposal", "approve", number, "--yes"];
+    let approved = carnet_as(&run.registry, SECOND_ADMIN, &approve)?;
+    assert_eq!(approved["done"], true, "{approved}");
     let done = carnet(&run.registry, &replace)?;
     assert_eq!(
         (&done["done"], &done["retired"]),

@@ -4,13 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use carnet_domain::machine::entry::ItemAnswer;
+use carnet_domain::record::offices::MembersChange;
+use carnet_domain::rules::command::Command;
 use carnet_trust::identity::Plane;
 use carnet_wire::admin::v1 as pb;
 use carnet_wire::admin::v1::admin_client::AdminClient;
 use tonic::transport::Channel;
 
 use crate::country::books::Books;
-use crate::country::clerk::Person;
+use crate::country::clerk::{Clerk, Person, Who};
 use crate::country::drawn::Drawn;
 use crate::country::ground::{ADMIN, CLIENT, Ground, RAFT, host};
 use crate::history::Shared;
@@ -39,7 +42,7 @@ impl Steward {
         }
         if let Some(leaver) = self.drawn.leaver {
             pause(&mut random, 500, 8_000).await;
-            self.replace(&channels, leaver, &mut random).await;
+            self.replace(&channels, leaver, &mut random).await?;
         }
         while !self.history.lock().closing {
             pause(&mut random, 300, 3_000).await;
@@ -63,7 +66,12 @@ impl Steward {
     }
 
     /// Has the newest node take the place of another, until it is so.
-    async fn replace(&self, channels: &[Channel], leaver: u64, random: &mut Random) {
+    async fn replace(
+        &self,
+        channels: &[Channel],
+        leaver: u64,
+        random: &mut Random,
+    ) -> turmoil::Result {
         let joiner = self.ground.nodes;
         let voters: Vec<u64> = (1..=joiner).filter(|node| *node != leaver).collect();
         let at = host(&self.ground.kit, joiner);
@@ -73,6 +81,7 @@ impl Steward {
             client_address: format!("{at}:{CLIENT}"),
         };
         self.ground.leaves(leaver);
+        self.agree(&voters, leaver).await?;
         loop {
             let (node, mut admin) = any(channels, random);
             let added = pb::AddLearnerRequest {
@@ -100,6 +109,32 @@ impl Steward {
         self.books.lock().replaced = true;
         let line = format!("node {joiner} has the place of node {leaver}");
         self.history.note(line);
+        Ok(())
+    }
+
+    /// Two admins say that a node leaves for good: the country is none for trying out.
+    async fn agree(&self, voters: &[u64], leaver: u64) -> turmoil::Result {
+        for (key, stream) in [("admin", 401), ("admin-2", 402)] {
+            let who = Who {
+                key,
+                uri: format!("carnet://{}/admin/hq/{key}", self.ground.kit.prefix),
+            };
+            let (books, history) = (self.books.clone(), self.history.clone());
+            let random = Random::new(self.drawn.seed, stream);
+            let ground = Arc::clone(&self.ground);
+            let mut clerk = Clerk::begin(ground, who, books, history, random).await?;
+            let change = MembersChange {
+                voters: voters.to_vec(),
+                retire: vec![leaver],
+            };
+            let reason = "its disk is gone".to_owned();
+            let told = clerk.execute(Command::ChangeMembers { change, reason }, false);
+            let told = told.await;
+            if !matches!(clerk.judge(&told), Some(ItemAnswer::Done { .. })) {
+                clerk.violated("its word about a node that leaves was not taken");
+            }
+        }
+        Ok(())
     }
 }
 

@@ -16,7 +16,7 @@ use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::record::audited::AuditAnchors;
 use carnet_domain::record::denied::{Bearer, DenyList, Revocation, Wanted};
 use carnet_domain::record::keys::KeyRole;
-use carnet_domain::record::offices::Change as KeyChange;
+use carnet_domain::record::offices::{Change as KeyChange, MembersChange as Agreed, Profile};
 use carnet_domain::record::peer::{Signed, Statement};
 use carnet_domain::record::registry::Registry;
 use carnet_domain::rules::policy::Query;
@@ -149,7 +149,7 @@ fn refused_nodes(denied: &DenyList) -> BTreeSet<u64> {
     denied.entries.iter().filter_map(node).collect()
 }
 
-/// The first words that are not over at log time: about keys of offices, then about certificates.
+/// The first words that are not over at log time: about keys of offices, about certificates, then about the members.
 fn open_proposals(registry: &Registry, denied: &DenyList) -> Vec<OpenProposal> {
     let of_offices = registry.offices.proposals.iter().map(|one| OpenProposal {
         number: one.number,
@@ -171,7 +171,16 @@ fn open_proposals(registry: &Registry, denied: &DenyList) -> Vec<OpenProposal> {
         by: one.by.person.clone(),
         until: one.until,
     });
-    let all = of_offices.chain(of_certificates);
+    let leaving = registry.offices.leaving.iter();
+    let of_members = leaving.filter(|one| one.second.is_none());
+    let of_members = of_members.map(|one| OpenProposal {
+        number: one.number,
+        what: "change members",
+        about: one.change.to_string(),
+        by: one.by.person.clone(),
+        until: one.until,
+    });
+    let all = of_offices.chain(of_certificates).chain(of_members);
     all.filter(|one| registry.log_time <= one.until).collect()
 }
 
@@ -453,7 +462,7 @@ impl ClusterService {
     /// Changes who votes and who belongs to the cluster.
     ///
     /// # Errors
-    /// As [`Self::add_learner`], or somebody would leave whom the caller did not name.
+    /// As [`Self::add_learner`], or somebody would leave whom the caller did not name, or on whom two admins did not agree.
     pub async fn change_members(
         &self,
         caller: &Caller,
@@ -463,7 +472,16 @@ impl ClusterService {
         self.node.leads()?;
         let changing = async {
             let raft = self.node.raft.status();
-            for step in judge_change(&raft, change)? {
+            let steps = judge_change(&raft, change)?;
+            if leaves(&raft, change) {
+                // What was taken back before this call is no word any more.
+                self.node.linearize().await?;
+                judge_words(
+                    self.node.state.registry().map_err(storage)?.as_ref(),
+                    change,
+                )?;
+            }
+            for step in steps {
                 let done = match step {
                     Change::Voters(voters) => {
                         self.node
@@ -620,6 +638,31 @@ fn judge_change(raft: &RaftStatus, asked: &MembersChange) -> Result<Vec<Change>,
     Ok(steps)
 }
 
+/// Whether a member leaves for good by a change. Whoever votes no more is named as leaving: see [`judge_change`].
+fn leaves(raft: &RaftStatus, asked: &MembersChange) -> bool {
+    let mut retire = asked.retire.iter();
+    retire.any(|node| raft.members.contains_key(node))
+}
+
+/// Refuses to let members leave unless two admins agreed on exactly this. In a sandbox, and before the genesis, one is obeyed.
+fn judge_words(registry: Option<&Registry>, asked: &MembersChange) -> Result<(), ApiError> {
+    let Some(registry) = registry.filter(|one| one.offices.profile == Profile::Production) else {
+        return Ok(());
+    };
+    let change = Agreed {
+        voters: asked.voters.iter().copied().collect(),
+        retire: asked.retire.iter().copied().collect(),
+    };
+    if registry.offices.agreed(&change, registry.log_time) {
+        return Ok(());
+    }
+    let text = format!("two admins have not agreed on this: {change}");
+    Err(ApiError::ChangeRefused {
+        obstacle: Obstacle::TwoAdmins,
+        text,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -691,6 +734,49 @@ mod tests {
         // Both halves of a change that is under way count.
         let joint = cluster(&[1, 2, 3, 4], &[], true);
         check(&joint, &[2, 3, 4], &[], false, "LEAVES_UNNAMED");
+    }
+
+    /// Once, whoever had one admin's certificate took the nodes away, voters and learners, one after the other.
+    #[test]
+    fn nobody_leaves_for_good_on_the_word_of_one_admin() {
+        let mut country = carnet_kit::Country::new("86");
+        let wanted = |voters: &[u64], retire: &[u64]| MembersChange {
+            voters: voters.iter().copied().collect(),
+            retire: retire.iter().copied().collect(),
+            fewest: Fewest::Meant,
+        };
+        let four = cluster(&[1, 2, 3], &[4], false);
+        assert!(!leaves(&four, &wanted(&[1, 2, 3, 4], &[])), "it grows");
+        assert!(!leaves(&four, &wanted(&[1, 2, 3], &[9])), "it has left");
+        let gone = wanted(&[1, 2, 4], &[3]);
+        for leaving in [&gone, &wanted(&[1], &[2, 3]), &wanted(&[1, 2, 3], &[4])] {
+            assert!(leaves(&four, leaving), "{leaving}");
+        }
+        let judged = |country: &carnet_kit::Country, change: &MembersChange| {
+            let outcome = judge_words(Some(&country.registry()), change);
+            outcome.map_err(|error| error.reason().to_owned())
+        };
+        let two = Err("TWO_ADMINS".to_owned());
+        let command = carnet_domain::rules::command::Command::ChangeMembers {
+            change: Agreed {
+                voters: vec![1, 2, 4],
+                retire: vec![3],
+            },
+            reason: "its disk is gone".into(),
+        };
+        assert_eq!(judged(&country, &gone), two);
+        country.must("admin", command.clone());
+        assert_eq!(judged(&country, &gone), two);
+        country.must("admin-2", command);
+        assert_eq!(judged(&country, &gone), Ok(()));
+        for other in [wanted(&[1, 2, 4], &[3, 5]), wanted(&[1, 2], &[3])] {
+            assert_eq!(judged(&country, &other), two, "{other}");
+        }
+        let mut trial = country.registry();
+        trial.offices.profile = Profile::Sandbox;
+        trial.offices.leaving.clear();
+        assert!(judge_words(Some(&trial), &gone).is_ok(), "a sandbox");
+        assert!(judge_words(None, &gone).is_ok(), "before the genesis");
     }
 
     #[test]

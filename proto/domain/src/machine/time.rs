@@ -122,6 +122,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let latest = to.checked_add(PROPOSAL_TIME).unwrap_or(TimeMs::MAX);
         let proposals = &mut self.registry.offices.proposals;
         proposals.retain(|one| log_time <= one.until && one.until <= latest);
+        let leaving = &mut self.registry.offices.leaving;
+        leaving.retain(|one| log_time <= one.until && one.until <= latest);
         self.set_time(to, to);
         let after = After::Jurisdiction(self.registry.prefix);
         Ok(Event::new(Kind::Policy, statement, after).effect(Effect::TellAll))

@@ -21,7 +21,7 @@ use crate::log::leaf::{Kind, Slots, Subject, SubjectType};
 use crate::log::map::{RobotStatus, SubjectStatus};
 use crate::record::audited::AuditAnchors;
 use crate::record::denied::{Certificate, DenyList};
-use crate::record::offices::Proposal;
+use crate::record::offices::{Leaving, Proposal};
 use crate::record::peer::Peer;
 use crate::record::told::Untold;
 use crate::record::transfer::Transfer;
@@ -52,6 +52,8 @@ pub enum After {
     Withdrawn(Box<Proposal>),
     /// A certificate, by the deny-list.
     Denied(Box<Denied>),
+    /// What admins asked of the members of the cluster.
+    Members(Box<Members>),
     /// Where the chains of audit of a node stand.
     Audited(Box<Audited>),
     /// One that was opened, amended, withdrawn or decided on.
@@ -70,6 +72,15 @@ pub struct Denied {
     /// Which was named.
     pub certificate: Certificate,
     /// What the map shows of it: 1 refused, 2 asked for, 3 not refused any more.
+    pub status: u64,
+}
+
+/// What is asked of the members of the cluster, after one thing was.
+#[derive(Debug, Clone)]
+pub struct Members {
+    /// All that is asked.
+    pub leaving: Vec<Leaving>,
+    /// What the map shows of it: 1 agreed, 2 asked for, 3 asked for no more.
     pub status: u64,
 }
 
@@ -270,6 +281,7 @@ impl Event {
             After::Recall(after) => reads(after),
             After::Loose(..)
             | After::Denied(_)
+            | After::Members(_)
             | After::Proposal(_)
             | After::Withdrawn(_)
             | After::Audited(_)
@@ -292,6 +304,7 @@ impl Event {
             After::Denied(denied) => {
                 Subject::new(SubjectType::Office, denied.certificate.subject_name())
             }
+            After::Members(_) => Subject::new(SubjectType::Office, "members".to_owned()),
             After::Audited(audited) => {
                 Subject::new(SubjectType::Office, format!("audit/{}", audited.node))
             }
@@ -531,6 +544,7 @@ pub fn slots(event: &Event) -> Slots {
                 // The statement itself is the event.
                 After::Proposal(_)
                 | After::Withdrawn(_)
+                | After::Members(_)
                 | After::Peer(_)
                 | After::Robot(_)
                 | After::Jurisdiction(_) => {}

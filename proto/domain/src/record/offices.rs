@@ -1,10 +1,13 @@
-//! Who supervises a registry: the active keys of admins, registrars and regulators, and what one admin proposed of them.
+//! Who supervises a registry: the active keys of admins, registrars and regulators, what one admin proposed of them, and which
+//! nodes admins let leave the cluster.
 //!
-//! Values only: what takes two admins is in `rules::decide::signers`.
+//! Values only: what takes two admins is in `rules::decide::{signers, members}`.
 
 use crate::bytes::signature::{KeyId, PublicKey, Signature};
 use crate::bytes::time::TimeMs;
-use crate::limits::{Index, List, Maybe, Name, PROPOSALS_MAX, SUPERVISORS_MAX};
+use crate::limits::{
+    Index, List, MEMBERS_CHANGED_MAX, Maybe, Name, PROPOSALS_MAX, SUPERVISORS_MAX,
+};
 use crate::record::{Actor, Enrolment, Holder, Signer};
 use crate::rules::policy::Role;
 
@@ -141,6 +144,60 @@ crate::canonical_struct!(Proposal {
     until
 });
 
+/// A change of the members of the cluster by which nodes leave it for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MembersChange {
+    /// Exactly these nodes vote afterwards; ascending.
+    pub voters: Vec<u64>,
+    /// These leave, their numbers never to be used again; ascending.
+    pub retire: Vec<u64>,
+}
+crate::canonical_struct!(MembersChange {
+    voters: List<MEMBERS_CHANGED_MAX>,
+    retire: List<MEMBERS_CHANGED_MAX>
+});
+
+impl std::fmt::Display for MembersChange {
+    /// What happens, for people.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let listed = |nodes: &[u64]| {
+            let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+            nodes.join(", ")
+        };
+        write!(
+            f,
+            "node {} leaves the cluster for good, its number never to be used again; then exactly these vote: {}",
+            listed(&self.retire),
+            listed(&self.voters)
+        )
+    }
+}
+
+/// What one admin asked of the members, or two: whoever changes them is obeyed only where two did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaving {
+    /// Its number: the index of the leaf that says it was asked for.
+    pub number: u64,
+    /// What.
+    pub change: MembersChange,
+    /// Why.
+    pub reason: String,
+    /// Who asked.
+    pub by: Actor,
+    /// Who agreed; in a sandbox whoever asked. Nobody yet: it waits.
+    pub second: Option<Actor>,
+    /// It expires then, agreed or not.
+    pub until: TimeMs,
+}
+crate::canonical_struct!(Leaving {
+    number: Index,
+    change,
+    reason: Name,
+    by,
+    second,
+    until
+});
+
 /// The offices of a registry that supervise it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offices {
@@ -150,11 +207,14 @@ pub struct Offices {
     pub supervisors: Vec<Supervisor>,
     /// Open proposals, oldest first; at most one of a change.
     pub proposals: Vec<Proposal>,
+    /// What was asked of the members of the cluster, oldest first; at most one of a change.
+    pub leaving: Vec<Leaving>,
 }
 crate::canonical_struct!(Offices {
     profile,
     supervisors: List<SUPERVISORS_MAX>,
-    proposals: List<PROPOSALS_MAX>
+    proposals: List<PROPOSALS_MAX>,
+    leaving: List<PROPOSALS_MAX>
 });
 
 impl Offices {
@@ -164,7 +224,46 @@ impl Offices {
             profile,
             supervisors: Vec::new(),
             proposals: Vec::new(),
+            leaving: Vec::new(),
         }
+    }
+
+    /// What was asked of the members in these words, agreed or not, unless it has expired or was the word of an admin who is none
+    /// any more.
+    pub fn asked(&self, change: &MembersChange, now: TimeMs) -> Option<&Leaving> {
+        let mut open = self.leaving.iter().filter(|one| now <= one.until);
+        let stands = |by: &Actor| self.has(Role::Admin, &by.key);
+        open.find(|one| {
+            one.change == *change && stands(&one.by) && one.second.as_ref().is_none_or(stands)
+        })
+    }
+
+    /// Whether the members may be changed so: two admins agreed, who are admins still, and it has not expired.
+    pub fn agreed(&self, change: &MembersChange, now: TimeMs) -> bool {
+        let asked = self.asked(change, now);
+        asked.is_some_and(|asked| asked.second.is_some())
+    }
+
+    /// What was asked of the members, with this in place of what was asked in the same words, and without what has expired. Where
+    /// there is no room, the oldest makes way of whoever has asked the most.
+    #[must_use]
+    pub fn leaving_with(&self, leaving: Leaving, now: TimeMs) -> Vec<Leaving> {
+        let mut all = self.leaving.clone();
+        all.retain(|one| now <= one.until && one.change != leaving.change);
+        all.push(leaving);
+        while all.len() > PROPOSALS_MAX {
+            let persons: Vec<&str> = all.iter().map(|one| one.by.person.as_str()).collect();
+            let oldest = makes_way(&persons);
+            all.remove(oldest);
+        }
+        all
+    }
+
+    /// The same without what is asked for under a number.
+    #[must_use]
+    pub fn leaving_without(&self, number: u64) -> Vec<Leaving> {
+        let others = self.leaving.iter().filter(|one| one.number != number);
+        others.cloned().collect()
     }
 
     /// The proposal of a change, if it has not expired.

@@ -147,6 +147,8 @@ pub enum Deed {
     RevokeCertificate,
     /// Has it refused no more.
     UnrevokeCertificate,
+    /// Lets nodes leave the cluster for good.
+    ChangeMembers,
 }
 crate::canonical_enum!(Deed {
     1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddEnterpriseSigner, 4 => AddOfficeSigner,
@@ -160,7 +162,7 @@ crate::canonical_enum!(Deed {
     50 => ConfirmEndOfLife, 51 => Annul, 52 => Correct, 53 => ChangeDesk,
     54 => RejectProposal, 55 => AmendRecall, 56 => AmendEnterprise, 57 => SucceedEnterprise,
     58 => RetryParked, 59 => DiscardParked, 62 => SetContact, 63 => LimitPeer,
-    60 => RevokeCertificate, 61 => UnrevokeCertificate,
+    60 => RevokeCertificate, 61 => UnrevokeCertificate, 64 => ChangeMembers,
 });
 
 impl Deed {
@@ -200,6 +202,7 @@ impl Deed {
             Self::LimitPeer => K::LimitPeer,
             Self::RevokeCertificate => K::RevokeCertificate,
             Self::UnrevokeCertificate => K::UnrevokeCertificate,
+            Self::ChangeMembers => K::ChangeMembers,
             Self::Stock
             | Self::Sell
             | Self::Deploy
@@ -393,8 +396,9 @@ pub const fn row_of(deed: Deed) -> Row {
         Deed::AddOfficeSigner
         | Deed::RetireOfficeSigner
         | Deed::RevokeCertificate
-        | Deed::UnrevokeCertificate => row!(to(&[Admin], OFFICE)),
-        // Of an office's key or a certificate an admin's, of an enterprise a registrar's: each its own.
+        | Deed::UnrevokeCertificate
+        | Deed::ChangeMembers => row!(to(&[Admin], OFFICE)),
+        // Of an office's key, a certificate or the members an admin's, of an enterprise a registrar's: each its own.
         Deed::RejectProposal => row!(to(&[Admin, Registrar], OFFICE)),
         Deed::SetContact | Deed::LimitPeer => row!(to(&[Admin, Registrar], OFFICE)),
         Deed::SetModelStatus => row!(to(&[Registrar, Regulator], OFFICE)),

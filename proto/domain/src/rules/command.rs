@@ -13,6 +13,7 @@ use crate::limits::{
 use crate::record::contact::{Allowed, Contact};
 pub use crate::record::crossing::{Purpose, TransferId};
 use crate::record::denied::{Certificate, Refused};
+use crate::record::offices::MembersChange;
 use crate::record::{
     AgreementRef, ApprovalStatus, Asking, BodyName, Desk, Enrolment, EnterpriseStatus, Firmware,
     Maker, ModelFacts, OwnershipEnd, PartName, PartyName, RecallDecision, RecallId, RecallNotice,
@@ -90,6 +91,8 @@ pub enum CommandKind {
     RevokeCertificate,
     /// Has a certificate refused no more.
     UnrevokeCertificate,
+    /// Lets nodes leave the cluster for good.
+    ChangeMembers,
 }
 crate::canonical_enum!(CommandKind {
     1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddSigner, 4 => RetireSigner, 5 => ApproveModel,
@@ -97,7 +100,7 @@ crate::canonical_enum!(CommandKind {
     20 => DeclareExport, 21 => CancelExport, 22 => PermitImport, 23 => RefuseImport, 24 => Depart, 25 => Admit,
     26 => Return, 30 => OpenRecall, 31 => WithdrawRecall, 32 => RemedyRecall, 33 => AmendRecall, 34 => DecideRecall,
     40 => ClearClaim, 41 => RetryParked, 42 => DiscardParked, 43 => SetContact, 44 => LimitPeer,
-    50 => RevokeCertificate, 51 => UnrevokeCertificate,
+    50 => RevokeCertificate, 51 => UnrevokeCertificate, 52 => ChangeMembers,
 });
 
 /// A life-cycle action and its payload. Persons stand as commitments.
@@ -692,6 +695,13 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// Lets nodes leave the cluster for good, so that others vote: who then changes the members is obeyed. Growing needs no word.
+    ChangeMembers {
+        /// Who votes afterwards, and who leaves.
+        change: MembersChange,
+        /// Why.
+        reason: String,
+    },
 }
 crate::canonical_variants!(Command @ 1 {
     1 => AccreditEnterprise { code, name, maker, roles: List<ROLES_MAX>, valid_from, valid_to },
@@ -727,6 +737,7 @@ crate::canonical_variants!(Command @ 1 {
     44 => LimitPeer { peer, limits, reason },
     50 => RevokeCertificate { refused, reason: Name },
     51 => UnrevokeCertificate { certificate, reason: Name },
+    52 => ChangeMembers { change, reason: Name },
 });
 
 impl Command {

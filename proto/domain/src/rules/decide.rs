@@ -4,6 +4,7 @@
 
 mod border;
 mod denied;
+mod members;
 mod owed;
 mod ownership;
 mod peers;
@@ -582,9 +583,11 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
             cx.allow(Deed::RejectProposal, None)?;
             match cx.registry.offices.numbered(*number) {
                 Some(proposal) => signers::reject(ledger, cx, command, proposal),
+                None if members::is_asked(cx, *number) => members::reject(cx, command, *number),
                 None => denied::reject(ledger, cx, command, *number),
             }
         }
+        Command::ChangeMembers { change, reason } => members::change(cx, command, change, reason),
         Command::RevokeCertificate { refused, reason } => {
             denied::revoke(ledger, cx, command, refused, reason)
         }

@@ -29,6 +29,7 @@ mod levels;
 mod limits;
 mod mail;
 mod map;
+mod members;
 mod merkle;
 mod meter;
 mod offices;
