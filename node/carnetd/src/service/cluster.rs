@@ -753,10 +753,13 @@ mod tests {
             assert!(leaves(&four, leaving), "{leaving}");
         }
         let judged = |country: &carnet_kit::Country, change: &MembersChange| {
-            let outcome = judge_words(Some(&country.registry()), change);
-            outcome.map_err(|error| error.reason().to_owned())
+            match judge_words(Some(&country.registry()), change) {
+                Ok(()) => Ok(()),
+                Err(ApiError::ChangeRefused { obstacle, .. }) => Err(obstacle),
+                Err(other) => panic!("{other}"),
+            }
         };
-        let two = Err("TWO_ADMINS".to_owned());
+        let two = Err(Obstacle::TwoAdmins);
         let command = carnet_domain::rules::command::Command::ChangeMembers {
             change: Agreed {
                 voters: vec![1, 2, 4],

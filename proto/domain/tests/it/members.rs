@@ -2,7 +2,7 @@
 
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::DurationMs;
-use carnet_domain::limits::{PROPOSAL_TIME, PROPOSALS_MAX};
+use carnet_domain::limits::{MEMBERS_CHANGED_MAX, PROPOSAL_TIME, PROPOSALS_MAX};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::offices::{MembersChange, Offices, Profile};
 use carnet_domain::record::peer::{Statement, TimeChange};
@@ -90,6 +90,16 @@ fn a_change_is_asked_for_in_one_way_only() {
         reason: " ".into(),
     };
     check(&mut x, "admin", silent, "ReasonMissing");
+}
+
+#[test]
+fn a_change_names_no_more_nodes_than_it_may() {
+    let of = |count: usize| {
+        let voters: Vec<u64> = (1..=count as u64).collect();
+        Command::from_bytes(&asked(&change(&voters, &[1_000])).to_bytes())
+    };
+    assert!(of(MEMBERS_CHANGED_MAX).is_ok());
+    assert!(of(MEMBERS_CHANGED_MAX + 1).is_err());
 }
 
 #[test]
