@@ -334,8 +334,10 @@ pub enum Told {
     Perhaps,
 }
 
-/// How many epochs beyond the one shown are looked for in a set of others. Whoever shows an older word of a robot shows one of few steps
-/// before: its age is bounded too.
+/// In a set of others an epoch stands as it is, and as the sixteens of it, and so on. An offer and its cancel spend one: of epochs alone
+/// a holder could put as many as are looked for between an older word and the step that it hides, within a minute.
+pub const EPOCH_SCALES: [u64; 4] = [1, 16, 256, 4_096];
+/// How many beyond the one shown are looked for of each scale: some 65,000 epochs, of which a robot spends at most 25 a minute.
 pub const EPOCHS_ASKED: u64 = 16;
 
 /// That the own record knows a later custody step than what is shown.
@@ -359,9 +361,16 @@ pub fn key_of_unshown(robot: &Digest) -> Digest {
     sha256(&[b"unshown of", &robot.0])
 }
 
-/// The key under which a set of others says since which step of its custody a robot is known to be elsewhere.
-pub fn key_of_epoch(robot: &Digest, epoch: u64) -> Digest {
-    sha256(&[b"epoch of", &robot.0, &epoch.to_be_bytes()])
+/// The key under which a set of others says since which step of its custody a robot is known to be elsewhere: of an epoch by a scale,
+/// that is how many times the scale it is.
+fn key_of_epoch(robot: &Digest, scale: u64, scaled: u64) -> Digest {
+    let (scale, scaled) = (scale.to_be_bytes(), scaled.to_be_bytes());
+    sha256(&[b"epoch of", &robot.0, &scale, &scaled])
+}
+
+/// An epoch by a scale, rounded down.
+fn scaled(epoch: u64, scale: u64) -> u64 {
+    epoch.checked_div(scale).unwrap_or(epoch)
 }
 
 /// The key under which a set of others says that a robot of another registry's code is in custody here, wherever it is shown.
@@ -382,7 +391,11 @@ pub fn keys_of(robot: &Digest, against: Against) -> Vec<Digest> {
         Against::Guest | Against::Unshown => vec![*robot, record, unshown],
         Against::Ended => vec![*robot],
         // A robot that came and went again is no worse for it: only an older word of ours about it is not used.
-        Against::Apart { epoch } => vec![record, key_of_epoch(robot, epoch)],
+        Against::Apart { epoch } => {
+            let of_scale = |scale: u64| key_of_epoch(robot, scale, scaled(epoch, scale));
+            let epochs = EPOCH_SCALES.into_iter().map(of_scale);
+            std::iter::once(record).chain(epochs).collect()
+        }
         // Nothing speaks against it where it is.
         Against::Settled => vec![key_of_here(robot)],
         Against::Idle => vec![record, key_of_here(robot)],
@@ -475,7 +488,7 @@ impl Known {
     }
 
     /// An epoch later than one, at which the own record may have seen the custody of a robot move. Of a robot without a row the next
-    /// [`EPOCHS_ASKED`] are looked for.
+    /// [`EPOCHS_ASKED`] of each of [`EPOCH_SCALES`] are looked for.
     pub fn later_epoch(&self, code: &Code, shown: u64) -> Option<Later> {
         let robot = Subject::robot(code).key();
         if let Some(row) = self.robots.get(&robot) {
@@ -485,9 +498,12 @@ impl Known {
                 .map(Later::Recorded);
         }
         let is_apart = self.told(&key_of_record(&robot)) == Told::Perhaps;
-        let mut next = (1..=EPOCHS_ASKED).filter_map(|more| shown.checked_add(more));
-        let told = |epoch: u64| self.told(&key_of_epoch(&robot, epoch)) == Told::Perhaps;
-        (is_apart && next.any(told)).then_some(Later::Perhaps)
+        let is_later = |scale: u64| {
+            let at = scaled(shown, scale);
+            let mut next = (1..=EPOCHS_ASKED).filter_map(|more| at.checked_add(more));
+            next.any(|later| self.told(&key_of_epoch(&robot, scale, later)) == Told::Perhaps)
+        };
+        (is_apart && EPOCH_SCALES.into_iter().any(is_later)).then_some(Later::Perhaps)
     }
 
     /// Whether something may be known of a code's model or maker that has no room here.

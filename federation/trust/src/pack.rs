@@ -36,7 +36,7 @@ use crate::pins::{Pin, PinError, Pins, PrefixTable};
 use crate::sieve::{PackedSieve, Sieve, SieveError};
 
 /// The version of the content.
-pub const PACK_VERSION: u8 = 7;
+pub const PACK_VERSION: u8 = 8;
 /// The largest pack in bytes.
 pub const PACK_BYTES_MAX: usize = 7 * 1024 * 1024;
 /// The most robots and identities that have a row in a pack: what of each of them is recorded. The others are in a set.

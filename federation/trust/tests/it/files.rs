@@ -22,8 +22,8 @@ use carnet_kit::{Country, befriend};
 use carnet_trust::bundle::PinnedBundle;
 use carnet_trust::evidence::{Evidence, HeadOrder};
 use carnet_trust::known::{
-    Doubt, Ending, KnownHead, KnownMaker, KnownModel, KnownRobot, Source, key_of_maker,
-    key_of_model, key_of_record, keys_of,
+    Doubt, Ending, Known, KnownHead, KnownMaker, KnownModel, KnownRobot, Later, Source,
+    key_of_maker, key_of_model, key_of_record, keys_of,
 };
 use carnet_trust::offline::{
     EvidenceFile, FILE_VERSION, FileError, FileParty, Report, verify_file,
@@ -753,6 +753,36 @@ fn what_no_evidence_shows_of_an_own_robot_is_not_lost_with_its_row() {
             "held Unshown INDETERMINATE",
         ]
     );
+}
+
+/// An offer and its cancel spend an epoch: seventeen of them hid the step by which a robot went from a desk with a full pack.
+#[test]
+fn a_later_step_is_found_however_many_epochs_were_spent_before_it() {
+    let (a, _) = two();
+    let code = a.code(1);
+    let robot = Subject::robot(&code).key();
+    let moved_at = |epoch: u64| {
+        let mut keys = Keys::salted(7);
+        keys_of(&robot, Against::Apart { epoch })
+            .iter()
+            .for_each(|key| keys.add(key));
+        let packed = keys.pack(SIEVE_BYTES_MAX).expect("few");
+        let mut known = Known::nothing(Source::Pack, TimeMs(1));
+        known.others = Some(Sieve::open(7, &packed).expect("a set"));
+        known
+    };
+    for shown in [0, 3, 15, 1_000, 70_001] {
+        for more in [1, 15, 16, 17, 34, 255, 256, 300, 4_095, 5_000, 60_000] {
+            let known = moved_at(shown + more);
+            let found = known.later_epoch(&code, shown);
+            assert_eq!(found, Some(Later::Perhaps), "{shown} and {more}");
+        }
+        // What is shown as of that step, or of a later one, is no older word.
+        let known = moved_at(shown);
+        for later in [0, 1, 16, 5_000] {
+            assert_eq!(known.later_epoch(&code, shown + later), None);
+        }
+    }
 }
 
 /// Of another registry only a head counts that our own is known to have taken in: the one in the pack, or one of which it says so.
