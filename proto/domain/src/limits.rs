@@ -97,6 +97,9 @@ pub const MODELS_OF_RECALL_MAX: usize = 256;
 pub const RECALL_BINDS_MAX: u32 = 10_000;
 /// The most models of one enterprise.
 pub const MODELS_OF_ENTERPRISE_MAX: usize = 1_000;
+/// The most of them that one registrar approves alone: whoever has stolen one key uses up no maker's models, which are never taken out.
+pub const MODELS_BY_ONE_MAX: usize = 500;
+const _: () = assert!(MODELS_BY_ONE_MAX < MODELS_OF_ENTERPRISE_MAX);
 /// Map values that one leaf changes: its subject, and the models whose standing it changes.
 pub const MAP_CHANGES_MAX: usize = MODELS_OF_ENTERPRISE_MAX + 1;
 /// The most successors that are followed from an enterprise whose accreditation is over.

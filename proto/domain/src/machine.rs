@@ -831,6 +831,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                         })?;
                     }
                 }
+                Effect::Approved(id) => {
+                    if let Some(enterprise) = self.ledger.enterprise(id)? {
+                        let models = next_own(enterprise.models);
+                        self.ledger.put_enterprise(Enterprise {
+                            models,
+                            ..enterprise
+                        })?;
+                    }
+                }
                 Effect::Engaged(id) => {
                     if let Some(enterprise) = self.ledger.enterprise(id)? {
                         let engaged = true;

@@ -63,8 +63,10 @@ pub struct Enterprise {
     pub named_by: Option<Naming>,
     /// Another person who named the same successor again: what it still held goes on only then.
     pub seconded_by: Option<Naming>,
-    /// First words for another successor than the one whom two named, and for its being struck off. Kept here alone, and in no leaf.
+    /// First words for another successor than the one whom two named, for its being struck off, and for a model that takes two. Kept here alone, and in no leaf.
     pub first_words: Vec<FirstWord>,
+    /// How many models of it were ever approved. Kept here alone, and in no leaf.
+    pub models: u64,
     /// How many keys it has that sign. Kept here alone, and in no leaf.
     pub keys: u64,
     /// Newest leaf.
@@ -86,6 +88,7 @@ crate::canonical_struct!(Enterprise @ 1 {
     named_by,
     seconded_by,
     first_words: List<FIRST_WORDS_MAX>,
+    models: Sequence,
     keys: Sequence,
     head
 });

@@ -134,6 +134,8 @@ pub enum Effect {
     EndSaid(KeyId),
     /// An enterprise opened a recall.
     Recalled(EnterpriseId),
+    /// A model of an enterprise was approved.
+    Approved(EnterpriseId),
     /// An enterprise was made owner or holder of a robot, or got its first key.
     Engaged(EnterpriseId),
     /// A transfer moved.
@@ -501,6 +503,7 @@ pub fn slots(event: &Event) -> Slots {
                         vouched_by: None,
                         declared: Daily::default(),
                         recalled: Daily::default(),
+                        models: 0,
                         named_by: None,
                         seconded_by: None,
                         first_words: Vec::new(),

@@ -16,7 +16,7 @@ use crate::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
-use crate::limits::{MODELS_OF_ENTERPRISE_MAX, PROPOSED_TIME, SUCCESSIONS_MAX};
+use crate::limits::{MODELS_BY_ONE_MAX, MODELS_OF_ENTERPRISE_MAX, PROPOSED_TIME, SUCCESSIONS_MAX};
 use crate::log::leaf::Kind;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
@@ -799,6 +799,7 @@ fn accredit<L: Ledger>(
         vouched_by: Some(cx.side()),
         declared: Daily::default(),
         recalled: Daily::default(),
+        models: 0,
         named_by: None,
         seconded_by: None,
         first_words: Vec::new(),
@@ -1102,8 +1103,7 @@ fn approve_model<L: Ledger>(
     if ledger.model(id).or_fault()?.is_some() {
         return no(Reason::ModelExists, Detail::Model { id: *id });
     }
-    let models = ledger.models_of(&id.enterprise_id()).or_fault()?;
-    if models.len() >= MODELS_OF_ENTERPRISE_MAX {
+    if enterprise.models >= MODELS_OF_ENTERPRISE_MAX as u64 {
         return no(
             Reason::RecordFull,
             Detail::ModelsOf {
@@ -1111,6 +1111,15 @@ fn approve_model<L: Ledger>(
                 max: MODELS_OF_ENTERPRISE_MAX as u64,
             },
         );
+    }
+    // A model is never taken out: whoever has one key leaves the maker room for more, which two approve.
+    if enterprise.models >= MODELS_BY_ONE_MAX as u64 && cx.is_in_earnest() {
+        let act = sha256(&[b"carnet-approve-model/1", &command.to_bytes()]);
+        let mut after = enterprise;
+        let words = &mut after.first_words;
+        if ownership::agreed(ledger, cx, words, act)?.is_none() {
+            return first_word(Kind::Enterprise, command, After::Enterprise(after));
+        }
     }
     let model = Model {
         id: *id,
@@ -1123,7 +1132,8 @@ fn approve_model<L: Ledger>(
         first_words: Vec::new(),
         head: None,
     };
-    Ok(vec![Event::new(Kind::Model, command, After::Model(model))])
+    let event = Event::new(Kind::Model, command, After::Model(model));
+    Ok(vec![event.effect(Effect::Approved(id.enterprise_id()))])
 }
 
 fn set_model_status<L: Ledger>(

@@ -1,6 +1,6 @@
 //! Rules that no other test would miss: each test here fails when the one rule that it is named after is taken out.
 
-use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::code::{Code, EnterpriseId, Prefix};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
@@ -10,7 +10,7 @@ use carnet_domain::limits::{
     AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, BUNDLE_LIST_MAX, CHAIN_MAX,
     CLAUSES_MAX, CONDITIONS_MAX, DOCUMENTS_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX,
     EPOCH_FOREIGN_MAX, FIRST_SIGNERS_MAX, HOLDS_MAX, LATER_LEAVES_MAX, MAIL_ITEMS_MAX,
-    MAP_CHANGES_MAX, MODELS_OF_ENTERPRISE_MAX, PEERS_MAX, PROPOSALS_MAX, RECALL_BINDS_MAX,
+    MAP_CHANGES_MAX, MODELS_BY_ONE_MAX, MODELS_OF_ENTERPRISE_MAX, PEERS_MAX, PROPOSALS_MAX, RECALL_BINDS_MAX,
     RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, REFUSAL_BYTES_MAX,
     ROLES_MAX, ROOT_SIGNATURES_MAX, SUPERVISORS_MAX, UNSEALED_MAX,
 };
@@ -24,7 +24,7 @@ use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Agreement, Bundle, Clause, Genesis, Signed, Statement};
 use carnet_domain::record::{
-    Hold, Model, Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity,
+    Enterprise, Hold, Model, Predicate, Recall, RecallId, RecallNotice, RecallStatus, Severity,
 };
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::HoldKind;
@@ -606,6 +606,55 @@ fn a_suspension_goes_with_the_agreement_that_ran_out() {
     assert!(carnet_domain::record::peer::Peer::from_bytes(&stored).is_ok());
 }
 
+/// The enterprise as if so many models of it had been approved.
+fn with_models(a: &mut Country, id: &EnterpriseId, models: u64) {
+    let Ok(enterprise) = a.ledger.enterprise(id);
+    let Ok(()) = a.ledger.put_enterprise(Enterprise {
+        models,
+        ..enterprise.expect("accredited")
+    });
+}
+
+/// Once, one registrar used up in six requests all the models that a maker can ever have.
+#[test]
+fn one_registrar_leaves_a_maker_room_for_models_that_two_approve() {
+    let mut a = Country::with_market("86");
+    let id = a.enterprise("0001");
+    let models = |a: &Country| {
+        let Ok(enterprise) = a.ledger.enterprise(&id);
+        enterprise.expect("accredited").models
+    };
+    let before = models(&a);
+    a.must("registrar", a.approval("0001", "200000"));
+    assert_eq!(models(&a), before + 1, "each is counted");
+    with_models(&mut a, &id, MODELS_BY_ONE_MAX as u64);
+    let approval = a.approval("0001", "300000");
+    let Command::ApproveModel { id: model, .. } = &approval else {
+        panic!("an approval");
+    };
+    let model = *model;
+    let approved = |a: &Country| {
+        let Ok(known) = a.ledger.model(&model);
+        known.is_some()
+    };
+    a.must("registrar", approval.clone());
+    assert!(!approved(&a), "it waits");
+    let same = "SecondPartyRequired: the first step was taken by the same party";
+    assert_eq!(text(&a.command("registrar", approval.clone())), same);
+    // What another says of it is all of it.
+    let mut other = approval.clone();
+    if let Command::ApproveModel { facts, .. } = &mut other {
+        facts.level = 1 + facts.level % 5;
+    }
+    a.must("registrar-2", other);
+    assert!(!approved(&a), "another approval waits");
+    a.must("registrar-2", approval);
+    assert!(approved(&a));
+    assert_eq!(models(&a), MODELS_BY_ONE_MAX as u64 + 1);
+    // Another maker's are its own.
+    a.must("registrar", a.approval("0003", "300001"));
+}
+
 #[test]
 fn models_of_an_enterprise_are_counted() {
     let mut a = Country::with_market("86");
@@ -620,9 +669,12 @@ fn models_of_an_enterprise_are_counted() {
             ..template.clone()
         });
     }
-    a.must("registrar", a.approval("0001", "300000"));
-    let answer = text(&a.command("registrar", a.approval("0001", "300001")));
     let id = a.enterprise("0001");
+    with_models(&mut a, &id, MODELS_OF_ENTERPRISE_MAX as u64 - 1);
+    for who in ["registrar", "registrar-2"] {
+        a.must(who, a.approval("0001", "300000"));
+    }
+    let answer = text(&a.command("registrar", a.approval("0001", "300001")));
     assert_eq!(
         answer,
         format!("RecordFull: {MODELS_OF_ENTERPRISE_MAX} models of {id}")
