@@ -344,7 +344,9 @@ impl Gateway {
     /// mail waits for none of them. One that ends a doubt which the log has does not wait.
     pub async fn take_in(&self, peer: &Peer, evidence: &Evidence, proven: &ProvenEvidence) -> bool {
         let order = proven.against(peer.size_seen, &peer.root_seen, peer.time_seen);
-        let since = self.home.wall().since(peer.shown_at);
+        let now = self.home.wall();
+        // One of a time that is to come was shown while log time ran ahead.
+        let is_due = now < peer.shown_at || now.since(peer.shown_at) >= SEEN_HEAD_EVERY;
         let ends_doubt = peer.doubted == Some(Doubt::OtherHistory);
         let Some(primary) = peer.bundle.primary() else {
             return false;
@@ -355,7 +357,7 @@ impl Gateway {
             Some(joined) => joined.path.clone(),
             None => Vec::new(),
         };
-        if !ends_doubt && (since < SEEN_HEAD_EVERY || !self.may_bring(primary)) {
+        if !ends_doubt && (!is_due || !self.may_bring(primary)) {
             return false;
         }
         let batch = MailBatch {

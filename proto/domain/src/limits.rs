@@ -156,6 +156,8 @@ pub const CLAUSES_MAX: usize = 64;
 pub const AGREEMENT_BYTES_MAX: usize = 16 * 1024;
 /// The most agreements with one peer, by name, that ever stood: of each it is kept which version was the last.
 pub const AGREEMENTS_ENDED_MAX: usize = 32;
+/// The most stretches of our log that are kept of one peer in which it was taken at a stolen key's word; the two oldest become one.
+pub const GIVEN_UP_MAX: usize = 8;
 /// The most heads of one peer's log that are kept to go back to: the oldest of each age, by powers of two of minutes.
 pub const HEADS_OF_PEER_MAX: usize = 32;
 /// The most versions of agreements kept of one peer.

@@ -2,7 +2,7 @@
 //! said is lost because it came early, and nothing that a liar says grows without bound.
 
 use carnet_domain::bytes::code::Prefix;
-use carnet_domain::bytes::digest::Digest;
+use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::encoding::{Blob, Canonical, Encoder};
 use carnet_domain::bytes::level::Level;
 use carnet_domain::bytes::time::DurationMs;
@@ -15,8 +15,9 @@ use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::leaf::{Kind, Slots, Subject, leaf_bytes_hash};
 use carnet_domain::machine::entry::{Body, ItemAnswer, Knows, LargeItem};
 use carnet_domain::record::event::slot;
+use carnet_domain::record::keys::{GoodHead, KeyStep};
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::peer::Peer;
+use carnet_domain::record::peer::{Peer, Statement};
 use carnet_domain::record::{Parked, ParkedPlace};
 use carnet_domain::rules::command::Command;
 use carnet_domain::rules::lifecycle::State;
@@ -26,7 +27,9 @@ use carnet_hostile::liar::{
     kinds_since, last_leaf, lies, link, say, say_ended, say_of, step_slots,
 };
 use carnet_hostile::scene::{admit, d, depart, export, offer, permit, robot, three, two, waiting};
-use carnet_kit::{Country, transfer};
+use carnet_kit::{Country, text, transfer};
+
+use crate::chains::{onward, passed_on};
 
 fn places(country: &Country, peer: &Prefix) -> Vec<ParkedPlace> {
     let Ok(places) = country.ledger.parked_of(peer);
@@ -630,4 +633,66 @@ fn what_waits_behind_what_is_discarded_goes_on() {
     let known = robot(&a, &code);
     assert_eq!(known.custody.responsible_abroad(), Some(b_is));
     assert_eq!(known.custody.link, last_leaf(&b, &code));
+}
+
+/// A thief of the exporter's key told its departure before it was permitted, and that waited. Once, the honest permit had it taken after
+/// the theft was told: the issuer took the robot for departed, and the exporter's own cancel for a second word.
+#[test]
+fn what_waits_of_a_thief_is_forgotten_once_the_theft_is_told() {
+    let (mut a, mut b, mut c, code) = passed_on();
+    b.must("customs", onward(&b, &c, code, 2));
+    b.deliver(&mut c);
+    b.deliver(&mut a);
+    b.close();
+    let good = b.registry().sealed.expect("sealed");
+    let good = GoodHead {
+        size: good.size,
+        root: good.root,
+    };
+    let mut thief = b.clone();
+    let mut step = link(Step::Depart, 2, 2, &b.prefix, &c.prefix, last_leaf(&b, &code));
+    step.agreement.as_mut().expect("named").version = 2;
+    let slots = step_slots(&code, &step, &depart(2));
+    say(&mut thief, Kind::Custody, &code, slots, &a.prefix);
+    let batch = lies(&mut thief, &a);
+    a.apply(Body::Foreign { batch });
+    assert_eq!(places(&a, &b.prefix).len(), 1, "it waits");
+    let steps = vec![
+        b.add_log_key("log-2"),
+        KeyStep::Activate {
+            key: b.key("log-2").public(),
+        },
+        KeyStep::Compromise {
+            key: b.key("log").public(),
+            last_good: good,
+        },
+    ];
+    let signed = b.order_keys(steps);
+    b.apply(Body::Root { signed });
+    b.close();
+    let bundle = b.bundle();
+    let anew = Statement::Recognise {
+        fingerprint: sha256(&[&bundle.bytes.0]),
+        bundle,
+        changes: Vec::new(),
+    };
+    for knows in [&mut a, &mut c] {
+        assert_eq!(text(&knows.state(&anew)), "done");
+    }
+    assert!(places(&a, &b.prefix).is_empty(), "it is forgotten");
+    b.deliver(&mut a);
+    c.must("customs", permit(&c, 2, Vec::new()));
+    c.deliver(&mut a);
+    b.must(
+        "customs",
+        Command::CancelExport {
+            transfer: transfer(2),
+            reason: String::new(),
+        },
+    );
+    b.deliver(&mut a);
+    let Ok(known) = a.ledger.peer(&b.prefix);
+    assert!(!known.expect("a peer").quarantined, "the victim");
+    let phase = robot(&a, &code).custody.phase;
+    assert!(matches!(phase, Phase::Gone { to, .. } if to == b.prefix));
 }

@@ -24,7 +24,7 @@ pub use crate::custody::proven::{
 };
 use crate::custody::{Chain, Doubt, Folded, Link, Phase, Step, Written, fold, follow};
 use crate::limits::{
-    EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, FORK_STEPS_MAX, HOLDS_OF_PEER_MAX, Index,
+    EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, FORK_STEPS_MAX, HOLDS_OF_OTHERS_MAX, HOLDS_OF_PEER_MAX, Index,
     LATER_LEAVES_MAX, Lines, MAIL_ITEM_BYTES_MAX, NOTE_KEPT_BYTES_MAX, OFFERS_OF_PEER_MAX,
     RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX, next_epoch,
 };
@@ -40,6 +40,7 @@ use crate::record::contact::Contact;
 use crate::record::event::{
     After, Effect, Event, IdentityParts, Other, Standing, robot_of_slots, slot,
 };
+use crate::record::keys::KeyHistory;
 use crate::record::ledger::Ledger;
 use crate::record::peer::{Heard, LogDoubt, OpenFork, Peer, Repaired, Statement, TakenHead};
 use crate::record::transfer::{Ending, Transfer};
@@ -154,6 +155,12 @@ fn is_of_carrier(fault: &ChainFault, sender: Prefix, item: &MailItem) -> bool {
     }
 }
 
+/// Whether a head that was believed when a chain was kept is so still, by the keys of whoever wrote it as they are known now.
+fn stands(keys: &KeyHistory, note: &str) -> bool {
+    let head = peek(note);
+    head.is_ok_and(|head| keys.opened(note, &head.origin).is_ok())
+}
+
 impl<L: Ledger, P: Planted> Run<'_, L, P> {
     /// Applies items of a peer's mailbox: each exactly once, in order, with its evidence.
     pub(crate) fn foreign(&mut self, batch: &MailBatch) -> Result<Vec<ItemAnswer>, L::Fault> {
@@ -236,6 +243,8 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             size,
             cursor: peer.cursor,
             at: self.now,
+            key,
+            leaf: self.registry.tree.size(),
         };
         let is_new = peer.size_seen < size;
         self.ledger.put_peer(Peer {
@@ -319,6 +328,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 After::Peer(Box::new(Peer {
                     quarantined: true,
                     split: true,
+                    split_note: fork.shown_note.clone(),
                     ..peer
                 })),
             )
@@ -771,10 +781,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             let offered = evidence.iter().filter_map(|one| one.link.as_ref());
             let offered = offered.filter(|its| its.step == Step::Offer);
             let offered = offered.filter_map(|its| its.transfer).next();
-            // What led to an offer was shown with it.
+            // What led to an offer was shown with it. What a thief may have said is evidence against nobody.
+            if peer.is_given_up(index) {
+                evidence.retain(|one| one.origin != second.origin);
+            }
             if let Some(id) = offered
-                && let Some(transfer) = self.ledger.transfer(&id).or_fault()?
+                && let Some(mut transfer) = self.ledger.transfer(&id).or_fault()?
             {
+                let keys = &peer.bundle.keys;
+                transfer.chain.retain(|run| stands(keys, &run.checkpoint));
                 evidence.extend(steps_kept(&transfer.chain));
             }
             let mut told = evidence.iter();
@@ -1550,6 +1565,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let reported = |hold: &&Hold| hold.setter.prefix == from.prefix && is_reported(hold.kind);
         if adds && robot.holds.iter().filter(reported).count() > HOLDS_OF_PEER_MAX {
             let (what, max) = (Counted::Holds, HOLDS_OF_PEER_MAX as u64);
+            return no(Reason::RecordFull, Detail::Full { what, max });
+        }
+        // Nor must several countries together.
+        let of_others = |hold: &&Hold| hold.setter.prefix != self.registry.prefix;
+        if adds && robot.holds.iter().filter(of_others).count() > HOLDS_OF_OTHERS_MAX {
+            let (what, max) = (Counted::Holds, HOLDS_OF_OTHERS_MAX as u64);
             return no(Reason::RecordFull, Detail::Full { what, max });
         }
         // Of a robot that it has not, it alarms without a clause in force, and binds nothing; what it takes back, it takes back.

@@ -21,7 +21,7 @@ use crate::planted::Planted;
 use crate::record::contact::Contact;
 use crate::record::event::Event;
 use crate::record::ledger::Ledger;
-use crate::record::peer::Peer;
+use crate::record::peer::{Heard, Peer};
 use crate::record::{Parked, ParkedPlace};
 use crate::rules::decide::{OrFault as _, Stop, fitting, held};
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection};
@@ -210,7 +210,11 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             let unknown = Rejection::new(Reason::PeerUnknown, Detail::Prefix { prefix });
             return Ok(Err(unknown));
         };
-        let more = amount(&events, self.registry.level);
+        // One of those of the minute: or each were the first, which is read whatever it is.
+        let more = Heard {
+            items: 1,
+            ..amount(&events, self.registry.level)
+        };
         let heard = match known.heard.and(&more, &known.allowed(self.now), self.now) {
             Ok(heard) => heard,
             Err((what, max)) => {
@@ -272,6 +276,27 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     self.ledger
                         .put_parked_behind(&place.subject, at_level(behind))?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets what waits of a peer and is read again: whoever had stolen its key may have said it.
+    pub(crate) fn forget_parked(&mut self, peer: &Peer) -> Result<(), L::Fault> {
+        let Some(prefix) = peer.bundle.primary() else {
+            return Ok(());
+        };
+        let origin = Origin {
+            prefix,
+            incarnation: peer.bundle.incarnation,
+        };
+        let origin = origin.to_string();
+        for place in self.ledger.parked_of(&prefix)? {
+            if let Some(parked) = self.ledger.parked(&prefix, place.item)?
+                && parked.item >= peer.cursor
+                && parked.evidence.origin == origin
+            {
+                self.unpark(&parked)?;
             }
         }
         Ok(())

@@ -690,11 +690,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             // Its roots and ours have settled what it signed twice.
             known.quarantined = false;
             known.split = false;
+            known.split_note = String::new();
             known.fork = None;
             known.settled = Vec::new();
             known.heads = Vec::new();
-        } else if let Some(good) = known.bundle.keys.stolen_in(&bundle.keys) {
-            known.take_back(&bundle, good);
+            known.given_up = Vec::new();
+        } else if let Some(good) = known.bundle.keys.stolen_in(&bundle.keys)
+            && known.take_back(&bundle, good, self.registry.tree.size())
+        {
+            self.forget_parked(&known)?;
         }
         let (roots, threshold) = (&known.bundle.roots, known.bundle.threshold);
         if *roots != bundle.roots || threshold != bundle.threshold {

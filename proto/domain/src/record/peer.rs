@@ -13,6 +13,7 @@ use crate::custody::chain::Chain;
 use crate::custody::movement::EvidenceRef;
 use crate::limits::{
     AGREEMENTS_ENDED_MAX, AGREEMENTS_OF_PEER_MAX, Alpha2, BUNDLE_LIST_MAX, CLAIMS_A_MINUTE_MAX,
+    GIVEN_UP_MAX,
     CLAUSES_MAX, FIRST_SIGNERS_MAX, HEADS_OF_PEER_MAX, Identifier, Index, LEAVES_A_MINUTE_MAX,
     Lines, List, ListOf, MAIL_BYTES_A_MINUTE_MAX, MAIL_ITEMS_A_MINUTE_MAX, MODELS_OF_RECALL_MAX,
     NACKS_A_MINUTE_MAX, NACKS_UNAGREED_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, Name,
@@ -23,7 +24,7 @@ use crate::log::checkpoint::Origin;
 use crate::record::contact::{Allowed, Contact};
 pub use crate::record::crossing::AgreementRef;
 use crate::record::crossing::Purpose;
-use crate::record::keys::{GoodHead, KeyHistory, KeysOrder};
+use crate::record::keys::{GoodHead, KeyCause, KeyHistory, KeyRole, KeysOrder};
 use crate::record::offices::{Change, Profile};
 use crate::record::told::Minute;
 use crate::record::{Holder, Severity};
@@ -712,11 +713,30 @@ pub struct TakenHead {
     pub cursor: u64,
     /// When, by our log time.
     pub at: TimeMs,
+    /// The log key that signed it.
+    pub key: PublicKey,
+    /// The size of our log then, in leaves: what was taken under it stands behind.
+    pub leaf: u64,
 }
 crate::canonical_struct!(TakenHead {
     size: Index,
     cursor: Sequence,
-    at
+    at,
+    key,
+    leaf: Index
+});
+
+/// A stretch of our log in which what we wrote of a peer may rest on the word of whoever had stolen its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GivenUp {
+    /// Index of its first leaf.
+    pub from: u64,
+    /// Index of the first leaf behind it.
+    pub to: u64,
+}
+crate::canonical_struct!(GivenUp {
+    from: Index,
+    to: Index
 });
 
 /// A peer, as replicated state.
@@ -730,6 +750,8 @@ pub struct Peer {
     pub quarantined: bool,
     /// Its log has two histories: nothing of it is read.
     pub split: bool,
+    /// The note of the same size as the one seen that shows the second history; empty while it has one.
+    pub split_note: String,
     /// What it is quarantined for, unless it is `split`.
     pub fork: Option<OpenFork>,
     /// Leaves of it that the roots here settled not to count, the newest last: shown again, they are no new evidence.
@@ -782,12 +804,15 @@ pub struct Peer {
     /// Heads of its log that were taken in, the newest last, the denser the newer: to one of them it goes back when its key was
     /// stolen.
     pub heads: Vec<TakenHead>,
+    /// Where our log may hold what a thief said in its name, the oldest first.
+    pub given_up: Vec<GivenUp>,
 }
 crate::canonical_struct!(Peer @ 1 {
     bundle,
     since,
     quarantined,
     split,
+    split_note: Lines<NOTE_KEPT_BYTES_MAX>,
     fork,
     settled: List<SETTLED_OF_PEER_MAX>,
     doubted,
@@ -813,6 +838,7 @@ crate::canonical_struct!(Peer @ 1 {
     suspended: List<AGREEMENTS_OF_PEER_MAX>,
     agreements_ended: List<AGREEMENTS_ENDED_MAX>,
     heads: List<HEADS_OF_PEER_MAX>,
+    given_up: List<GIVEN_UP_MAX>,
 });
 
 impl Peer {
@@ -823,6 +849,7 @@ impl Peer {
             since,
             quarantined: false,
             split: false,
+            split_note: String::new(),
             fork: None,
             settled: Vec::new(),
             doubted: None,
@@ -848,6 +875,7 @@ impl Peer {
             suspended: Vec::new(),
             agreements_ended: Vec::new(),
             heads: Vec::new(),
+            given_up: Vec::new(),
         }
     }
 
@@ -866,32 +894,62 @@ impl Peer {
     }
 
     /// Takes back what was taken under a key that was stolen: the log goes on from the last head that its roots and ours know to be
-    /// its own, and what was read since is read again. What stands here already changes nothing then. Where the newest head is of
-    /// another key, and nothing contradicts it, nothing is taken back.
-    pub fn take_back(&mut self, bundle: &Bundle, good: GoodHead) {
+    /// its own, and what was read since the newest head of another key is read again: of two heads of the stolen key nobody knows
+    /// which the thief signed, whatever their sizes. What stands here already changes nothing then. Where the newest head is of
+    /// another key, and nothing contradicts it, nothing is taken back; nor where its log has two histories, both of other keys.
+    /// `leaf` is the size of our log. Whether anything was.
+    pub fn take_back(&mut self, bundle: &Bundle, good: GoodHead, leaf: u64) -> bool {
         let Some(prefix) = bundle.primary() else {
-            return;
+            return false;
         };
         let origin = Origin {
             prefix,
             incarnation: bundle.incarnation,
         };
-        let is_good = bundle.keys.opened(&self.note_seen, &origin).is_ok();
-        if !self.split && (is_good || self.size_seen == 0) {
-            return;
+        let opens = |note: &String| bundle.keys.opened(note, &origin).is_ok();
+        let contradicted = self.split && !opens(&self.split_note);
+        if self.size_seen == 0 || (opens(&self.note_seen) && !contradicted) {
+            return false;
         }
-        let mut heads = self.heads.iter().rev();
-        let before = heads.find(|head| head.size <= good.size);
+        let is_stolen = |key: &PublicKey| match bundle.keys.entry(KeyRole::Log, key) {
+            None => true,
+            Some(entry) => entry.end.is_some_and(|end| end.cause == KeyCause::Compromised),
+        };
+        let own = self.heads.iter().rposition(|head| !is_stolen(&head.key));
+        let before = own.and_then(|at| self.heads.get(at)).copied();
         self.cursor = before.map_or(0, |head| head.cursor);
-        self.heads.retain(|head| head.size <= good.size);
+        let from = before.map_or(0, |head| head.leaf);
+        self.heads.truncate(own.map_or(0, |at| at.saturating_add(1))); // saturates: an index of a short list
+        self.give_up(GivenUp { from, to: leaf });
         self.size_seen = good.size;
         self.root_seen = good.root;
         self.time_seen = TimeMs(0);
         self.shown_at = TimeMs(0);
         self.note_seen = String::new();
-        // Two roots of one size, of which a thief signed one.
-        self.quarantined &= !self.split;
+        // Two roots of one size, of which a thief signed one. What it is quarantined for besides stands.
+        if self.split {
+            self.quarantined = self.fork.is_some();
+        }
         self.split = false;
+        self.split_note = String::new();
+        true
+    }
+
+    /// Notes a stretch of our log.
+    fn give_up(&mut self, stretch: GivenUp) {
+        self.given_up.push(stretch);
+        if self.given_up.len() > GIVEN_UP_MAX {
+            let oldest = self.given_up.remove(0);
+            if let Some(next) = self.given_up.first_mut() {
+                next.from = next.from.min(oldest.from);
+            }
+        }
+    }
+
+    /// Whether a leaf of ours may rest on what a thief said in its name.
+    pub fn is_given_up(&self, leaf: u64) -> bool {
+        let mut stretches = self.given_up.iter();
+        stretches.any(|one| (one.from..one.to).contains(&leaf))
     }
 
     /// Of each agreement with it, by name, the newest version that ever stood.

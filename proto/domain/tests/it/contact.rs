@@ -384,6 +384,8 @@ fn heads_that_were_taken_in_are_kept_the_denser_the_newer() {
         size,
         cursor: size,
         at: TimeMs(minute * 60_000),
+        key: b.key("log").public(),
+        leaf: size,
     };
     for minute in 0..minutes {
         known.note_head(taken(minute, minute));

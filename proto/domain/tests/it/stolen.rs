@@ -1,12 +1,14 @@
 //! What a key leaves behind that turns out to be in other hands: what waits on its word, and heads of a log that it signed.
 
 use carnet_domain::bytes::digest::sha256;
+use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::mail;
+use carnet_domain::limits::GIVEN_UP_MAX;
 use carnet_domain::machine::entry::Body;
 use carnet_domain::record::keys::{GoodHead, KeyStep};
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::peer::{Peer, Statement, TimeChange};
+use carnet_domain::record::peer::{Peer, Statement, TakenHead, TimeChange};
 use carnet_domain::record::{Asking, PartyName};
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
@@ -120,6 +122,188 @@ fn after_a_theft_of_the_log_key_a_country_is_read_again() {
             "{said:?}"
         );
     }
+}
+
+/// Sizes say nothing of histories: the thief chose heads smaller than the last good one, and what the honest log had in the places of
+/// his items was never read.
+#[test]
+fn what_stands_where_a_thief_was_believed_is_read_again() {
+    let (mut a, mut b) = two();
+    a.must("maker", a.register(2));
+    a.deliver(&mut b);
+    let mut thief = a.clone();
+    thief.must(
+        "customs",
+        thief.declare(2, carnet_kit::transfer(80), &b.prefix),
+    );
+    a.must("customs", a.declare(1, carnet_kit::transfer(1), &b.prefix));
+    for serial in 10..40 {
+        a.must("maker", a.register(serial));
+    }
+    let good = sealed(&mut a);
+    thief.deliver(&mut b);
+    b.advance(DurationMs::from_secs(3_600));
+    thief.must("maker", thief.register(3));
+    thief.must(
+        "customs",
+        thief.declare(3, carnet_kit::transfer(81), &b.prefix),
+    );
+    thief.deliver(&mut b);
+    let known = peer(&b, &a);
+    assert!(known.size_seen < good.size && known.cursor == 2);
+    assert_eq!(report(&mut a, good), "done");
+    a.close();
+    recognise(&mut b, &mut a);
+    assert_eq!(peer(&b, &a).cursor, 0, "none of its heads is of another key");
+    let said: Vec<String> = a.deliver(&mut b).iter().map(text).collect();
+    assert_eq!(said, ["done"]);
+    let Ok(robot) = b.ledger.robot(&a.code(1));
+    assert!(robot.is_some(), "the honest offer");
+}
+
+/// Before a head of another key nothing of the thief's lies.
+#[test]
+fn what_is_given_up_begins_at_the_newest_head_of_another_key() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, carnet_kit::transfer(1), &b.prefix));
+    a.deliver(&mut b);
+    a.rotate_log("log", "log-2");
+    recognise(&mut b, &mut a);
+    for serial in [8, 9] {
+        b.advance(DurationMs::from_secs(3_600));
+        a.must("maker", a.register(serial));
+        let number = u8::try_from(serial).expect("small");
+        let offer = a.declare(serial, carnet_kit::transfer(number), &b.prefix);
+        a.must("customs", offer);
+        a.deliver(&mut b);
+    }
+    let good = sealed(&mut a);
+    let mut thief = a.clone();
+    thief.must("maker", thief.register(7));
+    thief.must(
+        "customs",
+        thief.declare(7, carnet_kit::transfer(70), &b.prefix),
+    );
+    thief.deliver(&mut b);
+    let before = b.registry().tree.size();
+    let steps = vec![
+        a.add_log_key("log-3"),
+        KeyStep::Activate {
+            key: a.key("log-3").public(),
+        },
+        KeyStep::Compromise {
+            key: a.key("log-2").public(),
+            last_good: good,
+        },
+    ];
+    let signed = a.order_keys(steps);
+    assert_eq!(text(&a.apply(Body::Root { signed }).items[0]), "done");
+    a.close();
+    recognise(&mut b, &mut a);
+    let known = peer(&b, &a);
+    assert_eq!(known.cursor, 0, "of the first head of the old key on");
+    let [stretch] = known.given_up[..] else {
+        panic!("one stretch: {:?}", known.given_up);
+    };
+    assert_eq!(stretch.to, before);
+    assert!(known.is_given_up(before - 1) && !known.is_given_up(before));
+    assert!(!known.is_given_up(stretch.from.wrapping_sub(1)));
+    assert_eq!(Peer::from_bytes(&known.to_bytes()), Ok(known));
+}
+
+/// However often a key is stolen, every leaf that was given up stays so, in few stretches.
+#[test]
+fn stretches_that_are_given_up_are_few_and_forget_no_leaf() {
+    let (mut a, b) = two();
+    let mut known = peer(&b, &a);
+    let (bundle, good) = (known.bundle.clone(), sealed(&mut a));
+    let theft = |number: u64| (number * 100, number * 100 + 10);
+    for number in 0..2 * GIVEN_UP_MAX as u64 {
+        let (from, to) = theft(number);
+        known.size_seen = 1;
+        known.note_seen = "signed by nobody".into();
+        known.heads = vec![TakenHead {
+            size: 1,
+            cursor: 0,
+            at: TimeMs(1),
+            key: a.key("log").public(),
+            leaf: from,
+        }];
+        assert!(known.take_back(&bundle, good, to));
+    }
+    assert_eq!(known.given_up.len(), GIVEN_UP_MAX);
+    for number in 0..2 * GIVEN_UP_MAX as u64 {
+        let (from, to) = theft(number);
+        assert!((from..to).all(|leaf| known.is_given_up(leaf)), "{number}");
+    }
+    assert!(!known.is_given_up(theft(2 * GIVEN_UP_MAX as u64).0));
+    assert_eq!(Peer::from_bytes(&known.to_bytes()), Ok(known));
+}
+
+/// Once, the honest log's own step was the second half of a fork of which the thief's was the first: the victim was quarantined by the
+/// very bundle that told of the theft, and everybody was told.
+#[test]
+fn what_a_thief_said_is_no_evidence_against_his_victim() {
+    let (mut a, mut b) = two();
+    a.deliver(&mut b);
+    let good = sealed(&mut a);
+    let mut thief = a.clone();
+    thief.must(
+        "customs",
+        thief.declare(1, carnet_kit::transfer(80), &b.prefix),
+    );
+    thief.deliver(&mut b);
+    a.must("customs", a.declare(1, carnet_kit::transfer(1), &b.prefix));
+    let mut untold = (a.clone(), b.clone());
+    assert_eq!(report(&mut a, good), "done");
+    a.close();
+    recognise(&mut b, &mut a);
+    a.deliver(&mut b);
+    let known = peer(&b, &a);
+    assert_eq!((known.quarantined, known.fork), (false, None));
+    // A robot that is released twice under a key in use is evidence as before.
+    let (twin, c) = (&mut untold.0, &mut untold.1);
+    twin.deliver(c);
+    assert!(peer(c, twin).quarantined || peer(c, twin).split);
+}
+
+/// A log with two histories, both of other keys, is left by no theft.
+#[test]
+fn a_theft_of_another_key_lets_nobody_off_who_showed_two_histories() {
+    let (mut a, mut b) = two();
+    let early = sealed(&mut a);
+    a.rotate_log("log", "log-2");
+    recognise(&mut b, &mut a);
+    a.deliver(&mut b);
+    let mut twin = a.clone();
+    twin.clock = twin.clock.saturating_add(carnet_kit::STEP);
+    let grow = |x: &mut Country, serial| {
+        x.must("maker", x.register(serial));
+        let number = u8::try_from(serial).expect("small");
+        let offer = x.declare(serial, carnet_kit::transfer(number), &b.prefix);
+        x.must("customs", offer);
+        x.close();
+    };
+    grow(&mut a, 4);
+    grow(&mut twin, 5);
+    a.deliver(&mut b);
+    twin.deliver(&mut b);
+    let known = peer(&b, &a);
+    assert!(known.split && !known.split_note.is_empty());
+    let step = KeyStep::Compromise {
+        key: twin.key("log").public(),
+        last_good: early,
+    };
+    let signed = twin.order_keys(vec![step]);
+    assert_eq!(text(&twin.apply(Body::Root { signed }).items[0]), "done");
+    twin.close();
+    recognise(&mut b, &mut twin);
+    let after = peer(&b, &a);
+    assert_eq!((after.split, after.quarantined), (true, true));
+    assert_eq!(
+        (after.size_seen, after.root_seen, after.cursor),
+        (known.size_seen, known.root_seen, known.cursor)
+    );
 }
 
 /// Nothing is taken back of a country whose newest head is of another key.
