@@ -100,7 +100,8 @@ pub(crate) enum Peer {
         #[arg(long)]
         reason: String,
     },
-    /// Clears a peer's claim that an identity ended: it blocks no registration here any more. Of this registry's own prefix,
+    /// Clears a peer's claim that an identity ended, or its word that it ended a robot which nothing shows it to have: it blocks no
+    /// registration and no import here any more. Of this registry's own prefix,
     /// frees a part that somebody fitted who is not its maker, and ends what was said of its end: two registrars say so, and
     /// whose word it was does not say it again.
     ClearClaim {

@@ -20,8 +20,8 @@ use carnet_domain::record::contact::Contact;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::LogDoubt;
 use carnet_domain::record::{
-    ApprovalStatus, Desk, Ended, Ends, EnterpriseStatus, Hold, Holder, Party, PartyName, Robot,
-    Setter, Severity, Stay,
+    ApprovalStatus, Desk, Ended, Ends, EnterpriseStatus, Hold, Holder, IdentifierScheme, Maker,
+    Party, PartyName, Robot, Setter, Severity, Stay,
 };
 use carnet_domain::rules::command::{Action, Command, Purpose};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
@@ -476,6 +476,63 @@ fn of_two_faults_of_a_registration_the_first_is_answered() {
         }),
     ]);
     is_meant(&disorder(&base, &faults), TOLD_NOTHING);
+}
+
+/// A filing by an importer, of what a maker made that is nobody here.
+#[test]
+fn of_two_faults_of_a_filing_the_first_is_answered() {
+    let country = market();
+    let mut filed = country.registration(2);
+    filed.importers_filing = true;
+    filed.body.maker = Maker {
+        scheme: IdentifierScheme::Name,
+        country: "KZ".into(),
+        identifier: "STEPPE-ROBOTICS".into(),
+    };
+    let register = Command::Register {
+        registration: filed,
+    };
+    let base = Attempt::new(country, "importer", register);
+    fn filing(it: &mut Attempt) -> &mut carnet_domain::rules::command::Registration {
+        match &mut it.command {
+            Command::Register { registration } => registration,
+            _ => unreachable!("the scene is a filing"),
+        }
+    }
+    let mut faults = of_requests();
+    // Whose session and key it is, the scenes of the maker try.
+    faults.retain(|one| !["subject", "sequence", "key"].contains(&one.of));
+    faults.extend([
+        fault("who", Reason::RoleNotAllowed, |it| it.who = "declarant"),
+        fault("code", Reason::ModelUnknown, |it| {
+            filing(it).code = Code::parse("86000110000900000000000000002").expect("a code");
+        }),
+        fault("model", Reason::ModelNotApproved, withdraw_model),
+        fault("made", Reason::MadeLater, |it| {
+            let day = carnet_domain::bytes::time::DurationMs::from_days(1);
+            filing(it).manufactured = it.country.clock.saturating_add(day);
+        }),
+        fault("body", Reason::MakerDiffers, |it| {
+            filing(it).body.maker = it.country.maker("0003");
+        }),
+        fault("ended", Reason::IdentityEnded, |it| {
+            let code = it.country.code(2);
+            end(it, carnet_domain::log::leaf::Subject::robot(&code).key());
+        }),
+        fault("code", Reason::CodeExists, |it| {
+            filing(it).code = it.country.code(1);
+        }),
+        fault("body", Reason::BodyExists, |it| {
+            let other = carnet_domain::record::Fitting::here(it.country.code(50));
+            let body = filing(it).body.identity();
+            let Ok(()) = it.country.ledger.put_part_holder(&body, Some(&other));
+        }),
+        fault("parts", Reason::PartInUse, |it| {
+            filing(it).identity_parts = it.country.registration(1).identity_parts;
+        }),
+    ]);
+    // The end of a code is looked up under the code that the filing names.
+    is_meant(&disorder(&base, &faults), &[]);
 }
 
 /// An offer to another country, by the dealer.

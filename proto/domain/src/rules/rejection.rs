@@ -69,7 +69,7 @@ reasons! {
     21 OutsideProduction "The manufacture date lies outside the model's production period.", "Check the date or extend the approval.";
     99 MadeLater "The manufacture date lies in the future.", "Check the date; a robot is registered after it was made.";
     151 KeyNotProven "The robot key did not sign for this code with this body.", "Have the key, where it is, sign the bytes for this very robot, and give its signature with it.";
-    22 IdentityEnded "The code, body or an identity part has reached its end of life, here or abroad.", "Nothing: a scrapped or recycled identity never returns.";
+    22 IdentityEnded "The code, body or an identity part has reached its end of life, here or abroad.", "Nothing: a scrapped or recycled identity never returns; what another country merely says of one, a registrar clears.";
     97 MakerDiffers "The body's maker is not the one that may be named here.", "A maker registers its own bodies; an importer files those of makers that are not accredited here.";
     23 CodeExists "The code is registered.", "Use another serial; a code is never used twice.";
     24 BodyExists "The body is registered under another code.", "Check the body's serial.";
