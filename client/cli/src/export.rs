@@ -158,6 +158,11 @@ impl Declare {
             .transfer
             .unwrap_or_else(|| TransferId(rand::rng().random()));
         let (consignee, said) = match &self.consignee {
+            None if self.purpose == Purpose::PermanentExport => {
+                // Whoever admits it has to find a second person.
+                let said = "not named: two persons of customs there say who is to have it";
+                (None, json!({"consignee": said}))
+            }
             None => (None, json!({})),
             Some(text) => {
                 let (consignee, said) = submit::party("consignee", text)?;

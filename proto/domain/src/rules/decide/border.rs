@@ -895,13 +895,14 @@ pub(super) fn admit<L: Ledger>(
         Purpose::PermanentExport => PARTIES,
         _ => Role::ALL,
     };
-    if !is_consignee(ledger, cx, &mut here, &transfer, importer)? {
+    let named = importer;
+    let importer = cx.party(ledger, named, roles)?;
+    if !is_consignee(ledger, cx, &mut here, &transfer, named)? {
         let after = After::Robot(Box::new(here));
         let mut first = Event::new(Kind::LifeCycle, command, after);
         first.waits = true;
         return Ok(vec![first]);
     }
-    let importer = cx.party(ledger, importer, roles)?;
     if let (Purpose::RepairAndReturn, Party::Enterprise { id }) = (transfer.purpose, &importer)
         && here.stay != (Stay::Resident {})
         && id.prefix() == cx.me()
