@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use carnet_domain::bytes::time::TimeMs;
 use carnet_trust::chain::verify_client;
 use carnet_wire::limits::{CLIENT_REQUEST_BYTES_MAX, FRAME_BYTES_MAX};
-use futures::FutureExt as _;
+use futures::stream::{self, Stream};
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::watch;
 use tonic::Code;
 
@@ -31,39 +32,10 @@ impl Clock for Still {
     }
 }
 
-/// A body in pieces, which tells how many of them were read; the last one may never come.
-struct Pieces {
-    left: usize,
-    size: usize,
-    read: Arc<AtomicUsize>,
-    ends: bool,
-}
+/// A body of what a stream gives, piece by piece.
+struct Streamed<S>(S);
 
-impl http_body::Body for Pieces {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        match self.left.checked_sub(1) {
-            Some(left) => {
-                self.left = left;
-                self.read.fetch_add(1, Ordering::SeqCst);
-                let piece = Bytes::from(vec![0; self.size]);
-                Poll::Ready(Some(Ok(Frame::data(piece))))
-            }
-            None if self.ends => Poll::Ready(None),
-            None => Poll::Pending,
-        }
-    }
-}
-
-/// Pieces, and so many bytes more behind the last of them.
-struct Chained(Pieces, usize);
-
-impl http_body::Body for Chained {
+impl<S: Stream<Item = Bytes> + Unpin> http_body::Body for Streamed<S> {
     type Data = Bytes;
     type Error = Status;
 
@@ -71,13 +43,18 @@ impl http_body::Body for Chained {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if self.0.left == 0 && self.1 > 0 {
-            let rest = Bytes::from(vec![0; std::mem::take(&mut self.1)]);
-            self.0.ends = true;
-            return Poll::Ready(Some(Ok(Frame::data(rest))));
-        }
-        Pin::new(&mut self.0).poll_frame(cx)
+        let piece = self.0.poll_next_unpin(cx);
+        piece.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
     }
+}
+
+fn body(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Body {
+    Body::new(Streamed(Box::pin(pieces)))
+}
+
+/// So many pieces of so many bytes, each made when it is read.
+fn pieces(count: usize, size: usize) -> impl Stream<Item = Bytes> + Send {
+    stream::iter(0..count).map(move |_| Bytes::from(vec![0; size]))
 }
 
 /// Gives a stream back as it comes. Reads any other request whole, waits until it may go on, and answers with as many bytes.
@@ -112,15 +89,21 @@ impl Service<Request<Body>> for Stub {
                 Err(status) => return Ok(status.into_http()),
             };
             let _ = go.wait_for(|go| *go).await;
-            let pieces = Pieces {
-                left: 1,
-                size,
-                read: Arc::default(),
-                ends: true,
-            };
-            Ok(Response::new(Body::new(pieces)))
+            Ok(Response::new(self::body(pieces(1, size))))
         })
     }
+}
+
+/// The same pieces, and how many of them were read.
+fn counted(
+    pieces: impl Stream<Item = Bytes> + Send,
+) -> (impl Stream<Item = Bytes> + Send, Arc<AtomicUsize>) {
+    let read = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&read);
+    let counted = pieces.inspect(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+    });
+    (counted, read)
 }
 
 async fn whole(body: &mut Body) -> Result<usize, Status> {
@@ -228,23 +211,13 @@ impl Scene {
         path: &str,
         kib: usize,
     ) -> (Code, Response<Body>, usize) {
-        let read = Arc::new(AtomicUsize::new(0));
-        let pieces = Pieces {
-            left: kib,
-            size: KIB,
-            read: Arc::clone(&read),
-            ends: true,
-        };
-        let response = self.begin(who, path, pieces).await;
+        let (counted, read) = counted(pieces(kib, KIB));
+        let response = self.begin(who, path, body(counted)).await;
         let code = code(&response);
         (code, response, read.load(Ordering::SeqCst))
     }
 
-    fn begin(&self, who: &PeerIdentity, path: &str, pieces: Pieces) -> Pending {
-        self.begin_with(who, path, Body::new(pieces))
-    }
-
-    fn begin_with(&self, who: &PeerIdentity, path: &str, body: Body) -> Pending {
+    fn begin(&self, who: &PeerIdentity, path: &str, body: Body) -> Pending {
         let mut request = Request::new(body);
         *request.uri_mut() = path.parse().expect("a path");
         request.extensions_mut().insert(who.clone());
@@ -367,15 +340,7 @@ async fn one_certificate_fills_its_part_of_the_memory_and_no_more() {
         scene.go.send_replace(false);
         let greedy = scene.somebody("manufacturer/0001/line");
         let calls: Vec<_> = (0..3)
-            .map(|_| {
-                let pieces = Pieces {
-                    left: kib,
-                    size: KIB,
-                    read: Arc::default(),
-                    ends: true,
-                };
-                tokio::spawn(scene.begin(&greedy, BULK, pieces))
-            })
+            .map(|_| tokio::spawn(scene.begin(&greedy, BULK, body(pieces(kib, KIB)))))
             .collect();
         while scene.counters.turned(Turned::Memory) < refused {
             tokio::task::yield_now().await;
@@ -448,15 +413,9 @@ async fn a_request_with_too_many_bytes_is_cut() {
     ] {
         let scene = Scene::roomy();
         let maker = scene.somebody("manufacturer/0001/line");
-        let read = Arc::new(AtomicUsize::new(0));
-        let pieces = Pieces {
-            left: kib,
-            size: KIB,
-            read: Arc::clone(&read),
-            ends: over == 0,
-        };
-        let body = Chained(pieces, over);
-        let answer = scene.begin_with(&maker, RECORD, Body::new(body)).await;
+        let (counted, read) = counted(pieces(kib, KIB));
+        let rest = pieces(usize::from(over > 0), over);
+        let answer = scene.begin(&maker, RECORD, body(counted.chain(rest))).await;
         assert_eq!(code(&answer) == Code::Ok, passes, "{kib} KiB and {over}");
         assert!(
             read.load(Ordering::SeqCst) <= most / KIB + 1,
@@ -473,21 +432,16 @@ async fn requests_in_work_are_shared_and_given_back() {
         let scene = Scene::new(limits, DoorLimits::unbounded().rate);
         scene.go.send_replace(false);
         let greedy = scene.somebody("manufacturer/0001/line");
-        let pieces = || Pieces {
-            left: 0,
-            size: 0,
-            read: Arc::default(),
-            ends: true,
-        };
+        let nothing = || body(stream::empty());
         let calls: Vec<_> = (0..asked)
-            .map(|_| tokio::spawn(scene.begin(&greedy, RECORD, pieces())))
+            .map(|_| tokio::spawn(scene.begin(&greedy, RECORD, nothing())))
             .collect();
         let refused = asked.saturating_sub(each);
         while scene.counters.turned(Turned::Requests) < refused {
             tokio::task::yield_now().await;
         }
         let other = scene.somebody("manufacturer/0002/line");
-        let honest = tokio::spawn(scene.begin(&other, RECORD, pieces()));
+        let honest = tokio::spawn(scene.begin(&other, RECORD, nothing()));
         scene.go.send_replace(true);
         assert_eq!(code(&honest.await.expect("an answer")), Code::Ok);
         let mut ok = 0;
@@ -570,13 +524,8 @@ async fn a_certificate_that_sends_too_fast_waits_and_another_does_not() {
 async fn whoever_stops_in_the_middle_or_waits_for_ever_is_cut_off() {
     let scene = Scene::wide();
     let maker = scene.somebody("manufacturer/0001/line");
-    let stopped = Pieces {
-        left: 3,
-        size: KIB,
-        read: Arc::default(),
-        ends: false,
-    };
-    let response = scene.begin(&maker, BULK, stopped).await;
+    let stopped = pieces(3, KIB).chain(stream::pending());
+    let response = scene.begin(&maker, BULK, body(stopped)).await;
     assert_ne!(code(&response), Code::Ok);
     drop(response);
     scene.go.send_replace(false);
@@ -598,17 +547,11 @@ async fn a_piece_has_its_time_and_not_more() {
     ] {
         let scene = Scene::wide();
         let maker = scene.somebody("manufacturer/0001/line");
-        let slow = Slow {
-            pieces: Pieces {
-                left: 1,
-                size: KIB,
-                read: Arc::default(),
-                ends: true,
-            },
-            pause,
-            next: Box::pin(tokio::time::sleep_until(Instant::now() + pause)),
-        };
-        let answer = scene.begin_with(&maker, BULK, Body::new(slow)).await;
+        let slow = pieces(1, KIB).then(move |piece| async move {
+            tokio::time::sleep(pause).await;
+            piece
+        });
+        let answer = scene.begin(&maker, BULK, body(slow)).await;
         assert_eq!(code(&answer) == Code::Ok, passes, "{pause:?}");
         let cut = u64::from(!passes);
         assert_eq!(scene.counters.turned(Turned::RequestTime), cut, "{pause:?}");
@@ -646,13 +589,7 @@ async fn the_schema_is_not_answered_without_end() {
     let entered = Request::builder().uri(methods::REFLECTION);
     let entered = entered.extension(auditor.clone()).body(()).expect("a call");
     let entered = scene.guarded.door.enter(&entered).expect("let in");
-    let pieces = Pieces {
-        left: usize::MAX,
-        size: KIB,
-        read: Arc::default(),
-        ends: true,
-    };
-    let mut answer = Answer::new(Body::new(pieces), entered);
+    let mut answer = Answer::new(body(pieces(usize::MAX, KIB)), entered);
     let mut sent = 0;
     let status = loop {
         let next =
@@ -666,31 +603,6 @@ async fn the_schema_is_not_answered_without_end() {
     assert_eq!(status.code(), Code::ResourceExhausted);
 }
 
-/// Pieces with a pause before each, and none before the end.
-struct Slow {
-    pieces: Pieces,
-    pause: Duration,
-    next: Pin<Box<tokio::time::Sleep>>,
-}
-
-impl http_body::Body for Slow {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let ending = self.pieces.left == 0;
-        if !ending && self.next.as_mut().poll(cx).is_pending() {
-            return Poll::Pending;
-        }
-        let pause = self.pause;
-        self.next.as_mut().reset(Instant::now() + pause);
-        Pin::new(&mut self.pieces).poll_frame(cx)
-    }
-}
-
 impl Scene {
     /// A stream of which so many requests of a kibibyte have come, and so many bytes of the next; and what lets them in.
     fn stream(&self, who: &PeerIdentity, whole_ones: usize, rest: usize) -> (Response<Body>, Pass) {
@@ -702,31 +614,14 @@ impl Scene {
         .concat();
         let came = [message.repeat(whole_ones), message[..rest].to_vec()].concat();
         // In pieces that end in the middle of a message, of what stands before one, and of nothing.
-        let pieces: VecDeque<Bytes> = came.chunks(1_021).map(Bytes::copy_from_slice).collect();
-        let begun = self.begin_with(who, STREAM, Body::new(Came(pieces)));
+        let pieces: Vec<Bytes> = came.chunks(1_021).map(Bytes::copy_from_slice).collect();
+        let more_may_follow = stream::iter(pieces).chain(stream::pending());
+        let begun = self.begin(who, STREAM, body(more_may_follow));
         let mut stream = begun.now_or_never().expect("it begins at once");
         let read = whole(stream.body_mut()).now_or_never();
         assert!(read.is_none(), "it goes on");
         let pass = lock(&self.guarded.inner.pass).take();
         (stream, pass.expect("a stream of requests"))
-    }
-}
-
-/// What has come of a body; more may follow.
-struct Came(VecDeque<Bytes>);
-
-impl http_body::Body for Came {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        match self.0.pop_front() {
-            Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-            None => Poll::Pending,
-        }
     }
 }
 
