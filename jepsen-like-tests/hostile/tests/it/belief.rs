@@ -139,18 +139,24 @@ fn a_step_between_two_others_shows_its_issuer_the_link_alone() {
     assert_eq!(event_of::<Link>(&a, &code).map(|it| it.epoch), Some(2));
 }
 
-/// What a leaf of ours says of a foreign step in a transfer of ours is the command that the other country executed.
+/// An offer to us that is refused, from a registry in quarantine, is a link of the chain all the same: our leaf of it says the command,
+/// as of any step in a transfer of ours.
 #[test]
-fn our_leaf_of_a_step_in_our_own_transfer_says_its_command() {
+fn our_leaf_of_a_refused_offer_to_us_says_its_command() {
     let (mut a, mut b) = two();
     let code = a.code(1);
-    let declared = offer(&a, &b, code, 1);
-    a.must("customs", declared);
-    a.deliver(&mut b);
-    let permitted = permit(&b, 1, Vec::new());
-    b.must("customs", permitted.clone());
+    export(&mut a, &mut b, code, 1);
+    let peer = peer_of(&a, &b.prefix);
+    let Ok(()) = a.ledger.put_peer(Peer {
+        quarantined: true,
+        ..peer
+    });
+    let declared = offer(&b, &a, code, 2);
+    b.must("customs", declared.clone());
     b.deliver(&mut a);
-    assert_eq!(event_of::<Command>(&a, &code), Some(permitted));
+    let known = robot(&a, &code).custody;
+    assert_eq!((known.epoch, known.link), (2, last_leaf(&b, &code)));
+    assert_eq!(event_of::<Command>(&a, &code), Some(declared));
 }
 
 /// What slot 10 of the newest leaf of a robot holds, if it is one of these.

@@ -7,9 +7,7 @@ use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::log::leaf::Subject;
 use carnet_domain::machine::entry::{Body, MailBatch};
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::{
-    Ends, Fitting, Holder, RecallDecision, RecallStatus, Setter, Severity,
-};
+use carnet_domain::record::{Ends, Holder, RecallDecision, RecallStatus, Setter, Severity};
 use carnet_domain::rules::command::{Action, Command, Condition};
 use carnet_domain::rules::lifecycle::{HoldKind, State};
 use carnet_domain::rules::policy::Role;
@@ -1198,11 +1196,10 @@ fn a_part_replaced_abroad_is_free_at_home_after_the_return() {
     assert_eq!(holder(fitted.identity()), Some(a.code(1)));
 }
 
-/// The row of a part goes with the robot that it names, and with no other one.
+/// What left with the robot and was taken out of it abroad is another robot's by the time it comes home, and stays that one's.
 #[test]
 fn a_part_replaced_abroad_that_is_in_another_robot_by_then_stays_there() {
     let (mut a, mut b) = two();
-    a.must("maker", a.register(2));
     export(&mut a, &mut b, 1, 1);
     let old = a.registration(1).parts[0].clone();
     let replace = Action::ReplacePart {
@@ -1211,14 +1208,12 @@ fn a_part_replaced_abroad_that_is_in_another_robot_by_then_stays_there() {
     };
     let replace = act(&a, 1, replace);
     check(&mut b, "service", replace, "done");
-    // As if robot 2 had been shown with it meanwhile.
-    let Ok(row) = a.ledger.part_holder(&old.identity());
-    let code = a.code(2);
-    let row = row.map(|row| Fitting { code, ..row });
-    let Ok(()) = a.ledger.put_part_holder(&old.identity(), row.as_ref());
+    let mut registration = a.registration(2);
+    registration.parts = vec![old.clone()];
+    a.must("maker", Command::Register { registration });
     travel(&mut b, &mut a, 2);
     let Ok(after) = a.ledger.part_holder(&old.identity());
-    assert_eq!(after.map(|row| row.code), Some(code));
+    assert_eq!(after.map(|row| row.code), Some(a.code(2)));
 }
 
 /// The batch that is waiting for `to`.

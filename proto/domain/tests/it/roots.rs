@@ -295,8 +295,9 @@ fn of_replaced_roots_the_newest_are_kept() {
     const OLD: [&str; 3] = ["root-0", "root-1", "root-2"];
     // saturates: a time of the kit
     let later = y.clock.saturating_add(DurationMs::from_days(90));
+    let prefix = x.prefix;
     let peer = |y: &Country| {
-        let Ok(peer) = y.ledger.peer(&x.prefix);
+        let Ok(peer) = y.ledger.peer(&prefix);
         peer.expect("a peer")
     };
     let mut stood = vec![peer(&y).bundle_leaf];
@@ -307,12 +308,17 @@ fn of_replaced_roots_the_newest_are_kept() {
         };
         // Two are of both sets, and sign for either.
         let both = ["root-1", "root-2"];
+        let replacing = signed(&x, &replacing, &both);
+        let body = Body::Root {
+            signed: replacing.clone(),
+        };
+        assert_eq!(text(&x.apply(body).items[0]), "done", "{number}");
         let bundle = bundle_by(&x, number + 1, &roots, &both, later);
         let read = Bundle::from_bytes(&bundle.bytes.0).expect("a bundle");
         let said = text(&y.state(&Statement::Recognise {
             fingerprint: read.fingerprint(),
             bundle,
-            changes: vec![signed(&x, &replacing, &both)],
+            changes: vec![replacing],
         }));
         assert_eq!(said, "done", "{number}");
         stood.push(peer(&y).bundle_leaf);
