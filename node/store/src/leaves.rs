@@ -17,7 +17,7 @@
 use std::fmt;
 
 use carnet_domain::bytes::digest::Digest;
-use carnet_domain::bytes::encoding::{Blob, Canonical, DecodeError, Decoder, Encoder};
+use carnet_domain::bytes::encoding::{Blob, Canonical, DEPTH_MAX, DecodeError, Decoder, Encoder};
 use carnet_domain::limits::{Bound, List, MAP_CHANGES_MAX};
 use carnet_domain::log::leaf::{
     Kind, Leaf, LeafSeed, SLOT_COUNT, Subject, SubjectType, leaf_bytes_hash,
@@ -81,10 +81,10 @@ fn encode_head(e: &mut Encoder, leaf: &Leaf, record: &LeafRecord) {
     e.uint(u64::from(leaf.version));
     e.uint(leaf.kind.number());
     let name = record.values.first().and_then(Option::as_ref);
-    let name = name.and_then(|name| String::from_bytes(&name.0).ok());
+    let name = name.and_then(|name| Decoder::new(&name.0).text().ok());
     let subject = name.and_then(|name| {
         let mut of_kind = letters(leaf.kind).iter();
-        of_kind.find(|letter| Subject::new(**letter, name.clone()).key() == leaf.key)
+        of_kind.find(|letter| Subject::key_of(**letter, name) == leaf.key)
     });
     match subject {
         Some(subject) => e.uint(subject.number()),
@@ -135,7 +135,6 @@ fn encode_slots(e: &mut Encoder, values: &[Option<Blob>]) {
         };
         let told = parts.iter().find(|(offset, length)| {
             at != usize::from(slot::EVENT)
-                && REFERRED_SIZE_MIN <= *length
                 && *length == value.len()
                 && event[*offset..offset + length] == value[..]
         });
@@ -146,27 +145,47 @@ fn encode_slots(e: &mut Encoder, values: &[Option<Blob>]) {
     }
 }
 
-/// Offset and length of every value in canonical bytes, those inside arrays among them; none of what is not canonical.
+/// Offset and length of every value in canonical bytes that is long enough to be referred to, those inside arrays among them; none
+/// of what is not well formed.
 fn parts_of(bytes: &[u8], parts: &mut Vec<(usize, usize)>) {
-    let mut d = Decoder::new(bytes);
-    if walk(&mut d, parts).is_err() || d.offset() != bytes.len() {
+    if walk(bytes, 0, 0, parts) != Some(bytes.len()) {
         parts.clear();
     }
 }
 
-fn walk(d: &mut Decoder<'_>, parts: &mut Vec<(usize, usize)>) -> Result<(), DecodeError> {
-    let start = d.offset();
-    match d.clone().array() {
-        Ok(_) => {
-            for _ in 0..d.array()? {
-                walk(d, parts)?;
-            }
-            d.leave();
+/// Where the value at `start` ends. What the rules wrote is canonical: only its shape is read here, and no text a second time.
+fn walk(bytes: &[u8], start: usize, depth: u32, parts: &mut Vec<(usize, usize)>) -> Option<usize> {
+    let first = *bytes.get(start)?;
+    let (major, short) = (first >> 5, first & 0x1f);
+    let width = match short {
+        0..=23 => 0,
+        24..=27 => 1_usize << (short - 24),
+        _ => return None,
+    };
+    let mut end = start + 1 + width;
+    let argument = match width {
+        0 => u64::from(short),
+        _ => {
+            let long = bytes.get(start + 1..end)?.iter();
+            long.fold(0, |argument, byte| argument << 8 | u64::from(*byte))
         }
-        Err(_) => drop(d.skip()?),
+    };
+    match major {
+        0 | 7 => {}
+        2 | 3 => end = end.checked_add(usize::try_from(argument).ok()?)?,
+        4 if depth < DEPTH_MAX => {
+            // An element takes a byte at least: what claims more than there are ends here.
+            for _ in 0..argument {
+                end = walk(bytes, end, depth + 1, parts)?;
+            }
+        }
+        _ => return None,
     }
-    parts.push((start, d.offset() - start));
-    Ok(())
+    let length = bytes.get(start..end)?.len();
+    if length >= REFERRED_SIZE_MIN {
+        parts.push((start, length));
+    }
+    Some(end)
 }
 
 /// Where what a stored leaf leaves out is read.

@@ -101,6 +101,10 @@ struct Seen {
     models: BTreeMap<ModelId, Option<Model>>,
     /// Few at a time come with registrations; the oldest makes way.
     makers: VecDeque<(Maker, Option<EnterpriseId>)>,
+    /// As many as sign the entries of one overlay.
+    signers: BTreeMap<KeyId, Option<Signer>>,
+    /// The session of the newest request: those of one client come in a row.
+    session: Option<Session>,
     /// The robot that was read or written last.
     robot: Option<(Code, Before)>,
 }
@@ -520,7 +524,6 @@ impl Ledger for Overlay<'_> {
         claims_of(peer: &Prefix) -> u64;
         claim_at(peer: &Prefix, place: u32) -> Option<Digest>;
         models_of(id: &EnterpriseId) -> Vec<Model>;
-        signer(id: &KeyId) -> Option<Signer>;
         deny_list() -> DenyList;
         audit_anchors() -> AuditAnchors;
         recall(id: &RecallId) -> Option<Recall>;
@@ -532,7 +535,6 @@ impl Ledger for Overlay<'_> {
         parked(peer: &Prefix, item: u64) -> Option<Parked>;
         parked_of(peer: &Prefix) -> Vec<ParkedPlace>;
         parked_behind(subject: &Digest) -> Vec<ParkedPlace>;
-        session(id: u64) -> Option<Session>;
         offers_of(peer: &Prefix, enterprise: &EnterpriseId) -> u64;
         told_by(holder: &Holder) -> Option<ToldBy>;
         untold(about: &Digest) -> Option<Untold>;
@@ -586,6 +588,26 @@ impl Ledger for Overlay<'_> {
         }
         let found = Records(self).enterprise(id)?;
         self.seen().enterprises.insert(*id, found.clone());
+        Ok(found)
+    }
+
+    fn signer(&self, id: &KeyId) -> Result<Option<Signer>, StorageFault> {
+        if let Some(known) = self.seen().signers.get(id) {
+            return Ok(known.clone());
+        }
+        let found = Records(self).signer(id)?;
+        self.seen().signers.insert(*id, found.clone());
+        Ok(found)
+    }
+
+    fn session(&self, id: u64) -> Result<Option<Session>, StorageFault> {
+        if let Some(known) = &self.seen().session
+            && known.id == id
+        {
+            return Ok(Some(known.clone()));
+        }
+        let found = Records(self).session(id)?;
+        self.seen().session = found.clone();
         Ok(found)
     }
 
@@ -697,6 +719,7 @@ impl Ledger for Overlay<'_> {
 
     fn put_signer(&mut self, signer: Signer) -> Result<(), StorageFault> {
         self.put(Family::Offices, keys::signer(&signer.id), &signer);
+        self.seen().signers.insert(signer.id, Some(signer));
         Ok(())
     }
 
@@ -832,10 +855,12 @@ impl Ledger for Overlay<'_> {
             );
         }
         self.put(Family::Sessions, keys::session(session.id), &session);
+        self.seen().session = Some(session);
         Ok(())
     }
 
     fn close_session(&mut self, id: u64) -> Result<(), StorageFault> {
+        self.seen().session = None;
         let Some(session) = Records(self).session(id)? else {
             return Ok(());
         };

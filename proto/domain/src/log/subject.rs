@@ -100,10 +100,11 @@ impl Subject {
 
     /// The key in tree and map.
     pub fn key(&self) -> Digest {
-        sha256(&[
-            tag::KEY.as_bytes(),
-            &[self.kind.number() as u8],
-            self.name.as_bytes(),
-        ])
+        Self::key_of(self.kind, &self.name)
+    }
+
+    /// [`Self::key`] of the subject of a type with this name.
+    pub fn key_of(kind: SubjectType, name: &str) -> Digest {
+        sha256(&[tag::KEY.as_bytes(), &[kind.number() as u8], name.as_bytes()])
     }
 }

@@ -27,6 +27,13 @@ use crate::rules::parties::relations;
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Counted, Detail, Ending, Reason};
 
+/// Who brings a code to life, and the model's facts that its robot takes over.
+struct Access {
+    enterprise: Enterprise,
+    level: u8,
+    safety_class: u8,
+}
+
 /// What must hold of the maker and the model before a code comes to life.
 fn market_access<L: Ledger>(
     ledger: &L,
@@ -35,7 +42,7 @@ fn market_access<L: Ledger>(
     code: &Code,
     role: Role,
     made: Option<TimeMs>,
-) -> Result<(u8, u8), Stop<L::Fault>> {
+) -> Result<Access, Stop<L::Fault>> {
     let owner = code.enterprise_id();
     cx.allow(deed, Some(&owner))?;
     if code.prefix() != cx.me() {
@@ -82,7 +89,11 @@ fn market_access<L: Ledger>(
             },
         );
     }
-    Ok((model.facts.level, model.facts.safety_class))
+    Ok(Access {
+        enterprise,
+        level: model.facts.level,
+        safety_class: model.facts.safety_class,
+    })
 }
 
 /// Refuses an identity that has ended. What was said of it here keeps everybody from it but its maker. What a peer merely claims
@@ -133,10 +144,28 @@ enum Claims {
 impl Claims {
     /// About something of a maker.
     fn about<L: Ledger>(ledger: &L, maker: &Maker) -> Result<Self, Stop<L::Fault>> {
-        Ok(match accredited_as(ledger, maker)? {
-            Some(_) => Self::DoNot,
-            None => Self::Count,
-        })
+        Ok(Self::where_one_is(accredited_as(ledger, maker)?.is_some()))
+    }
+
+    /// As [`Self::about`], where an enterprise was read already.
+    fn beside<L: Ledger>(
+        read: &Enterprise,
+        ledger: &L,
+        maker: &Maker,
+    ) -> Result<Self, Stop<L::Fault>> {
+        let is_accredited = match ledger.enterprise_of(maker).or_fault()? {
+            None => false,
+            Some(id) if id == read.id => read.status != EnterpriseStatus::StruckOff,
+            Some(id) => is_not_struck_off(ledger, &id)?,
+        };
+        Ok(Self::where_one_is(is_accredited))
+    }
+
+    fn where_one_is(is_accredited: bool) -> Self {
+        match is_accredited {
+            true => Self::DoNot,
+            false => Self::Count,
+        }
     }
 }
 
@@ -148,9 +177,12 @@ fn accredited_as<L: Ledger>(
     let Some(id) = ledger.enterprise_of(maker).or_fault()? else {
         return Ok(None);
     };
-    let known = ledger.enterprise(&id).or_fault()?;
-    let stands = known.is_some_and(|known| known.status != EnterpriseStatus::StruckOff);
-    Ok(stands.then_some(id))
+    Ok(is_not_struck_off(ledger, &id)?.then_some(id))
+}
+
+fn is_not_struck_off<L: Ledger>(ledger: &L, id: &EnterpriseId) -> Result<bool, Stop<L::Fault>> {
+    let known = ledger.enterprise(id).or_fault()?;
+    Ok(known.is_some_and(|known| known.status != EnterpriseStatus::StruckOff))
 }
 
 pub(super) fn reserve<L: Ledger>(
@@ -159,8 +191,7 @@ pub(super) fn reserve<L: Ledger>(
     command: &Command,
     code: &Code,
 ) -> Decided<L::Fault> {
-    let (level, safety_class) =
-        market_access(ledger, cx, Deed::Reserve, code, Role::Manufacturer, None)?;
+    let access = market_access(ledger, cx, Deed::Reserve, code, Role::Manufacturer, None)?;
     let key = Subject::robot(code).key();
     refuse_ended(ledger, Ending::Code, &key, Claims::DoNot, Comer::NOBODY)?;
     if ledger.robot(code).or_fault()?.is_some() {
@@ -179,7 +210,7 @@ pub(super) fn reserve<L: Ledger>(
             id: code.enterprise_id(),
         }),
         state: State::Reserved,
-        ..blank(*code, level, safety_class)
+        ..blank(*code, access.level, access.safety_class)
     };
     Ok(vec![Event::new(
         Kind::LifeCycle,
@@ -247,8 +278,9 @@ pub(super) fn register<L: Ledger>(
     } else {
         (Deed::Register, Role::Manufacturer)
     };
-    let (level, safety_class) =
-        market_access(ledger, cx, deed, &r.code, role, Some(r.manufactured))?;
+    let access = market_access(ledger, cx, deed, &r.code, role, Some(r.manufactured))?;
+    // Read once: it is asked for four times below.
+    let registrant = &access.enterprise;
     if r.manufactured > cx.now {
         let (made, now) = (r.manufactured, cx.now);
         return no(Reason::MadeLater, Detail::MadeAt { made, now });
@@ -260,15 +292,14 @@ pub(super) fn register<L: Ledger>(
     }
     let key = Subject::robot(&r.code).key();
     refuse_ended(ledger, Ending::Code, &key, Claims::DoNot, Comer::NOBODY)?;
-    let registrant = ledger.enterprise(&r.code.enterprise_id()).or_fault()?;
     // What an office registers in a maker's name is no deed of that maker.
     let comes = |maker: &Maker| match cx.signer.holder {
-        Holder::Enterprise { .. } => Comer::with(cx, registrant.as_ref(), maker),
+        Holder::Enterprise { .. } => Comer::with(cx, Some(registrant), maker),
         Holder::Office { .. } => Comer::Another(Some(r.code.enterprise_id())),
     };
     let parts_of = |names: &[PartName]| names.iter().map(PartName::part).collect::<Vec<_>>();
     let (identity_parts, parts) = (parts_of(&r.identity_parts), parts_of(&r.parts));
-    let claims = Claims::about(ledger, &r.body.maker)?;
+    let claims = Claims::beside(registrant, ledger, &r.body.maker)?;
     let maker = comes(&r.body.maker);
     refuse_ended(ledger, Ending::Body, &body, claims, maker)?;
     if let Some(key) = &r.robot_key {
@@ -277,11 +308,11 @@ pub(super) fn register<L: Ledger>(
         refuse_ended(ledger, Ending::Key, &key, Claims::Count, Comer::NOBODY)?;
     }
     for (part, named) in identity_parts.iter().zip(&r.identity_parts) {
-        let claims = Claims::about(ledger, &named.maker)?;
+        let claims = Claims::beside(registrant, ledger, &named.maker)?;
         let comer = comes(&named.maker);
         refuse_ended(ledger, Ending::IdentityPart, &part.identity, claims, comer)?;
     }
-    maker_fits(ledger, r)?;
+    maker_fits(ledger, registrant, r)?;
     let current = ledger.robot(&r.code).or_fault()?;
     let action = if r.prototype {
         ActionKind::RegisterPrototype
@@ -296,14 +327,14 @@ pub(super) fn register<L: Ledger>(
         let code = other.code;
         return no(Reason::BodyExists, Detail::BodyOf { code });
     }
-    let row = yielding.row(&body, maker.row(r.code));
-    let mut named = std::collections::BTreeMap::from([(body, row)]);
+    let mut body_row = Some(yielding.row(&body, maker.row(r.code)));
+    let mut named = std::collections::BTreeMap::new();
     let mut outdone = Vec::from_iter(maker.outdoes(ledger, cx, &body)?);
     let names = r.identity_parts.iter().chain(&r.parts);
     for (part, name) in identity_parts.iter().chain(&parts).zip(names) {
         let comer = comes(&name.maker);
         let row = comer.row(r.code);
-        if named.insert(part.identity, row).is_some() {
+        if part.identity == body || named.insert(part.identity, row).is_some() {
             return no(Reason::PartInUse, Detail::PartTwice { part: part.kind });
         }
         if let Some(other) = yielding.holder(ledger, &r.code, &part.identity, comer)? {
@@ -344,7 +375,7 @@ pub(super) fn register<L: Ledger>(
         }),
         state,
         head: current.and_then(|robot| robot.head),
-        ..blank(r.code, level, safety_class)
+        ..blank(r.code, access.level, access.safety_class)
     };
     let fitted: Vec<Digest> = robot
         .identities()
@@ -364,8 +395,11 @@ pub(super) fn register<L: Ledger>(
         place: r.site.clone(),
     });
     event.effects.extend(fitted.into_iter().map(|identity| {
+        let row = match identity == body {
+            true => body_row.take(),
+            false => named.remove(&identity),
+        };
         // What is not named by a maker is the robot's own key.
-        let row = named.remove(&identity);
         let row = row.unwrap_or_else(|| Fitting::here(r.code));
         Effect::Part(identity, Some(row))
     }));
@@ -493,13 +527,18 @@ impl Comer {
 
 /// A maker registers what it made, and an importer what was made by nobody who is accredited here: nobody takes the serials
 /// of another.
-fn maker_fits<L: Ledger>(ledger: &L, r: &Registration) -> Result<(), Stop<L::Fault>> {
-    let own = r.code.enterprise_id();
+fn maker_fits<L: Ledger>(
+    ledger: &L,
+    registrant: &Enterprise,
+    r: &Registration,
+) -> Result<(), Stop<L::Fault>> {
     if !r.importers_filing {
-        let enterprise = ledger.enterprise(&own).or_fault()?;
-        return match enterprise.filter(|enterprise| enterprise.maker == r.body.maker) {
-            Some(_) => Ok(()),
-            None => no(Reason::MakerDiffers, Detail::NotMakerOf { id: own }),
+        return match registrant.maker == r.body.maker {
+            true => Ok(()),
+            false => no(
+                Reason::MakerDiffers,
+                Detail::NotMakerOf { id: registrant.id },
+            ),
         };
     }
     match accredited_as(ledger, &r.body.maker)? {
