@@ -22,6 +22,7 @@ use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::machine::{DUE_RULES, RULES, due_before};
 use carnet_domain::record::registry::{Registry, Sealed};
 use carnet_store::records::Records;
+use carnet_store::registry::Progress;
 use carnet_wire::status::ApiError;
 use tracing::{debug, warn};
 
@@ -48,8 +49,22 @@ pub async fn run(node: Arc<Node>, mut signer: Signer, comparer: Arc<Comparer>) {
     let mut due_at = Duration::ZERO;
     let pause = node.config.seal.waiting();
     loop {
-        // Woken by what was applied; the interval only bounds how late a seal may be.
-        let _ = tokio::time::timeout(pause, progress.changed()).await;
+        let since = node.clock.monotonic().saturating_sub(sealed_at);
+        if node.seems_leader() {
+            // Woken by what was applied; the interval only bounds how late a seal may be. Nothing is done before the first one is
+            // due but to publish the last.
+            let rests = {
+                let now = progress.borrow_and_update();
+                now.sealed <= now.published && since < pause
+            };
+            match rests {
+                true => tokio::time::sleep(pause.saturating_sub(since)).await,
+                false => drop(tokio::time::timeout(pause, progress.changed()).await),
+            }
+        } else {
+            // Whoever follows seals nothing, and judges what is published soon enough.
+            tokio::time::sleep(pause).await;
+        }
         if node.raft.standing().borrow().role == carnet_consensus::Role::Stopped {
             return;
         }
@@ -59,6 +74,10 @@ pub async fn run(node: Arc<Node>, mut signer: Signer, comparer: Arc<Comparer>) {
             node.raft.cannot_sign();
         } else {
             node.raft.can_sign();
+        }
+        if node.seems_leader() && !has_work(&node, &progress.borrow(), (sealed_at, due_at), told) {
+            node.publication.rests();
+            continue;
         }
         let registry = match node.state.registry() {
             Ok(Some(registry)) => registry,
@@ -105,6 +124,25 @@ pub async fn run(node: Arc<Node>, mut signer: Signer, comparer: Arc<Comparer>) {
             }
         }
     }
+}
+
+/// Whether a leader may find something to do. Asked at every batch that is applied, so it asks for no registry: whoever does waits
+/// until what is being applied is.
+fn has_work(
+    node: &Node,
+    now: &Progress,
+    (sealed_at, due_at): (Duration, Duration),
+    told: bool,
+) -> bool {
+    let (config, clock) = (&node.config.seal, node.clock.monotonic());
+    let since = clock.saturating_sub(sealed_at);
+    let may_seal = since >= config.waiting()
+        && (now.unsealed == 0
+            || since >= config.busy()
+            || told
+            || node.waiting() > 0
+            || has_peers(node));
+    now.sealed == 0 || now.published < now.sealed || due_at <= clock || may_seal
 }
 
 /// Has the log end what is due and tell what waits, by published rules: as much at once as a few entries may, and nothing while

@@ -174,6 +174,8 @@ struct Inner {
     written: Written,
     /// What is not read back.
     kept: Kept,
+    /// How far the state has come, as the last batch wrote it.
+    applied: Applied,
 }
 
 /// What applying a run of records computed. Nothing of it is written yet.
@@ -198,6 +200,8 @@ pub struct RegistryState<E: StateEngine> {
     recent: Mutex<VecDeque<Published>>,
     verified: Arc<VerifiedCache>,
     progress: watch::Sender<Progress>,
+    /// [`Progress::published`], for those whom nothing else wakes.
+    published_size: watch::Sender<u64>,
     /// Set when a snapshot replaced the content: what is cached must be read anew.
     replaced: Arc<AtomicBool>,
     orders: Orders,
@@ -244,10 +248,12 @@ impl<E: StateEngine> RegistryState<E> {
                 stands: None,
                 written,
                 kept,
+                applied: applied.clone(),
             }),
             published: RwLock::new(None),
             recent: Mutex::default(),
             verified: Arc::default(),
+            published_size: watch::Sender::new(progress.published),
             progress: watch::Sender::new(progress),
             replaced: Arc::default(),
             orders: Orders::default(),
@@ -330,6 +336,22 @@ impl<E: StateEngine> RegistryState<E> {
     /// How far it has come; changes wake the receiver.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
+    }
+
+    /// The newest published size; 0 before the first. Changes wake the receiver, and nothing else does.
+    pub fn published_size(&self) -> watch::Receiver<u64> {
+        self.published_size.subscribe()
+    }
+
+    /// Tells how far it has come.
+    fn tell(&self, next: Progress) {
+        self.published_size
+            .send_if_modified(|size| std::mem::replace(size, next.published) != next.published);
+        self.progress.send_if_modified(|progress| {
+            let changed = *progress != next;
+            *progress = next;
+            changed
+        });
     }
 
     /// The newest published checkpoint whose state this node has. `None` after a start from a state beyond its newest
@@ -462,10 +484,10 @@ impl<E: StateEngine> RegistryState<E> {
             inner.kept = Kept::load(&self.engine, size_of(inner.registry.as_ref()))?;
             self.keep_views(&mut inner)?;
             let applied = applied::load(&self.engine)?;
+            inner.applied = applied.clone();
             *locked(&self.marks) = Marks::default();
             self.mark_what_is_there(&inner, &applied);
-            self.progress
-                .send_replace(progress_of(inner.registry.as_ref(), &applied));
+            self.tell(progress_of(inner.registry.as_ref(), &applied));
         }
         Ok(inner)
     }
@@ -709,6 +731,7 @@ impl<E: StateEngine> RegistryState<E> {
         computed.written.store(&mut computed.batch);
         self.engine.write(computed.batch)?;
         let before = std::mem::replace(&mut inner.registry, computed.registry);
+        inner.applied = applied.clone();
         inner.written = computed.written;
         let size = sealed.as_ref().map(|sealed| sealed.size);
         inner.kept.grew(computed.appended, size);
@@ -955,7 +978,7 @@ impl<E: StateEngine> StateMachine for RegistryState<E> {
     fn apply(&self, records: Vec<LogRecord>) -> Result<Vec<Bytes>, StorageFault> {
         let mut inner = self.lock()?;
         self.stopwatch.reset();
-        let mut applied = applied::load(&self.engine)?;
+        let mut applied = inner.applied.clone();
         let mut answers = Vec::with_capacity(records.len());
         let mut rest = records.as_slice();
         while !rest.is_empty() {
@@ -969,12 +992,7 @@ impl<E: StateEngine> StateMachine for RegistryState<E> {
             }
             rest = later;
         }
-        let next = progress_of(inner.registry.as_ref(), &applied);
-        self.progress.send_if_modified(|progress| {
-            let changed = *progress != next;
-            *progress = next;
-            changed
-        });
+        self.tell(progress_of(inner.registry.as_ref(), &applied));
         Ok(answers)
     }
 

@@ -78,11 +78,11 @@ async fn watch_published(
     roots: Arc<TrustedRoots>,
     publishing: watch::Sender<u64>,
 ) {
-    let mut progress = node.state.progress();
+    let mut newest = node.state.published_size();
     let mut pins = pins::Pins::new(roots);
     let mut told = None;
     loop {
-        let published = progress.borrow_and_update().published;
+        let published = *newest.borrow_and_update();
         if told != Some(published) {
             told = Some(published);
             // There may be many, with all their agreements: not on a thread that serves a port.
@@ -96,7 +96,7 @@ async fn watch_published(
             let size = node.state.published().map_or(0, |published| published.size);
             publishing.send_replace(size);
         }
-        if progress.changed().await.is_err() {
+        if newest.changed().await.is_err() {
             return;
         }
     }
