@@ -101,12 +101,14 @@ async fn stands(
         return Ok(());
     };
     let barred = || {
+        let Some(rejection) = barred_now(node, signer, kind)? else {
+            return Ok(None);
+        };
+        // Asked only of whoever may not act: the answers of a session are read for nobody else.
         let records = Records(node.state.engine());
         let kept = |session, place, first| records.answer(session, place, first);
-        if is_answered(header, request, kept).map_err(storage_before)? {
-            return Ok(None);
-        }
-        barred_now(node, signer, kind)
+        let answered = is_answered(header, request, kept).map_err(storage_before)?;
+        Ok((!answered).then_some(rejection))
     };
     if barred()?.is_none() {
         return Ok(());
