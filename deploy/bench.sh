@@ -1,14 +1,23 @@
 #!/usr/bin/env bash
-# Registrations a second beside etcd, on this machine, in this run: three nodes of each, the same bytes, the same loader,
-# every write synced by a majority. Singly and in bulk (1,000 under one signature).
+# Registrations a second beside etcd and PostgreSQL, on this machine, in this run: three nodes of each, the same bytes, every write
+# synced by a majority. Singly and in bulk (1,000 under one signature); look-ups beside etcd's linearizable ranges.
 #
-#   deploy/bench.sh [SECONDS] [ROUNDS]      seconds of one round (5), rounds of each system (5)
+#   deploy/bench.sh [--long] [SECONDS] [ROUNDS]      seconds of one round (5), rounds of each system (5)
 #
-# Rates of a shared machine mean nothing alone: the figure is the median of the ratios of neighbouring rounds. The syncs
-# of both systems are counted by strace in a round of their own, because counting slows both down. The rows are kept as JSON
-# in bench-results of the cache.
+# Rates of a shared machine mean nothing alone: the figure is the median of the ratios of neighbouring rounds. Ours and etcd have one
+# loader; PostgreSQL has pgbench, which signs nothing, and is left out where it is not installed or cannot be run. The syncs of ours and
+# of etcd are counted by strace before anything is measured, in a round of their own, because counting slows both down: a system that
+# acknowledged more than its syncs can cover gets no ratio, and this script ends with exit code 3. The rows are kept as JSON in
+# bench-results of the cache.
+#
+# --long also registers a million robots, and says how the rate, a look-up, memory and a restart are with them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+long=
+if [ "${1:-}" = --long ]; then
+  long=1
+  shift
+fi
 seconds=${1:-5}
 rounds=${2:-5}
 
@@ -19,7 +28,14 @@ carnet_setup build bench
 carnet_expect_build "15 to 25 minutes"
 
 scratch=$(mktemp -d "$CARNET_CACHE/bench.XXXXXX")
-trap 'kill $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$scratch"' EXIT
+postgres=
+over() {
+  [ -z "$postgres" ] || carnet_postgres_down
+  kill $(jobs -p) 2>/dev/null || true
+  wait 2>/dev/null || true
+  rm -rf "$scratch" "$postgres"
+}
+trap over EXIT
 carnet_build_programs "$scratch/bin" >&2
 PATH="$scratch/bin:$PATH"
 
@@ -105,11 +121,54 @@ for n in 1 2 3; do
 done
 joined() { local IFS=,; echo "$*"; }
 load() {
-  as manufacturer-0001-bot bench register --model 860001100001 --peer etcd --peer-endpoints "$peers" \
+  as manufacturer-0001-bot --output json bench register --model 860001100001 --peer etcd --peer-endpoints "$peers" \
     --cpu-of "$(joined "${ours[@]}")" --peer-cpu-of "$(joined "${theirs[@]}")" "$@"
 }
 
-echo "etcd $(etcd --version | head -n 1 | sed 's/.*: //'), 3 nodes each, 512-byte records, $(nproc) cores"
+echo "etcd $(etcd --version | head -n 1 | sed 's/.*: //'), 3 nodes each, 512-byte records, $(nproc) cores, $(awk -F': ' '/model name/{print $2; exit}' /proc/cpuinfo)"
+
+# Whoever waits for the answer to each write before the next has at most CLIENTS writes under way, so a sync covers at most so many:
+# two nodes of three must have synced at least as often as all writes together divided by that.
+clients_counted=64
+if command -v strace >/dev/null 2>&1; then
+  echo "== syncs while $clients_counted clients write singly for 3 s each (slowed down by counting)"
+  count() {
+    local name=$1
+    shift
+    # Of each node, since a majority of them has to sync.
+    for pid in "$@"; do
+      timeout -s INT 12 strace -qq -f -c -e trace=fsync,fdatasync -p "$pid" -o "$scratch/$name.$pid.strace" &
+    done
+    wait
+  }
+  count ours "${ours[@]}" &
+  counting_ours=$!
+  count theirs "${theirs[@]}" &
+  counting_theirs=$!
+  load --clients $clients_counted --seconds 3 --rounds 1 >"$scratch/counted.json" 2>/dev/null || true
+  wait $counting_ours $counting_theirs || true
+  # Writes of one system, in the order in which the row names them.
+  written() { awk -v of="\"$1\"" -F'"' '$0 ~ of ": \\[" {found = 1} found && $2 == "written" {print $4; exit}' "$scratch/counted.json"; }
+  uncovered=
+  for name in ours theirs; do
+    system=carnet
+    [ $name = ours ] || system=etcd
+    # The second most of the three: the least that a majority of the nodes did.
+    syncs=$(for file in "$scratch/$name".*.strace; do awk '$NF ~ /sync$/{n += $4} END{print n + 0}' "$file"; done | sort -rn | tee "$scratch/$name.syncs" | sed -n 2p)
+    writes=$(written $system)
+    echo "$system: $(paste -sd' ' "$scratch/$name.syncs") syncs of its nodes for ${writes:-no} writes"
+    if [ -z "$writes" ] || [ $((syncs * clients_counted)) -lt "$writes" ]; then
+      uncovered+=" $system"
+    fi
+  done
+  if [ -n "$uncovered" ]; then
+    echo "bench.sh: no ratios: writes were acknowledged that no syncs of a majority cover:$uncovered" >&2
+    exit 3
+  fi
+else
+  echo "syncs are not counted: strace is not installed"
+fi
+
 # A row of the table: printed, and kept as it is.
 results=$CARNET_CACHE/bench-results/$(date -u +%Y%m%dT%H%M%SZ)
 mkdir -p "$results"
@@ -125,23 +184,66 @@ for count in 64 256; do
 done
 row bulk-64 "in bulk, 1,000 under one signature, 64 clients (etcd: transactions of 100 puts; etcd_singly: single puts)" \
   --clients 64 --batch 1000 --peer-single-clients 64 --seconds "$seconds" --rounds "$rounds"
-echo "kept in $results"
 
-if command -v strace >/dev/null 2>&1; then
-  echo "== syncs while 64 clients write singly for 3 s each (slowed down by counting)"
-  count() {
-    local name=$1
-    shift
-    timeout -s INT 8 strace -qq -f -c -e trace=fsync,fdatasync $(printf -- '-p %s ' "$@") -o "$scratch/$name.strace" || true
-  }
-  count ours "${ours[@]}" &
-  count theirs "${theirs[@]}" &
-  load --clients 64 --seconds 3 --rounds 1 || true
-  wait -n || true
-  wait -n || true
-  for name in ours theirs; do
-    echo "$name: $(awk '$NF ~ /sync/{n += $4} END{print n + 0}' "$scratch/$name.strace" 2>/dev/null) syncs"
-  done
+look_up() {
+  as manufacturer-0001-bot --output json bench look-up --model 860001100001 --peer etcd --peer-endpoints "$peers" \
+    --cpu-of "$(joined "${ours[@]}")" --peer-cpu-of "$(joined "${theirs[@]}")" "$@"
+}
+echo "== look-ups of the newest state, 64 clients (etcd: linearizable ranges of one key)"
+look_up --clients 64 --seconds "$seconds" --rounds "$rounds" | tee "$results/look-up-64.json"
+
+alone() {
+  as manufacturer-0001-bot --output json bench register --model 860001100001 --cpu-of "$(joined "${ours[@]}")" --rounds 1 "$@" 2>/dev/null
+}
+# The value of a field of a row of one round.
+field() { sed -n "s/.*\"$1\": *\"\{0,1\}\([0-9.]*\).*/\1/p" | head -n 1; }
+
+beside_postgres() {
+  local clients=$1 number mine theirs
+  echo "== singly, $clients clients, beside PostgreSQL's prepared INSERTs"
+  for number in $(seq "$rounds"); do
+    mine=$(alone --clients "$clients" --seconds "$seconds")
+    theirs=$(carnet_postgres_round "$clients" "$seconds" 512)
+    printf '{"carnet": {"per_second": %s, "cpu_us_each": %s}, "postgres": %s}\n' \
+      "$(field per_second <<<"$mine")" "$(field cpu_us_each <<<"$mine")" "$theirs"
+  done | tee "$results/postgres-$clients.json"
+  # per_second of both stand in one line; the median of what they make.
+  sed 's/[^0-9.]\{1,\}/ /g' "$results/postgres-$clients.json" | awk '$3 > 0 {print $1 / $3}' | sort -n \
+    | awk '{r[NR] = $1} END {if (NR) printf "ratio_to_postgres: median %.2f of %d (%.2f to %.2f)\n", (r[int((NR + 1) / 2)] + r[int((NR + 2) / 2)]) / 2, NR, r[1], r[NR]}'
+}
+. deploy/bench-postgres.sh
+if [ "$(id -u)" = 0 ] && id postgres >/dev/null 2>&1 && command -v pgbench >/dev/null 2>&1 && command -v openssl >/dev/null 2>&1; then
+  # The servers run as another user, to whom the cache is closed.
+  postgres=$(mktemp -d "${TMPDIR:-/tmp}/carnet-bench.XXXXXX")
+  chmod 755 "$postgres"
+  if carnet_postgres_up "$postgres/pg" $((base + 37)); then
+    for count in 64 256; do beside_postgres "$count"; done
+  else
+    echo "not beside PostgreSQL: its servers did not start"
+  fi
 else
-  echo "syncs are not counted: strace is not installed"
+  echo "not beside PostgreSQL: it takes root, the packages postgresql and postgresql-contrib, and openssl"
 fi
+
+memory() { for pid in "${ours[@]}"; do awk '/^(VmHWM|VmRSS)/{printf "%s %d MiB  ", $1, $2 / 1024}' "/proc/$pid/status"; done; }
+if [ -n "$long" ]; then
+  echo "== with a million robots, against the first ten thousands of this run"
+  echo "before: bulk $(alone --clients 64 --batch 1000 --seconds "$seconds" | field per_second)/s; $(memory)"
+  registered=0
+  while [ "$registered" -lt 1000000 ]; do
+    registered=$((registered + $(alone --clients 64 --batch 1000 --seconds 20 | field written)))
+    echo "registered $registered"
+  done
+  echo "after: bulk $(alone --clients 64 --batch 1000 --seconds "$seconds" | field per_second)/s; $(memory)"
+  look_up --clients 64 --seconds "$seconds" --rounds "$rounds" | tee "$results/look-up-million.json"
+  # The last is started again: from its process to its first answer under the newest state.
+  kill "${ours[2]}"
+  wait "${ours[2]}" 2>/dev/null || true
+  begun=$(date +%s%N)
+  carnetd --config "$scratch/86-3.toml" 2>>"$scratch/86-3.log" &
+  ours[2]=$!
+  until carnet --pki "$pki" --prefix 86 --as manufacturer-0001-bot --endpoints "127.0.0.1:$((base + 32))" --state-dir "$scratch/state" \
+    model get 860001100001 >/dev/null 2>&1; do :; done
+  echo "restart: $((($(date +%s%N) - begun) / 1000000)) ms until it answers"
+fi
+echo "kept in $results"

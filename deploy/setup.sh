@@ -9,7 +9,7 @@
 #            with real processes and real faults; grpcio and @grpc/grpc-js, in the cache folder, where Python and Node are
 #   monitoring
 #            promtool (in prometheus), which tests the alert rules
-#   bench    etcd-server, the system the benchmarks are run beside
+#   bench    etcd-server and PostgreSQL, the systems the benchmarks are run beside, and strace
 #
 # Exit code: not 0 only when `build` or `test` cannot be had. Without the others work goes on, and the tests
 # that need them report themselves as skipped. Other scripts source this file, which only defines `carnet_setup`.
@@ -122,14 +122,17 @@ _carnet_group_monitoring() {
 }
 
 _carnet_group_bench() {
-  _carnet_has_tool etcd && _carnet_has_tool etcdctl && _carnet_has_tool strace && return 0
-  _carnet_install etcd-server etcd-client strace || return 1
-  # The package starts a service of its own; the benchmarks start etcd themselves, and the machine should stay idle.
-  if [ -d /run/systemd/system ]; then
-    _carnet_root systemctl disable --now etcd >/dev/null 2>&1
-  elif [ -x /etc/init.d/etcd ]; then
-    _carnet_root /etc/init.d/etcd stop >/dev/null 2>&1
-  fi
+  _carnet_has_tool etcd && _carnet_has_tool etcdctl && _carnet_has_tool strace && _carnet_has_tool pgbench && return 0
+  _carnet_install etcd-server etcd-client strace postgresql postgresql-contrib || return 1
+  # The packages start services of their own; the benchmarks start both themselves, and the machine should stay idle.
+  local service
+  for service in etcd postgresql; do
+    if [ -d /run/systemd/system ]; then
+      _carnet_root systemctl disable --now "$service" >/dev/null 2>&1
+    elif [ -x "/etc/init.d/$service" ]; then
+      _carnet_root "/etc/init.d/$service" stop >/dev/null 2>&1
+    fi
+  done
   return 0
 }
 

@@ -20,7 +20,7 @@ use carnet_domain::record::{BodyName, Firmware, Maker};
 use carnet_domain::rules::command::{Command, Registration};
 use carnet_wire::etcd::kv_client::KvClient;
 use carnet_wire::etcd::request_op::Request as Op;
-use carnet_wire::etcd::{PutRequest, RequestOp, TxnRequest};
+use carnet_wire::etcd::{PutRequest, RangeRequest, RequestOp, TxnRequest};
 use clap::{Args, Subcommand, ValueEnum};
 use hdrhistogram::Histogram;
 use rand::Rng;
@@ -41,6 +41,8 @@ const RESAMPLES: usize = 2_000;
 pub(crate) enum Bench {
     /// Registers robots as fast as the cluster takes them.
     Register(Register),
+    /// Reads robots as fast as the cluster tells the newest state of them, after registering some.
+    LookUp(LookUp),
     /// Measures what a flood of empty connections does to honest reads at half of saturation.
     Edge(edge::Edge),
 }
@@ -87,6 +89,15 @@ pub(crate) struct Register {
     peer_cpu_of: Vec<u32>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct LookUp {
+    /// Robots that are registered, and put into the other system, before the first round.
+    #[arg(long, default_value = "10000", value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
+    records: u64,
+    #[command(flatten)]
+    load: Register,
+}
+
 /// A system under load.
 #[async_trait]
 trait Load: Send + Sync {
@@ -113,10 +124,14 @@ impl Records {
         }
     }
 
-    fn registration(&self, number: u64) -> Registration {
+    fn code(&self, number: u64) -> Code {
         let serial = self.base + number;
         let code = Code::parse(&format!("{}{serial:017}", self.model));
-        let code = code.unwrap_or_else(|error| unreachable!("a number is a serial: {error}"));
+        code.unwrap_or_else(|error| unreachable!("a number is a serial: {error}"))
+    }
+
+    fn registration(&self, number: u64) -> Registration {
+        let code = self.code(number);
         let mut registration = Registration {
             code,
             body: BodyName {
@@ -199,6 +214,11 @@ impl Etcd {
         })
     }
 
+    fn client(&self) -> KvClient<Channel> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) as usize % self.channels.len();
+        KvClient::new(self.channels[turn].clone())
+    }
+
     fn put(&self, number: u64) -> PutRequest {
         let registration = self.records.registration(number);
         let key = Bytes::copy_from_slice(&registration.code.to_key());
@@ -213,8 +233,7 @@ impl Etcd {
 #[async_trait]
 impl Load for Etcd {
     async fn write(&self, first: u64) -> Result<u64, String> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) as usize % self.channels.len();
-        let mut client = KvClient::new(self.channels[turn].clone());
+        let mut client = self.client();
         if self.batch == 1 {
             return client
                 .put(self.put(first))
@@ -234,6 +253,49 @@ impl Load for Etcd {
             .await
             .map(|_| self.batch)
             .map_err(|status| status.to_string())
+    }
+}
+
+/// Reads of what was written before, in turn: the record numbered `first` modulo how many there are.
+struct CarnetReads {
+    client: Client,
+    records: Arc<Records>,
+    count: u64,
+}
+
+#[async_trait]
+impl Load for CarnetReads {
+    async fn write(&self, first: u64) -> Result<u64, String> {
+        let code = self.records.code(first % self.count);
+        let told = self.client.unverified().robot(&code).await;
+        let told = told.map_err(|error| chain(&error))?;
+        match told.value.identity.code == code {
+            true => Ok(1),
+            false => Err(format!("another robot than {code}")),
+        }
+    }
+}
+
+/// As [`CarnetReads`], by linearizable ranges of one key.
+struct EtcdReads {
+    etcd: Arc<Etcd>,
+    count: u64,
+}
+
+#[async_trait]
+impl Load for EtcdReads {
+    async fn write(&self, first: u64) -> Result<u64, String> {
+        let code = self.etcd.records.code(first % self.count);
+        let range = RangeRequest {
+            key: Bytes::copy_from_slice(&code.to_key()),
+            ..RangeRequest::default()
+        };
+        let found = self.etcd.client().range(range).await;
+        let found = found.map_err(|status| status.to_string())?.into_inner();
+        match found.kvs.len() {
+            1 => Ok(1),
+            _ => Err(format!("{} values of {code}", found.kvs.len())),
+        }
     }
 }
 
@@ -405,70 +467,115 @@ fn interval(ratios: &[f64], mut draw: impl FnMut(usize) -> usize) -> (f64, f64, 
 }
 
 pub(crate) async fn run(verb: Bench, settings: &Settings) -> Result<Outcome, Failed> {
-    let args = match verb {
-        Bench::Register(args) => args,
-        Bench::Edge(args) => return edge::run(args, settings).await,
-    };
-    let batch = u64::from(args.batch);
+    match verb {
+        Bench::Register(args) => register(args, settings).await,
+        Bench::LookUp(args) => look_up(args, settings).await,
+        Bench::Edge(args) => edge::run(args, settings).await,
+    }
+}
+
+async fn records_of(args: &Register, settings: &Settings) -> Result<Arc<Records>, Failed> {
     // A maker registers its own bodies.
     let maker = settings.client()?;
     let maker = maker
         .unverified()
         .enterprise(&args.model.enterprise_id())
         .await?;
-    let maker = maker.value.maker;
-    let records = Arc::new(Records::new(args.model, maker, args.record_bytes as usize));
+    let size = args.record_bytes as usize;
+    Ok(Arc::new(Records::new(args.model, maker.value.maker, size)))
+}
+
+fn failed(system: &str) -> impl Fn(String) -> Failed + '_ {
+    move |error| Failed::local(format!("{system}: {error}"))
+}
+
+async fn register(args: Register, settings: &Settings) -> Result<Outcome, Failed> {
+    let batch = u64::from(args.batch);
+    let records = records_of(&args, settings).await?;
     let next = Arc::new(AtomicU64::new(0));
     let ours: Arc<dyn Load> = Arc::new(Carnet {
         client: settings.long_lived_client()?,
         records: Arc::clone(&records),
         batch,
     });
-    let peer: Option<Arc<dyn Load>> = match args.peer {
-        Some(PeerSystem::Etcd) => Some(Arc::new(Etcd::new(
-            &args.peer_endpoints,
-            Arc::clone(&records),
-            batch,
-        )?)),
-        None => None,
-    };
-    // A failure shows here, not as a rate of zero.
-    ours.write(next.fetch_add(batch, Ordering::Relaxed))
-        .await
-        .map_err(|error| Failed::local(format!("registering: {error}")))?;
-    if let Some(peer) = &peer {
-        peer.write(next.fetch_add(batch, Ordering::Relaxed))
-            .await
-            .map_err(|error| Failed::local(format!("etcd: {error}")))?;
-    }
-    let single: Option<Arc<dyn Load>> = match args.peer_single_clients {
-        0 => None,
-        _ => Some(Arc::new(Etcd::new(
-            &args.peer_endpoints,
-            Arc::clone(&records),
-            1,
-        )?)),
-    };
+    let etcd = |batch| Etcd::new(&args.peer_endpoints, Arc::clone(&records), batch);
     let mut others = Vec::new();
-    if let Some(peer) = &peer {
-        others.push(Other::new("etcd", peer, batch, args.clients));
+    if let Some(PeerSystem::Etcd) = args.peer {
+        let load: Arc<dyn Load> = Arc::new(etcd(batch)?);
+        others.push(Other::new("etcd", &load, batch, args.clients));
+        if args.peer_single_clients > 0 {
+            let load: Arc<dyn Load> = Arc::new(etcd(1)?);
+            let clients = args.peer_single_clients;
+            others.push(Other::new("etcd_singly", &load, 1, clients));
+        }
     }
-    if let Some(single) = &single {
-        others.push(Other::new(
-            "etcd_singly",
-            single,
-            1,
-            args.peer_single_clients,
-        ));
+    // A failure shows here, not as a rate of zero.
+    let first = || next.fetch_add(batch, Ordering::Relaxed);
+    ours.write(first()).await.map_err(failed("registering"))?;
+    for other in &others {
+        let written = other.load.write(first()).await;
+        written.map_err(failed(other.name))?;
     }
+    Ok(rounds(&ours, others, &next, &args, &records).await.into())
+}
+
+async fn look_up(args: LookUp, settings: &Settings) -> Result<Outcome, Failed> {
+    /// Under one signature, and under one transaction there.
+    const AT_ONCE: [u64; 2] = [1_000, 100];
+    let count = args.records.next_multiple_of(AT_ONCE[0]);
+    let args = Register {
+        batch: 1,
+        ..args.load
+    };
+    let records = records_of(&args, settings).await?;
+    let client = settings.long_lived_client()?;
+    let written = Carnet {
+        client: client.clone(),
+        records: Arc::clone(&records),
+        batch: AT_ONCE[0],
+    };
+    for first in (0..count).step_by(AT_ONCE[0] as usize) {
+        written.write(first).await.map_err(failed("registering"))?;
+    }
+    let mut others = Vec::new();
+    if let Some(PeerSystem::Etcd) = args.peer {
+        let etcd = Etcd::new(&args.peer_endpoints, Arc::clone(&records), AT_ONCE[1])?;
+        for first in (0..count).step_by(AT_ONCE[1] as usize) {
+            etcd.write(first).await.map_err(failed("etcd"))?;
+        }
+        let etcd = Arc::new(etcd);
+        let load: Arc<dyn Load> = Arc::new(EtcdReads { etcd, count });
+        others.push(Other::new("etcd", &load, 1, args.clients));
+    }
+    let ours: Arc<dyn Load> = Arc::new(CarnetReads {
+        client,
+        records: Arc::clone(&records),
+        count,
+    });
+    let next = Arc::new(AtomicU64::new(0));
+    for load in [&ours].into_iter().chain(others.iter().map(|it| &it.load)) {
+        load.write(0).await.map_err(failed("reading"))?;
+    }
+    Ok(rounds(&ours, others, &next, &args, &records).await.into())
+}
+
+/// Rounds of ours and of every other system in turn, and the ratios of neighbours.
+async fn rounds(
+    ours: &Arc<dyn Load>,
+    mut others: Vec<Other>,
+    next: &Arc<AtomicU64>,
+    args: &Register,
+    records: &Records,
+) -> Value {
+    let batch = u64::from(args.batch);
     let mut rounds = Vec::new();
     for number in 1..=args.rounds.max(1) {
         let load = (args.clients, args.seconds);
-        let mine = round(&ours, &next, batch, load, &args.cpu_of).await;
+        let mine = round(ours, next, batch, load, &args.cpu_of).await;
         say(format!("round {number}: carnet {:.0}/s", mine.rate()));
         for other in &mut others {
             let load = (other.clients, args.seconds);
-            let theirs = round(&other.load, &next, other.batch, load, &args.peer_cpu_of).await;
+            let theirs = round(&other.load, next, other.batch, load, &args.peer_cpu_of).await;
             say(format!(
                 "round {number}: {} {:.0}/s",
                 other.name,
@@ -499,7 +606,7 @@ pub(crate) async fn run(verb: Bench, settings: &Settings) -> Result<Outcome, Fai
         }
         value[other.name] = other.rounds.into();
     }
-    Ok(value.into())
+    value
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod actions;
 mod attacks;
 mod audit;
+mod bench;
 mod border;
 mod catch_up;
 mod certificates;
