@@ -2,6 +2,7 @@
 
 use carnet_client::{Client, wall_time};
 use carnet_domain::bytes::code::{Code, Prefix};
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::record::AgreementRef;
 use carnet_domain::rules::command::{Command, Papers, Purpose, TransferId};
 use clap::{Args, Subcommand};
@@ -47,6 +48,21 @@ pub(crate) struct Declare {
     /// The robot's code, 29 characters: 86-0001-000002-00000000000000042.
     #[arg(value_parser = parse::code)]
     code: Code,
+    /// The transfer's number; default is drawn at random.
+    #[arg(long, value_parser = parse::transfer_id)]
+    transfer: Option<TransferId>,
+    /// Reference of the consignment that it goes with (UCR): at most 35 of 0-9A-Z-./.
+    #[arg(long, default_value = "", value_parser = parse::ucr)]
+    ucr: String,
+    #[command(flatten)]
+    terms: Terms,
+    #[command(flatten)]
+    write: Write,
+}
+
+/// What is declared, of one robot or of many.
+#[derive(Debug, Args)]
+pub(crate) struct Terms {
     /// The importing country.
     #[arg(long)]
     to: Prefix,
@@ -59,19 +75,19 @@ pub(crate) struct Declare {
     /// The agreement as name:version; default is the newest in force.
     #[arg(long, value_parser = parse::agreement)]
     agreement: Option<AgreementRef>,
-    /// The transfer's number; default is drawn at random.
-    #[arg(long, value_parser = parse::transfer_id)]
-    transfer: Option<TransferId>,
     /// Movement reference number of the customs declaration.
     #[arg(long, default_value = "")]
     mrn: String,
-    /// Commodity code.
-    #[arg(long, default_value = "")]
+    /// Commodity code: 6 to 10 digits, the first six those of the model's approval.
+    #[arg(long, default_value = "", value_parser = parse::commodity)]
     commodity: String,
-    /// The customs office where it leaves, as its papers name it.
+    /// Registration identifier of its product passport in the registry of the European Union.
+    #[arg(long, default_value = "")]
+    product_passport: String,
+    /// The customs office where it leaves, as the papers name it.
     #[arg(long, default_value = "")]
     office_of_export: String,
-    /// The customs office where it is to come in, as its papers name it.
+    /// The customs office where it is to come in, as the papers name it.
     #[arg(long, default_value = "")]
     office_of_entry: String,
     /// Who is to have it there: enterprise/49-0001, office/49/NAME, or a person. For good, the other country admits it for another
@@ -81,8 +97,85 @@ pub(crate) struct Declare {
     /// Documents: digests or files.
     #[arg(long = "document")]
     documents: Vec<String>,
-    #[command(flatten)]
-    write: Write,
+}
+
+/// What declarations of many robots have in common.
+pub(crate) struct Parts {
+    to: Prefix,
+    purpose: Purpose,
+    offer_until: TimeMs,
+    agreement: AgreementRef,
+    papers: Papers,
+}
+
+impl Parts {
+    /// The declaration of one of them.
+    pub(crate) fn command(&self, code: Code, transfer: TransferId) -> Command {
+        Command::DeclareExport {
+            code,
+            transfer,
+            to: self.to,
+            purpose: self.purpose,
+            offer_until: self.offer_until,
+            agreement: self.agreement.clone(),
+            papers: self.papers.clone(),
+        }
+    }
+
+    /// Name and version of the agreement that it goes by.
+    pub(crate) fn agreement(&self) -> String {
+        self.agreement.to_string()
+    }
+}
+
+impl Terms {
+    /// Whose agreement has to be looked up.
+    pub(crate) fn lacks_agreement(&self) -> Option<Prefix> {
+        self.agreement.is_none().then_some(self.to)
+    }
+
+    /// What is declared of each, and what is kept of a person who is to have it; `agreement` where none is named.
+    ///
+    /// # Errors
+    /// A document cannot be read, or there is no agreement.
+    pub(crate) fn parts(
+        self,
+        agreement: Option<AgreementRef>,
+        ucr: &str,
+    ) -> Result<(Parts, Value), Failed> {
+        let agreement = self.agreement.or(agreement);
+        let agreement = agreement.ok_or_else(|| none_with(self.to))?;
+        let (consignee, said) = match &self.consignee {
+            None if self.purpose == Purpose::PermanentExport => {
+                // Whoever admits it has to find a second person.
+                let said = "not named: two persons of customs there say who is to have it";
+                (None, json!({"consignee": said}))
+            }
+            None => (None, json!({})),
+            Some(text) => {
+                let (consignee, said) = submit::party("consignee", text)?;
+                (Some(consignee), said)
+            }
+        };
+        let papers = Papers {
+            mrn: self.mrn,
+            ucr: ucr.to_owned(),
+            commodity: self.commodity,
+            passport: self.product_passport,
+            office_of_export: self.office_of_export,
+            office_of_entry: self.office_of_entry,
+            documents: parse::digests(&self.documents)?,
+            consignee,
+        };
+        let parts = Parts {
+            to: self.to,
+            purpose: self.purpose,
+            offer_until: self.offer_until.resolve(),
+            agreement,
+            papers,
+        };
+        Ok((parts, said))
+    }
 }
 
 pub(crate) async fn run(verb: Export, settings: &Settings) -> Result<Outcome, Failed> {
@@ -141,7 +234,7 @@ impl Declare {
 
     /// Whose agreement has to be looked up.
     pub(crate) fn lacks_agreement(&self) -> Option<Prefix> {
-        self.agreement.is_none().then_some(self.to)
+        self.terms.lacks_agreement()
     }
 
     /// The command, and what is shown of it; `agreement` where none is named.
@@ -152,46 +245,19 @@ impl Declare {
         self,
         agreement: Option<AgreementRef>,
     ) -> Result<(Command, Value), Failed> {
-        let agreement = self.agreement.or(agreement);
-        let agreement = agreement.ok_or_else(|| none_with(self.to))?;
         let transfer = self
             .transfer
             .unwrap_or_else(|| TransferId(rand::rng().random()));
-        let (consignee, said) = match &self.consignee {
-            None if self.purpose == Purpose::PermanentExport => {
-                // Whoever admits it has to find a second person.
-                let said = "not named: two persons of customs there say who is to have it";
-                (None, json!({"consignee": said}))
-            }
-            None => (None, json!({})),
-            Some(text) => {
-                let (consignee, said) = submit::party("consignee", text)?;
-                (Some(consignee), said)
-            }
-        };
+        let (parts, said) = self.terms.parts(agreement, &self.ucr)?;
         let shown = json!({
             "transfer": transfer.to_string(),
             "code": self.code.to_string(),
-            "agreement": agreement.to_string(),
+            "agreement": parts.agreement(),
         });
-        let shown = submit::merge(shown, said);
-        let command = Command::DeclareExport {
-            code: self.code,
-            transfer,
-            to: self.to,
-            purpose: self.purpose,
-            offer_until: self.offer_until.resolve(),
-            agreement,
-            papers: Papers {
-                mrn: self.mrn,
-                commodity: self.commodity,
-                office_of_export: self.office_of_export,
-                office_of_entry: self.office_of_entry,
-                documents: parse::digests(&self.documents)?,
-                consignee,
-            },
-        };
-        Ok((command, shown))
+        Ok((
+            parts.command(self.code, transfer),
+            submit::merge(shown, said),
+        ))
     }
 }
 

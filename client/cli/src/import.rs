@@ -152,7 +152,7 @@ pub(crate) async fn run(verb: Import, settings: &Settings) -> Result<Outcome, Fa
     Ok(outcome)
 }
 
-fn condition(text: &str) -> Result<Condition, String> {
+pub(crate) fn condition(text: &str) -> Result<Condition, String> {
     match text.split_once(':') {
         None if text == "inspection" => Ok(Condition::Inspection {}),
         Some(("firmware-at-least", build)) => {

@@ -83,6 +83,9 @@ pub(crate) struct Approve {
     /// The family of firmware that was approved, as robots of the model name theirs.
     #[arg(long, default_value = "main")]
     firmware_family: String,
+    /// Commodity code under which it is declared at borders: 6 to 10 digits.
+    #[arg(long, default_value = "", value_parser = parse::commodity)]
+    commodity: String,
     /// Production may begin.
     #[arg(long, default_value = "2020-01-01", allow_hyphen_values = true)]
     production_from: When,
@@ -112,6 +115,7 @@ pub(crate) async fn run(verb: Model, settings: &Settings) -> Result<Outcome, Fai
                     degrees_of_freedom: approve.degrees_of_freedom,
                     battery_wh: approve.battery_wh,
                     firmware_family: approve.firmware_family,
+                    commodity: approve.commodity,
                 },
             };
             submit::one(settings, write, command, json!({"model": id.to_string()})).await

@@ -8,6 +8,7 @@ use carnet_client::wall_time;
 use carnet_domain::bytes::code::{Code, EnterpriseId, Serial};
 use carnet_domain::bytes::digest::{Digest, sha256};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
+use carnet_domain::limits::{is_commodity, is_ucr};
 use carnet_domain::log::leaf::personal_commitment;
 use carnet_domain::record::AgreementRef;
 use carnet_domain::rules::command::TransferId;
@@ -246,6 +247,24 @@ pub(crate) fn commit(text: &str) -> Committed {
 /// The number of a transfer: 32 hexadecimal digits.
 pub(crate) fn transfer_id(text: &str) -> Result<TransferId, String> {
     TransferId::parse(text).ok_or_else(|| "a transfer number has 32 hexadecimal digits".into())
+}
+
+/// A commodity code, or nothing.
+pub(crate) fn commodity(text: &str) -> Result<String, String> {
+    let plain: String = text.chars().filter(|c| !matches!(c, '.' | ' ')).collect();
+    match plain.is_empty() || is_commodity(&plain) {
+        true => Ok(plain),
+        false => Err("a commodity code has 6 to 10 digits".into()),
+    }
+}
+
+/// The reference of a consignment, or nothing; small letters are written large.
+pub(crate) fn ucr(text: &str) -> Result<String, String> {
+    let plain = text.trim().to_ascii_uppercase();
+    match plain.is_empty() || is_ucr(&plain) {
+        true => Ok(plain),
+        false => Err("a consignment is named by at most 35 of 0-9 A-Z - . /".into()),
+    }
 }
 
 /// Digests, each written out or of a file.

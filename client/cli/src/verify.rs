@@ -260,7 +260,11 @@ async fn some_judged(
 }
 
 /// What a server says of a robot.
-async fn told(client: &Client, code: &Code, purpose: Purpose) -> Result<Verdict, Failed> {
+pub(crate) async fn told(
+    client: &Client,
+    code: &Code,
+    purpose: Purpose,
+) -> Result<Verdict, Failed> {
     let found = client.unverified().verify(code, purpose.name()).await?;
     let (verdict, _) = found.value;
     Verdict::from_bytes(&verdict).map_err(|error| {

@@ -187,6 +187,7 @@ pub(crate) fn model(value: &Model) -> Value {
         "mass_kg": facts.mass_kg,
         "degrees_of_freedom": facts.degrees_of_freedom,
         "battery_wh": facts.battery_wh,
+        "commodity": facts.commodity,
         "firmware_family": facts.firmware_family,
         "production_from": time(value.production_from),
         "production_to": time(value.production_to),
@@ -365,7 +366,13 @@ pub(crate) fn transfer(value: &Transfer) -> Value {
         "office_of_export": value.papers.office_of_export,
         "office_of_entry": value.papers.office_of_entry,
         "consignee": value.papers.consignee.as_ref().map(ToString::to_string),
+        "ucr": value.papers.ucr,
         "commodity": value.papers.commodity,
+        "product_passport": value.papers.passport,
+        "stage": hyphened(value.stage().name()),
+        "stage_at": time(value.stage_at()),
+        "declared_by": value.declared_by.map(|id| id.to_string()),
+        "stopped": value.stopped,
         "documents": value.papers.documents.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "epoch": value.epoch.to_string(),
         "agreement": value.agreement.to_string(),
@@ -411,6 +418,41 @@ pub(crate) fn transfer_row(value: &Transfer) -> Value {
     let cell = |name: &str| (name.to_owned(), all.get(name).cloned().unwrap_or_default());
     let row = TRANSFER_ROW.iter().chain(&["refused"]);
     Value::Object(row.map(|name| cell(name)).collect())
+}
+
+/// Of a transfer, what a checkpoint looks at first.
+const MOVEMENT_ROW: [&str; 14] = [
+    "code",
+    "transfer",
+    "from",
+    "to",
+    "stage",
+    "stage_at",
+    "purpose",
+    "ucr",
+    "mrn",
+    "commodity",
+    "office_of_export",
+    "office_of_entry",
+    "declared_by",
+    "stopped",
+];
+
+/// A transfer as a checkpoint asks for it.
+pub(crate) fn movement_row(value: &Transfer) -> Value {
+    let all = transfer(value);
+    let cell = |name: &&str| {
+        (
+            (*name).to_owned(),
+            all.get(*name).cloned().unwrap_or_default(),
+        )
+    };
+    let mut row: serde_json::Map<String, Value> = MOVEMENT_ROW.iter().map(cell).collect();
+    row.insert(
+        "expected_by".into(),
+        value.expected_by().map_or(Value::Null, time),
+    );
+    Value::Object(row)
 }
 
 pub(crate) fn movement(value: &Movement) -> Value {
@@ -483,6 +525,7 @@ fn reason(command: &Command) -> Option<&str> {
         | Command::CancelExport { reason, .. }
         | Command::RefuseImport { reason, .. }
         | Command::Return { reason, .. }
+        | Command::Detain { reason, .. }
         | Command::WithdrawRecall { reason, .. }
         | Command::DecideRecall { reason, .. }
         | Command::DiscardParked { reason, .. }

@@ -383,7 +383,8 @@ impl World {
             | Command::RefuseImport { transfer: of, .. }
             | Command::Depart { transfer: of, .. }
             | Command::Admit { transfer: of, .. }
-            | Command::Return { transfer: of, .. } => *of = transfer(number),
+            | Command::Return { transfer: of, .. }
+            | Command::Detain { transfer: of, .. } => *of = transfer(number),
             _ => {}
         }
         let signer = match self.random.below(3) {
@@ -1147,7 +1148,8 @@ pub(crate) fn usual_signer(command: &Command) -> &'static str {
         | Command::RefuseImport { .. }
         | Command::Depart { .. }
         | Command::Admit { .. }
-        | Command::Return { .. } => "customs",
+        | Command::Return { .. }
+        | Command::Detain { .. } => "customs",
         Command::Act { action, .. } => match action {
             Action::DeclareEndOfLife { .. } | Action::WithdrawEndOfLife { .. } => "recycler",
             Action::ConfirmEndOfLife { .. } | Action::Annul { .. } | Action::Correct { .. } => {

@@ -517,6 +517,7 @@ impl Country {
                 degrees_of_freedom: 27,
                 battery_wh: 900,
                 firmware_family: "fw".into(),
+                commodity: "847950".into(),
             },
             production_from: TimeMs::EPOCH,
             // saturates: a time of the kit

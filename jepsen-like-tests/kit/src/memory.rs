@@ -436,6 +436,12 @@ impl Ledger for MemoryLedger {
     fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, Infallible> {
         Ok(self.transfers.get(id).cloned())
     }
+    fn consignment(&self, from: &Prefix, ucr: &str) -> Result<Option<TransferId>, Infallible> {
+        let mut all = self.transfers.values();
+        let found = all.find(|one| one.from == *from && one.papers.ucr == ucr);
+        Ok(found.map(|one| one.id))
+    }
+
     fn put_transfer(&mut self, transfer: Transfer) -> Result<(), Infallible> {
         self.transfers.insert(transfer.id, transfer);
         Ok(())

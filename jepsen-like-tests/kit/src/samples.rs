@@ -139,6 +139,10 @@ pub fn commands(country: &Country) -> Vec<Command> {
             transfer: id,
             reason: reason.clone(),
         },
+        Command::Detain {
+            transfer: id,
+            reason: reason.clone(),
+        },
         recall(country, "R-1", Severity::StopUse),
         Command::WithdrawRecall {
             recall: recall_id(country, "R-1"),

@@ -25,6 +25,7 @@
 //!             'h' ‖ holder                                  → ToldBy: how much it had others told
 //!             'd' ‖ rule u16 ‖ time u64 ‖ subject           → (empty): a deadline
 //!             'u' ‖ about 32                                → Untold: what waits to be told of something
+//!             'i' ‖ facet u8 ‖ value ‖ stage u8 ‖ since u64 ‖ transfer 16 → (empty): what a transfer is found under, see [`Facet`]
 //! sessions    's' ‖ session u64                             → Session
 //!             'u' ‖ SHA-256(subject) 32 ‖ session u64       → (empty)
 //!             'a' ‖ session u64 ‖ place u32 ‖ item u32      → StoredAnswer
@@ -56,6 +57,7 @@ use carnet_domain::bytes::encoding::Canonical as _;
 use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::record::due::{Due, DueSubject};
+use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{Holder, Maker, RecallId};
 use carnet_domain::rules::command::TransferId;
 
@@ -254,6 +256,97 @@ pub fn due_of(key: &[u8]) -> Option<Due> {
         at: TimeMs(u64::from_be_bytes(*at)),
         subject: DueSubject::from_bytes(subject).ok()?,
     })
+}
+
+/// What transfers are found under, each with the bytes of its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Facet {
+    /// All of them; no bytes.
+    All = b'a',
+    /// From where to where: 2 ‖ 2.
+    Lane = b'l',
+    /// An office of export or of entry, in small letters of ASCII: the first 16 bytes of its SHA-256.
+    Office = b'o',
+    /// The robot: 19.
+    Robot = b'c',
+    /// Its model: 12.
+    Model = b'm',
+    /// Which enterprise here declared it: 6.
+    Declarant = b'd',
+    /// The consignment: country of export 2 ‖ the first 16 bytes of the SHA-256 of its reference.
+    Consignment = b'n',
+}
+
+/// Bytes of a name in an index that need not be read back.
+const NAMED_LEN: usize = 16;
+
+fn named(text: &str) -> Vec<u8> {
+    let mut digest = sha256(&[text.as_bytes()]).0.to_vec();
+    digest.truncate(NAMED_LEN);
+    digest
+}
+
+/// The value of a facet for an office.
+pub fn of_office(name: &str) -> Vec<u8> {
+    named(&name.trim().to_ascii_lowercase())
+}
+
+/// The value of a facet for a lane.
+pub fn of_lane(from: &Prefix, to: &Prefix) -> Vec<u8> {
+    join(&[from.as_str().as_bytes(), to.as_str().as_bytes()])
+}
+
+/// The value of a facet for a consignment.
+pub fn of_consignment(from: &Prefix, ucr: &str) -> Vec<u8> {
+    join(&[from.as_str().as_bytes(), &named(ucr)])
+}
+
+/// `transfers`: what the keys of all transfers begin with that are found under a value.
+pub fn found_under(facet: Facet, value: &[u8]) -> Vec<u8> {
+    join(&[b"i", &[facet as u8], value])
+}
+
+/// `transfers`: every row of the index under which one transfer is found.
+pub fn index_of(transfer: &Transfer) -> Vec<Vec<u8>> {
+    let papers = &transfer.papers;
+    let mut under = vec![
+        found_under(Facet::All, b""),
+        found_under(Facet::Lane, &of_lane(&transfer.from, &transfer.to)),
+        found_under(Facet::Robot, &transfer.code.to_key()),
+        found_under(Facet::Model, transfer.code.model_id().as_str().as_bytes()),
+    ];
+    let offices = [&papers.office_of_export, &papers.office_of_entry];
+    for office in offices
+        .into_iter()
+        .filter(|office| !office.trim().is_empty())
+    {
+        under.push(found_under(Facet::Office, &of_office(office)));
+    }
+    if let Some(id) = &transfer.declared_by {
+        under.push(found_under(Facet::Declarant, id.as_str().as_bytes()));
+    }
+    if !papers.ucr.is_empty() {
+        let value = of_consignment(&transfer.from, &papers.ucr);
+        under.push(found_under(Facet::Consignment, &value));
+    }
+    let stage = [transfer.stage().number() as u8];
+    let since = transfer.stage_at().0.to_be_bytes();
+    let rows = under.iter();
+    let mut rows: Vec<_> = rows
+        .map(|under| join(&[under, &stage, &since, &transfer.id.0]))
+        .collect();
+    // Both offices may be one.
+    rows.sort_unstable();
+    rows.dedup();
+    rows
+}
+
+/// Since when a transfer stands where it does, and which it is, by a row of the index.
+pub fn index_row(key: &[u8]) -> Option<(TimeMs, TransferId)> {
+    let (rest, id) = key.split_last_chunk()?;
+    let (_, since) = rest.split_last_chunk()?;
+    Some((TimeMs(u64::from_be_bytes(*since)), TransferId(*id)))
 }
 
 /// `sessions`, by number: they stand in the order in which they were opened.

@@ -530,6 +530,7 @@ impl Ledger for Overlay<'_> {
         recalls_of(model: &ModelId) -> Vec<Recall>;
         loose_chain(code: &Code) -> Option<LooseChain>;
         transfer(id: &TransferId) -> Option<Transfer>;
+        consignment(from: &Prefix, ucr: &str) -> Option<TransferId>;
         peer(prefix: &Prefix) -> Option<Peer>;
         peers() -> Vec<Peer>;
         parked(peer: &Prefix, item: u64) -> Option<Parked>;
@@ -766,6 +767,15 @@ impl Ledger for Overlay<'_> {
     }
 
     fn put_transfer(&mut self, transfer: Transfer) -> Result<(), StorageFault> {
+        let before = Records(self).transfer(&transfer.id)?;
+        let before = before.as_ref().map_or_else(Vec::new, keys::index_of);
+        let after = keys::index_of(&transfer);
+        for key in before.iter().filter(|key| !after.contains(key)) {
+            self.set(Family::Transfers, key.clone(), None);
+        }
+        for key in after.into_iter().filter(|key| !before.contains(key)) {
+            self.set(Family::Transfers, key, Some(plain_to_stored(&[])));
+        }
         self.put(Family::Transfers, keys::transfer(&transfer.id), &transfer);
         Ok(())
     }

@@ -26,7 +26,7 @@ use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::session::{Session, StoredAnswer};
 use carnet_domain::record::told::{ToldBy, Untold};
-use carnet_domain::record::transfer::Transfer;
+use carnet_domain::record::transfer::{Stage, Transfer};
 use carnet_domain::record::{
     Against, Claim, Ended, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace,
     Recall, RecallId, Robot, Signer,
@@ -36,7 +36,7 @@ use carnet_domain::rules::command::TransferId;
 use crate::engine::{KvRead, Pair};
 use crate::families::Family;
 use crate::fault::StorageFault;
-use crate::keys;
+use crate::keys::{self, Facet};
 use crate::leaves::{self, Earlier};
 use crate::skips::Skipped;
 pub(crate) use crate::stored::corrupt;
@@ -100,6 +100,19 @@ pub struct Part<T> {
     pub records: Vec<T>,
     /// Whether others follow them.
     pub more: bool,
+}
+
+/// What transfers are looked for under, and since when they stand where they do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Under {
+    /// What kind of value.
+    pub facet: Facet,
+    /// Its bytes, as [`Facet`] says.
+    pub value: Vec<u8>,
+    /// From this time on.
+    pub since: TimeMs,
+    /// Before this time; none for any.
+    pub before: Option<TimeMs>,
 }
 
 /// The version that a record names in its own bytes: the first of its elements.
@@ -564,6 +577,57 @@ impl<'a> Records<'a> {
     /// A transfer by its number, going on or ended.
     pub fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, StorageFault> {
         self.one(Family::Transfers, &keys::transfer(id))
+    }
+
+    /// A transfer of a consignment that one country declared.
+    pub fn consignment(
+        &self,
+        from: &Prefix,
+        ucr: &str,
+    ) -> Result<Option<TransferId>, StorageFault> {
+        let under = keys::found_under(Facet::Consignment, &keys::of_consignment(from, ucr));
+        let end = keys::after_prefix(&under);
+        let first = self.0.scan(Family::Transfers, &under, end.as_deref(), 1)?;
+        let mut rows = first.iter().map(|(key, value)| self.index_row(key, value));
+        Ok(rows.next().transpose()?.map(|(_, id)| id))
+    }
+
+    /// Transfers found under a value that stand at a stage, by since when: those from a time on and before another, behind one of
+    /// them; at most so many.
+    pub fn found_under(
+        &self,
+        under: &Under,
+        stage: Stage,
+        behind: Option<(TimeMs, TransferId)>,
+        count_max: usize,
+    ) -> Result<Vec<(TimeMs, TransferId)>, StorageFault> {
+        let prefix = keys::found_under(under.facet, &under.value);
+        let at =
+            |since: TimeMs| [&prefix[..], &[stage.number() as u8], &since.0.to_be_bytes()].concat();
+        let low = at(under.since);
+        let low = match behind {
+            None => low,
+            Some((since, id)) => low.max(keys::next([at(since), id.0.to_vec()].concat())),
+        };
+        let end = match under.before {
+            Some(before) => Some(at(before)),
+            None => keys::after_prefix(&[&prefix[..], &[stage.number() as u8]].concat()),
+        };
+        if end.as_ref().is_some_and(|end| *end <= low) {
+            return Ok(Vec::new());
+        }
+        let rows = self
+            .0
+            .scan(Family::Transfers, &low, end.as_deref(), count_max)?;
+        let rows = rows.iter().map(|(key, value)| self.index_row(key, value));
+        rows.collect()
+    }
+
+    fn index_row(&self, key: &[u8], value: &[u8]) -> Result<(TimeMs, TransferId), StorageFault> {
+        self.told(nothing_of_stored(Family::Transfers, key, value))?;
+        let row = keys::index_row(key);
+        let damaged = || corrupt(Family::Transfers, key, "it names no transfer");
+        self.told(row.ok_or_else(damaged))
     }
 
     /// How many robots an enterprise offers a peer that wait.

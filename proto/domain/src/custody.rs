@@ -59,6 +59,8 @@ pub enum Act {
     Admit,
     /// Sends it back.
     Return,
+    /// Detains it: moves nothing.
+    Detain,
 }
 
 /// The link that `act` writes, or why it may not be written now. `now` is the log time of the entry.
@@ -271,13 +273,32 @@ pub fn propose(me: Prefix, chain: &Chain, act: &Act, now: TimeMs) -> Result<Link
             *depart,
             agreement.clone(),
         ),
-        (Act::Admit | Act::Return, Phase::Asked { .. } | Phase::Permitted { .. }) => {
+        (
+            Act::Detain,
+            Phase::InTransit {
+                transfer,
+                from,
+                depart,
+                agreement,
+            },
+        ) => link(
+            Step::Detain,
+            *transfer,
+            chain.epoch,
+            *from,
+            me,
+            *depart,
+            agreement.clone(),
+        ),
+        (Act::Admit | Act::Return | Act::Detain, Phase::Asked { .. } | Phase::Permitted { .. }) => {
             refuse(Reason::NotReleased, whereabouts(chain))
         }
         (Act::Admit, Phase::Here {} | Phase::Offered { .. }) => {
             refuse(Reason::AlreadyAdmitted, whereabouts(chain))
         }
-        (Act::Admit | Act::Return, _) => refuse(Reason::TransferEnded, whereabouts(chain)),
+        (Act::Admit | Act::Return | Act::Detain, _) => {
+            refuse(Reason::TransferEnded, whereabouts(chain))
+        }
     }
 }
 
@@ -499,6 +520,15 @@ fn fold_as_exporter(
                 ..chain.clone()
             })
         }
+        // Nor does it move anything that the importer detains it: its Admit or Return does.
+        (
+            Step::Detain,
+            Phase::Released {
+                transfer: open,
+                depart,
+                ..
+            },
+        ) if *open == transfer && *depart == link.prev => Folded::Moved(chain.clone()),
         // A refusal moves no link; the Cancel that answers it does.
         (
             Step::Refuse,
@@ -662,6 +692,14 @@ fn fold_as_importer(
                 ..chain.clone()
             })
         }
+        (
+            Step::Detain,
+            Phase::InTransit {
+                transfer: open,
+                depart,
+                ..
+            },
+        ) if *open == transfer && *depart == link.prev => Folded::Moved(chain.clone()),
         // A permit that is taken back binds until its cancel comes: the robot may be on its way.
         (Step::Refuse, Phase::Permitted { transfer: open, .. }) if *open == transfer => {
             Folded::Moved(chain.clone())

@@ -108,6 +108,10 @@ pub const SUCCESSIONS_MAX: usize = 8;
 pub const ROLES_MAX: usize = 32;
 /// The most documents of a declaration, or shown at a border.
 pub const DOCUMENTS_MAX: usize = 32;
+/// The most characters of the reference of a consignment: as many as a unique consignment reference of the World Customs Organization has.
+pub const UCR_LEN_MAX: usize = 35;
+/// The most robots that one consignment has: as many as one request has commands.
+pub const CONSIGNMENT_ROBOTS_MAX: usize = ITEM_COUNT_MAX as usize;
 /// The most conditions of a permit.
 pub const CONDITIONS_MAX: usize = 32;
 
@@ -486,6 +490,49 @@ impl Bound<String> for Lot {
         }
         Ok(text.to_owned())
     }
+}
+
+/// Code of a commodity in the Harmonized System: 6 to 10 digits, or empty where none is stated. The first six are the same in every
+/// country.
+pub struct Commodity;
+
+/// Digits of a commodity code that every country reads alike.
+pub const COMMODITY_COMMON_LEN: usize = 6;
+
+impl Bound<String> for Commodity {
+    fn read(d: &mut Decoder<'_>) -> Result<String, DecodeError> {
+        let at = d.clone();
+        let text = d.text()?;
+        if !text.is_empty() && !is_commodity(text) {
+            return Err(at.invalid("a commodity code is 6 to 10 digits"));
+        }
+        Ok(text.to_owned())
+    }
+}
+
+/// Whether a text is a [`Commodity`] that is stated.
+pub fn is_commodity(text: &str) -> bool {
+    (COMMODITY_COMMON_LEN..=10).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Reference of a consignment: at most [`UCR_LEN_MAX`] of `0-9A-Z-./`, or empty where a robot goes alone.
+pub struct Ucr;
+
+impl Bound<String> for Ucr {
+    fn read(d: &mut Decoder<'_>) -> Result<String, DecodeError> {
+        let at = d.clone();
+        let text = d.text()?;
+        if !text.is_empty() && !is_ucr(text) {
+            return Err(at.invalid("a consignment is named by at most 35 of 0-9A-Z-./"));
+        }
+        Ok(text.to_owned())
+    }
+}
+
+/// Whether a text is a [`Ucr`] that is stated.
+pub fn is_ucr(text: &str) -> bool {
+    let one = |b: u8| b.is_ascii_digit() || b.is_ascii_uppercase() || b"-./".contains(&b);
+    (1..=UCR_LEN_MAX).contains(&text.len()) && text.bytes().all(one)
 }
 
 /// A grade from 1 to 4: how grave an incident was.

@@ -167,6 +167,8 @@ fn approve(id: ModelId, row: &Row) -> Command {
         degrees_of_freedom: degrees.trim_end_matches('+').parse().unwrap_or(0),
         battery_wh: whole(row.battery_wh),
         firmware_family: "main".into(),
+        // Industrial robots.
+        commodity: "847950".into(),
     };
     Command::ApproveModel {
         id,

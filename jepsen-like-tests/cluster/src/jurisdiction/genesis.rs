@@ -142,6 +142,7 @@ pub(super) async fn open_for_business(of: &Jurisdiction) -> Result<(), Broken> {
                 degrees_of_freedom: 40,
                 battery_wh: 900,
                 firmware_family: FIRMWARE.to_owned(),
+                commodity: String::new(),
             },
             production_from: from,
             production_to: to,

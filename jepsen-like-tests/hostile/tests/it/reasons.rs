@@ -669,6 +669,29 @@ fn attack(reason: Reason) -> ItemAnswer {
             a.deliver(&mut b);
             said(&mut b, "customs", admit(1))
         }
+        Reason::CommodityDiffers => {
+            let (mut a, b) = two();
+            let mut command = a.declare(1, transfer(1), &b.prefix);
+            if let Command::DeclareExport { papers, .. } = &mut command {
+                papers.commodity = "950300".into();
+            }
+            said(&mut a, "maker", command)
+        }
+        Reason::ConsignmentDiffers => {
+            let (mut a, b) = two();
+            a.must("maker", a.register(2));
+            let declare = |a: &Country, serial: u32, number: u8| {
+                let mut command = a.declare(serial, transfer(number), &b.prefix);
+                if let Command::DeclareExport { papers, .. } = &mut command {
+                    papers.ucr = "UCR-1".into();
+                }
+                command
+            };
+            let first = declare(&a, 1, 1);
+            a.must("maker", first);
+            let second = declare(&a, 2, 2);
+            said(&mut a, "customs", second)
+        }
         Reason::HereForATime => {
             let (mut a, mut b) = two();
             let code = a.code(1);

@@ -8,6 +8,7 @@ mod counted;
 mod damage;
 mod directory;
 mod engines;
+mod found;
 mod home;
 mod install;
 mod levels;

@@ -1332,6 +1332,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                     declared_by: None,
                     ends_at: TimeMs(0),
                     lapsed: false,
+                    stopped: None,
                     ending: None,
                 })
             }
@@ -1353,6 +1354,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                         transfer.conditions.clone_from(conditions);
                     }
                     Command::RefuseImport { reason, .. } => transfer.refused = Some(reason.clone()),
+                    Command::Detain { reason, .. } => transfer.stopped = Some(reason.clone()),
                     _ => {}
                 }
                 match step {
@@ -2028,9 +2030,10 @@ fn tells_of(command: &Command, link: &Link, code: &Code) -> bool {
         | (Step::Cancel, Command::CancelExport { transfer, .. })
         | (Step::Depart, Command::Depart { transfer, .. })
         | (Step::Admit, Command::Admit { transfer, .. })
-        | (Step::Return, Command::Return { transfer, .. }) => of(transfer),
-        // No command writes one of these into another country's mailbox at this level.
-        (Step::Register | Step::Detain, _) => true,
+        | (Step::Return, Command::Return { transfer, .. })
+        | (Step::Detain, Command::Detain { transfer, .. }) => of(transfer),
+        // No command writes it into another country's mailbox.
+        (Step::Register, _) => true,
         _ => false,
     }
 }

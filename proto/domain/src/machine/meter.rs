@@ -25,7 +25,7 @@ use crate::record::peer::Peer;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
 use crate::record::told::{ToldBy, Untold};
-use crate::record::transfer::Transfer;
+use crate::record::transfer::{INDEX_ROWS_MAX, Transfer};
 use crate::record::{
     Claim, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace, Recall, RecallId,
     Robot, Signer,
@@ -116,6 +116,7 @@ small!(
     ParkedPlace,
     Due,
     Digest,
+    TransferId,
     EnterpriseId,
     Claim,
     Signer,
@@ -229,6 +230,7 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         recall(id: &RecallId) -> Option<Recall>;
         loose_chain(code: &Code) -> Option<LooseChain>;
         transfer(id: &TransferId) -> Option<Transfer>;
+        consignment(from: &Prefix, ucr: &str) -> Option<TransferId>;
         told_by(holder: &Holder) -> Option<ToldBy>;
         untold(about: &Digest) -> Option<Untold>;
         peer(prefix: &Prefix) -> Option<Peer>;
@@ -268,7 +270,6 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         put_deny_list(list: DenyList);
         put_audit_anchors(anchors: AuditAnchors);
         put_loose_chain(code: &Code, chain: Option<LooseChain>);
-        put_transfer(transfer: Transfer);
         put_offers_of(peer: &Prefix, enterprise: &EnterpriseId, count: u64);
         put_told_by(holder: &Holder, told: ToldBy);
         put_untold(about: &Digest, news: Option<Untold>);
@@ -285,6 +286,12 @@ impl<L: Ledger> Ledger for Metered<'_, L> {
         put_envelope(index: u64, envelope: Vec<u8>);
         put_nodes(index: u64, complete: &[Node]);
         put_page(path: &PagePath, page: Option<Page>);
+    }
+
+    /// With the rows of the index that it takes away and writes.
+    fn put_transfer(&mut self, transfer: Transfer) -> Result<(), L::Fault> {
+        self.count(2 + 2 * INDEX_ROWS_MAX);
+        self.ledger.put_transfer(transfer)
     }
 
     fn offers_of(&self, peer: &Prefix, enterprise: &EnterpriseId) -> Result<u64, L::Fault> {

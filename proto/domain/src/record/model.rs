@@ -5,7 +5,7 @@ use crate::bytes::code::ModelId;
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::{Canonical, Encoder};
 use crate::bytes::time::TimeMs;
-use crate::limits::{FIRST_WORDS_MAX, List, RECALLS_OF_MODEL_MAX};
+use crate::limits::{Commodity, FIRST_WORDS_MAX, List, RECALLS_OF_MODEL_MAX};
 use crate::log::head::Head;
 use crate::rules::policy::Role;
 
@@ -56,6 +56,8 @@ pub struct ModelFacts {
     pub battery_wh: u32,
     /// The line of builds that its robots run: an update is of the same one.
     pub firmware_family: String,
+    /// Commodity code under which it is declared at borders, 6 to 10 digits, or empty where none is stated.
+    pub commodity: String,
 }
 crate::canonical_struct!(ModelFacts {
     name,
@@ -68,6 +70,7 @@ crate::canonical_struct!(ModelFacts {
     degrees_of_freedom,
     battery_wh,
     firmware_family,
+    commodity: Commodity,
 });
 
 /// A type approval.

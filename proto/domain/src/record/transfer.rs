@@ -5,7 +5,7 @@ use crate::bytes::digest::Digest;
 use crate::bytes::time::TimeMs;
 use crate::custody::Step;
 use crate::custody::movement::EvidenceRef;
-use crate::limits::{CHAIN_MAX, CONDITIONS_MAX, Epoch, List};
+use crate::limits::{CHAIN_MAX, CONDITIONS_MAX, Epoch, List, Maybe, Name, OFFER_LAPSES};
 use crate::log::shown::ChainRun;
 use crate::record::peer::Clause;
 use crate::record::{AgreementRef, Robot};
@@ -81,6 +81,8 @@ pub struct Transfer {
     pub ends_at: TimeMs,
     /// Permitted here, and over: it takes no place among what is open, and its departure is still taken.
     pub lapsed: bool,
+    /// Why an officer of the importer detained it, if one did: it is admitted against a report of what was found.
+    pub stopped: Option<String>,
     /// How it ended.
     pub ending: Option<Ending>,
 }
@@ -108,10 +110,86 @@ crate::canonical_struct!(Transfer @ 1 {
     declared_by,
     ends_at,
     lapsed,
+    stopped: Maybe<Name>,
     ending,
 });
 
+/// Where a transfer stands, as a checkpoint asks for it: one at a time, by what is recorded and no clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Offered, without a permit.
+    Offered,
+    /// Permitted, and not departed.
+    Permitted,
+    /// Departed, and not arrived.
+    InTransit,
+    /// Under way, and not to be let in as it is: by a rule, or an officer.
+    Detained,
+    /// Admitted.
+    Admitted,
+    /// Sent back.
+    Returned,
+    /// Refused by the importer.
+    Refused,
+    /// Taken back by the exporter, or run out.
+    Cancelled,
+    /// Ended with the robot, on its way.
+    Lost,
+}
+crate::canonical_enum!(Stage {
+    1 => Offered, 2 => Permitted, 3 => InTransit, 4 => Detained, 5 => Admitted, 6 => Returned, 7 => Refused, 8 => Cancelled,
+    9 => Lost,
+});
+
+/// Rows of the store's index that a transfer has at most: read once, taken away and written by each step.
+pub const INDEX_ROWS_MAX: usize = 8;
+
 impl Transfer {
+    /// Where it stands.
+    pub fn stage(&self) -> Stage {
+        if let Some(ending) = &self.ending {
+            return match ending.step {
+                Step::Admit => Stage::Admitted,
+                Step::Return => Stage::Returned,
+                Step::Refuse => Stage::Refused,
+                Step::Cancel if self.refused.is_some() => Stage::Refused,
+                Step::Cancel => Stage::Cancelled,
+                _ => Stage::Lost,
+            };
+        }
+        match self.step {
+            _ if self.refused.is_some() => Stage::Refused,
+            Step::Accept => Stage::Permitted,
+            Step::Depart | Step::Detain if self.detained.is_none() && self.stopped.is_none() => {
+                Stage::InTransit
+            }
+            Step::Depart | Step::Detain => Stage::Detained,
+            _ => Stage::Offered,
+        }
+    }
+
+    /// When it came to where it stands, by the log time of whoever wrote that step.
+    pub fn stage_at(&self) -> TimeMs {
+        self.ending
+            .as_ref()
+            .map_or(self.step_at, |ending| ending.at)
+    }
+
+    /// Until when it is expected to go on: the offer to be permitted, the robot to depart, and to arrive. `None` once it ended.
+    pub fn expected_by(&self) -> Option<TimeMs> {
+        match self.stage() {
+            Stage::Offered => Some(self.offer_until),
+            Stage::Permitted => Some(self.depart_by),
+            // As long as a permit keeps its place.
+            Stage::InTransit | Stage::Detained => Some(
+                self.depart_by
+                    .checked_add(OFFER_LAPSES)
+                    .unwrap_or(TimeMs::MAX),
+            ),
+            _ => None,
+        }
+    }
+
     /// Whether it takes a place among what two countries offer each other: it waits for an answer, or for its departure.
     pub fn waits(&self) -> bool {
         self.ending.is_none() && self.step != Step::Depart && !self.lapsed

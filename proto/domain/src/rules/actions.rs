@@ -73,6 +73,8 @@ pub enum Deed {
     Admit,
     /// Sends a robot in transit back.
     Return,
+    /// Detains a robot in transit.
+    Detain,
     /// Says that robots of some models owe a remedy.
     OpenRecall,
     /// Amends a recall.
@@ -162,7 +164,7 @@ crate::canonical_enum!(Deed {
     50 => ConfirmEndOfLife, 51 => Annul, 52 => Correct, 53 => ChangeDesk,
     54 => RejectProposal, 55 => AmendRecall, 56 => AmendEnterprise, 57 => SucceedEnterprise,
     58 => RetryParked, 59 => DiscardParked, 62 => SetContact, 63 => LimitPeer,
-    60 => RevokeCertificate, 61 => UnrevokeCertificate, 64 => ChangeMembers,
+    60 => RevokeCertificate, 61 => UnrevokeCertificate, 64 => ChangeMembers, 70 => Detain,
 });
 
 impl Deed {
@@ -190,6 +192,7 @@ impl Deed {
             Self::Depart => K::Depart,
             Self::Admit => K::Admit,
             Self::Return => K::Return,
+            Self::Detain => K::Detain,
             Self::OpenRecall => K::OpenRecall,
             Self::AmendRecall => K::AmendRecall,
             Self::WithdrawRecall => K::WithdrawRecall,
@@ -421,9 +424,12 @@ pub const fn row_of(deed: Deed) -> Row {
                 &[R::Holder, R::Owner, R::Pending, R::Desk],
             ),
         ),
-        Deed::PermitImport | Deed::RefuseImport | Deed::Depart | Deed::Admit | Deed::Return => {
-            row!(to(&[Customs], OFFICE))
-        }
+        Deed::PermitImport
+        | Deed::RefuseImport
+        | Deed::Depart
+        | Deed::Admit
+        | Deed::Return
+        | Deed::Detain => row!(to(&[Customs], OFFICE)),
         Deed::OpenRecall => duty!(
             to(&[Registrar, Regulator], OFFICE),
             to(&[Manufacturer, Importer], MAKER),

@@ -7,8 +7,8 @@ use crate::bytes::digest::Digest;
 use crate::bytes::signature::{PublicKey, Signature};
 use crate::bytes::time::TimeMs;
 use crate::limits::{
-    Alpha2, CONDITIONS_MAX, DOCUMENTS_MAX, Grade, IDENTITY_PARTS_MAX, Index, List,
-    MODELS_OF_RECALL_MAX, Maybe, Name, PARTS_MAX, ROLES_MAX, Sequence,
+    Alpha2, CONDITIONS_MAX, Commodity, DOCUMENTS_MAX, Grade, IDENTITY_PARTS_MAX, Index, List,
+    MODELS_OF_RECALL_MAX, Maybe, Name, PARTS_MAX, ROLES_MAX, Sequence, Ucr,
 };
 use crate::record::contact::{Allowed, Contact};
 pub use crate::record::crossing::{Purpose, TransferId};
@@ -67,6 +67,8 @@ pub enum CommandKind {
     Admit,
     /// Sends a robot in transit back.
     Return,
+    /// Detains a robot in transit.
+    Detain,
     /// Says that robots of some models owe a remedy.
     OpenRecall,
     /// Amends a recall.
@@ -98,7 +100,7 @@ crate::canonical_enum!(CommandKind {
     1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddSigner, 4 => RetireSigner, 5 => ApproveModel,
     6 => SetModelStatus, 7 => RejectProposal, 8 => AmendEnterprise, 9 => SucceedEnterprise, 10 => Reserve, 11 => Register, 12 => Act, 13 => SetHold, 14 => LiftHold,
     20 => DeclareExport, 21 => CancelExport, 22 => PermitImport, 23 => RefuseImport, 24 => Depart, 25 => Admit,
-    26 => Return, 30 => OpenRecall, 31 => WithdrawRecall, 32 => RemedyRecall, 33 => AmendRecall, 34 => DecideRecall,
+    26 => Return, 27 => Detain, 30 => OpenRecall, 31 => WithdrawRecall, 32 => RemedyRecall, 33 => AmendRecall, 34 => DecideRecall,
     40 => ClearClaim, 41 => RetryParked, 42 => DiscardParked, 43 => SetContact, 44 => LimitPeer,
     50 => RevokeCertificate, 51 => UnrevokeCertificate, 52 => ChangeMembers,
 });
@@ -301,8 +303,13 @@ impl Action {
 pub struct Papers {
     /// Movement reference number, or empty.
     pub mrn: String,
-    /// Commodity code, or empty.
+    /// Reference of the consignment that it is one of (UCR), or empty. Within one country a reference is one declarant's, and goes to
+    /// one other country.
+    pub ucr: String,
+    /// Commodity code, or empty: that of its model's approval, as far as every country reads it alike.
     pub commodity: String,
+    /// Registration identifier of its product passport in the registry of the European Union, or empty.
+    pub passport: String,
     /// Where it leaves the country, by name or number of the customs office.
     pub office_of_export: String,
     /// Where it enters the other one, by name or number of the customs office.
@@ -315,7 +322,9 @@ pub struct Papers {
 }
 crate::canonical_struct!(Papers {
     mrn,
-    commodity,
+    ucr: Ucr,
+    commodity: Commodity,
+    passport: Name,
     office_of_export,
     office_of_entry,
     documents: List<DOCUMENTS_MAX>,
@@ -590,6 +599,13 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// Detains a robot in transit: it is admitted against a report of what was found, or sent back.
+    Detain {
+        /// The transfer.
+        transfer: TransferId,
+        /// Why.
+        reason: String,
+    },
     /// Robots that it matches owe a remedy, from now on.
     OpenRecall {
         /// Number, severity, predicate.
@@ -725,6 +741,7 @@ crate::canonical_variants!(Command @ 1 {
     24 => Depart { transfer, place },
     25 => Admit { transfer, place, importer, documents: List<DOCUMENTS_MAX>, countersignature },
     26 => Return { transfer, reason },
+    27 => Detain { transfer, reason: Name },
     30 => OpenRecall { notice, models: List<MODELS_OF_RECALL_MAX>, remedy },
     31 => WithdrawRecall { recall, reason },
     32 => RemedyRecall { code, recall, report },

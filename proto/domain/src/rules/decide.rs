@@ -652,6 +652,9 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
             border::admit(ledger, cx, command, transfer, place, importer, documents)
         }
         Command::Return { transfer, .. } => border::send_back(ledger, cx, command, transfer),
+        Command::Detain { transfer, reason } => {
+            border::detain(ledger, cx, command, transfer, reason)
+        }
         Command::OpenRecall {
             notice,
             models,

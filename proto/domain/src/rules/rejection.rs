@@ -106,6 +106,8 @@ reasons! {
     113 PeerPaused "The other country's mail reached a limit; the rest of it waits.", "Wait, and ask the other country why it sends so much.";
     41 NoAgreement "No recognition agreement with the other country is in force and not suspended.", "Conclude an agreement.";
     42 ClauseExcludes "The agreement does not cover this purpose, level or model.", "See the clause named.";
+    170 CommodityDiffers "The commodity code declared is not that of the model's approval.", "Declare the code of the approval, or have a registrar approve the model under another one.";
+    171 ConsignmentDiffers "The consignment is another declarant's, or goes elsewhere.", "Use another reference for this consignment.";
     43 TransferUnknown "No such transfer, or this step is the other country's.", "Check the transfer number, and whose step it is.";
     44 TransferExists "The transfer number was used.", "Use a new transfer number.";
     45 AlreadyAdmitted "The transfer was admitted before; a permit is good once.", "Hold the robot: this is a second presentation.";

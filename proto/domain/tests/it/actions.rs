@@ -16,7 +16,7 @@ use carnet_kit::{Country, befriend, samples, transfer};
 use crate::catalog::check;
 
 /// How many cells say yes, of all.
-const MAY: usize = 603;
+const MAY: usize = 604;
 
 type Cell = (Deed, Role, Relation, Standing);
 

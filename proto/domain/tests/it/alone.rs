@@ -1407,10 +1407,12 @@ fn the_second_word_of_the_border_is_the_same_word() {
         export
     };
     let honest = to(1, |_| ());
-    let others: [fn(&mut Papers); 5] = [
+    let others: [fn(&mut Papers); 7] = [
         |papers| papers.consignee = None,
         |papers| papers.mrn = "another".into(),
-        |papers| papers.commodity = "another".into(),
+        |papers| papers.ucr = "ANOTHER".into(),
+        |papers| papers.commodity = "84795099".into(),
+        |papers| papers.passport = "another".into(),
         |papers| papers.office_of_entry = "another".into(),
         |papers| papers.documents = vec![certificate()],
     ];

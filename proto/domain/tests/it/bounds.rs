@@ -11,7 +11,7 @@ use carnet_domain::limits::{
     EPOCH_FOREIGN_MAX, EPOCH_MAX, EPOCH_STEP_MAX, Epoch, FORMER_PARTS_MAX, HOLDS_MAX,
     HOLDS_OF_PEER_MAX, IDENTIFIER_BYTES_MAX, IDENTITY_PARTS_MAX, MAIL_ITEM_BYTES_MAX,
     MODELS_OF_RECALL_MAX, NAME_BYTES_MAX, PARTS_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX,
-    RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, ROBOT_BYTES_MAX, TEXT_BYTES_MAX,
+    RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX, ROBOT_BYTES_MAX, TEXT_BYTES_MAX, UCR_LEN_MAX,
 };
 use carnet_domain::limits::{COMMAND_BYTES_MAX, ENTRY_BYTES_MAX};
 use carnet_domain::log::leaf::{Kind, Slots, Subject, SubjectType};
@@ -824,7 +824,9 @@ fn the_fullest_record_fits_into_a_mail_item_and_an_entry() {
     if let Command::DeclareExport { papers, .. } = &mut offer {
         papers.documents = vec![d("paper"); 32];
         papers.mrn.clone_from(&long);
-        papers.commodity.clone_from(&long);
+        papers.ucr = "X".repeat(UCR_LEN_MAX);
+        papers.commodity = "8479500000".into();
+        papers.passport = "x".repeat(NAME_BYTES_MAX);
     }
     assert!(offer.to_bytes().len() <= COMMAND_BYTES_MAX);
     a.must("customs", offer);

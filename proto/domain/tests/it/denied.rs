@@ -396,7 +396,8 @@ fn a_refusal_that_could_not_be_read_again_keeps_its_reason_alone() {
         types.any(|kind| *kind == "String")
     });
     let texts: Vec<&str> = texts.map(|(_, name, _)| *name).collect();
-    assert_eq!(texts, ["TransferEnding", "GivenUp"]);
+    let named = ["TransferEnding", "GivenUp", "CommodityOf", "ConsignmentTo"];
+    assert_eq!(texts, named);
 }
 
 /// That a node goes on is believed of another key that is not refused itself, and of nothing else.

@@ -14,6 +14,7 @@ mod checkpoint;
 mod claims;
 mod clocks;
 mod code;
+mod consignments;
 mod contact;
 mod denied;
 mod due;

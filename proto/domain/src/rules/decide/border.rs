@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::owed::{blocked_by_recall, owed_ids, recalls_owed};
 use super::ownership::{no_request, second_word};
 use super::{Context, Decided, OrFault, Stop, engaged, is_one_of, known, no};
-use crate::bytes::code::{Code, Prefix};
+use crate::bytes::code::{Code, EnterpriseId, Prefix};
 use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
@@ -14,7 +14,8 @@ use crate::custody::admission::{Passage, admitted, approved, detained};
 use crate::custody::links::way;
 use crate::custody::{Act, Chain, Link, Phase, Step, propose};
 use crate::limits::{
-    CHAIN_ABROAD_MAX, EPOCH_FOREIGN_MAX, EPOCHS_TO_LEAVE, OFFER_MAX, OFFERS_OF_PEER_MAX,
+    CHAIN_ABROAD_MAX, COMMODITY_COMMON_LEN, EPOCH_FOREIGN_MAX, EPOCHS_TO_LEAVE, OFFER_MAX,
+    OFFERS_OF_PEER_MAX,
 };
 use crate::log::head::Head;
 use crate::log::leaf::{Kind, Subject};
@@ -258,7 +259,9 @@ pub(crate) fn step_event(
         .effects
         .push(Effect::Transfer(Box::new(transfer.clone())));
     event.effects.push(Effect::Tell(counterpart));
-    if issuer != transfer.from && issuer != transfer.to {
+    // That it is detained moves nothing that its issuer follows.
+    let aside = link_step == Step::Detain;
+    if issuer != transfer.from && issuer != transfer.to && !aside {
         event.effects.push(Effect::Tell(issuer));
     }
     // Nobody else need know of an offer that comes to nothing, nor of a permit.
@@ -357,6 +360,12 @@ pub(super) fn declare_export<L: Ledger>(
         purpose: *purpose,
     };
     let clause = clause_for::<L::Fault>(newest(&peer, agreement, cx.now)?, &wanted)?;
+    let declarant = match &cx.signer.holder {
+        Holder::Enterprise { id } => Some(*id),
+        Holder::Office { .. } => None,
+    };
+    agrees_with_model(ledger, code, papers)?;
+    is_of_consignment(ledger, cx, (*to, declarant), papers)?;
     if ledger.transfer(transfer).or_fault()?.is_some() {
         return no(
             Reason::TransferExists,
@@ -387,10 +396,6 @@ pub(super) fn declare_export<L: Ledger>(
         let (what, max) = (Counted::Offers, OFFERS_OF_PEER_MAX);
         return no(Reason::RecordFull, Detail::Full { what, max });
     }
-    let declarant = match &cx.signer.holder {
-        Holder::Enterprise { id } => Some(*id),
-        Holder::Office { .. } => None,
-    };
     if let Some(id) = &declarant {
         let own = ledger.offers_of(to, id).or_fault()?;
         // Never more than what is left for all others: whoever comes last still finds a place.
@@ -434,6 +439,7 @@ pub(super) fn declare_export<L: Ledger>(
         declared_by: declarant,
         ends_at: TimeMs(0),
         lapsed: false,
+        stopped: None,
         ending: None,
     };
     let after = After::Robot(Box::new(robot));
@@ -447,6 +453,50 @@ pub(super) fn declare_export<L: Ledger>(
         record,
         cx.now,
     )])
+}
+
+/// Code, commodity code and model agree: what a border compares. Of a model of another country its own registry compared them, and said
+/// so by its first offer.
+fn agrees_with_model<L: Ledger>(
+    ledger: &L,
+    code: &Code,
+    papers: &Papers,
+) -> Result<(), Stop<L::Fault>> {
+    let model = ledger.model(&code.model_id()).or_fault()?;
+    let approved = model.map_or(String::new(), |model| model.facts.commodity);
+    let common = |code: &str| code.get(..COMMODITY_COMMON_LEN).map(str::to_owned);
+    let said = |code: &str| !code.is_empty();
+    if said(&approved) && said(&papers.commodity) && common(&approved) != common(&papers.commodity)
+    {
+        let declared = papers.commodity.clone();
+        let detail = Detail::CommodityOf { declared, approved };
+        return no(Reason::CommodityDiffers, detail);
+    }
+    Ok(())
+}
+
+/// A consignment is one declarant's, and goes to one country: nobody adds a robot to the truck of another by its reference.
+fn is_of_consignment<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    (to, declarant): (Prefix, Option<EnterpriseId>),
+    papers: &Papers,
+) -> Result<(), Stop<L::Fault>> {
+    if papers.ucr.is_empty() {
+        return Ok(());
+    }
+    let Some(id) = ledger.consignment(&cx.me(), &papers.ucr).or_fault()? else {
+        return Ok(());
+    };
+    let first = the_transfer(ledger, &id)?;
+    if first.to != to || first.declared_by != declarant {
+        let (ucr, to) = (papers.ucr.clone(), first.to);
+        return no(
+            Reason::ConsignmentDiffers,
+            Detail::ConsignmentTo { ucr, to },
+        );
+    }
+    Ok(())
 }
 
 /// Who had a robot before it is offered on, the issuer of its code and the two sides apart. To anybody but the issuer it goes on only
@@ -875,6 +925,13 @@ pub(super) fn admit<L: Ledger>(
             );
         }
     }
+    // What an officer looked into is let in against what was found.
+    if transfer.stopped.is_some() && documents.is_empty() {
+        return no(
+            Reason::ConditionUnmet,
+            Detail::DetainedFor { transfer: *id },
+        );
+    }
     if let Some(condition) = transfer
         .conditions
         .iter()
@@ -1109,6 +1166,35 @@ pub(super) fn send_back<L: Ledger>(
         link,
         TimeMs(0),
         "",
+        transfer,
+        cx.now,
+    )])
+}
+
+/// Detains a robot that is under way to here, whether or not it has come: once, and told to whoever released it.
+pub(super) fn detain<L: Ledger>(
+    ledger: &L,
+    cx: &Context<'_>,
+    command: &Command,
+    id: &TransferId,
+    reason: &str,
+) -> Decided<L::Fault> {
+    cx.allow(Deed::Detain, None)?;
+    let (mut transfer, held) = at_step(ledger, cx, id, |t| t.to, Step::Detain)?;
+    refuse_ended(ledger, &transfer, None, cx.me())?;
+    let link = propose(cx.me(), &held.chain, &Act::Detain, cx.now)?;
+    if transfer.stopped.is_some() {
+        return no(Reason::HoldExists, Detail::Transfer { transfer: *id });
+    }
+    transfer.stopped = Some(reason.to_owned());
+    let code = transfer.code;
+    let place = transfer.papers.office_of_entry.clone();
+    Ok(vec![step_event(
+        command,
+        held.after(&code),
+        link,
+        TimeMs(0),
+        &place,
         transfer,
         cx.now,
     )])

@@ -235,6 +235,9 @@ details! {
     217 AdmittedAbroad { code: Code }
         "another country has admitted {} under this code: correct what is wrong, or have its end declared and confirmed", code.display_form();
     208 BundleUntil { peer: Prefix, until: TimeMs } "the bundle of {peer} was valid until {until}";
+    290 CommodityOf { declared: String, approved: String } "declared as {declared}, approved as {approved}";
+    291 ConsignmentTo { ucr: String, to: Prefix } "consignment {ucr} goes to {to}, for whoever declared it first";
+    292 DetainedFor { transfer: TransferId } "transfer {transfer} is detained: a report of what was found must be shown";
     204 AdmittedFor { code: Code, purpose: Purpose } "{} was admitted for {}", code.display_form(), purpose.name();
     205 IssuerAnnuls { code: Code } "{} is annulled by {} alone", code.display_form(), code.prefix();
     184 Inverted { what: Ranged } "{}", what.word();
