@@ -68,5 +68,5 @@ pub use retry::{Backoff, Failure, Intent, Next, judge};
 pub use session::{FileSessions, MemorySessions, OpenSession, Sessions, private_folder};
 pub use signer::{FileSigner, Signer, SignerError};
 pub use submit::{Done, Submitted, Wait};
-pub use unverified::{Page, Told, Trail, Unverified};
+pub use unverified::{MovementCount, MovementQuery, Page, Told, Trail, Unverified};
 pub use verify::{JudgedFile, VERDICTS_AT_ONCE, Verified};

@@ -5,13 +5,14 @@
 use carnet_domain::bytes::code::{Code, EnterpriseId, ModelId, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::custody::movement::Movement;
 use carnet_domain::log::stored::{OpenedLeaf, ShownLeaf};
 use carnet_domain::record::denied::DenyList;
 use carnet_domain::record::event::slot;
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
-use carnet_domain::record::transfer::Transfer;
+use carnet_domain::record::transfer::{Stage, Transfer};
 use carnet_domain::record::{Enterprise, Model, Parked, Recall, RecallId, Robot};
 use carnet_domain::rules::command::{Command, Registration, TransferId};
 use carnet_wire::convert;
@@ -49,6 +50,79 @@ pub struct Trail {
     pub movements: Vec<Movement>,
     /// Whether older ones may be left out.
     pub older_left_out: bool,
+}
+
+/// Which transfers; what is empty asks for nothing, all else must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MovementQuery {
+    /// What codes of robots begin with.
+    pub robots: String,
+    /// Reference of a consignment.
+    pub ucr: String,
+    /// The exporting country.
+    pub from: Option<Prefix>,
+    /// The importing country.
+    pub to: Option<Prefix>,
+    /// Office of export or of entry, as the papers name it.
+    pub office: String,
+    /// One of these; all, if there is none.
+    pub stages: Vec<Stage>,
+    /// They stand there since this time or a later one.
+    pub since: Option<TimeMs>,
+    /// They stand there since before this time.
+    pub before: Option<TimeMs>,
+    /// The enterprise that declared them there.
+    pub declarant: Option<EnterpriseId>,
+    /// Only those that did not go on in the time that they had for it.
+    pub overdue: bool,
+    /// Only those of the office in this client's certificate.
+    pub own_office: bool,
+}
+
+/// How many transfers of a lane stand at a stage since a month.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MovementCount {
+    /// From this country.
+    pub from: Prefix,
+    /// To this one.
+    pub to: Prefix,
+    /// Year and month of the registry's log time, as `2026-11`.
+    pub month: String,
+    /// Where they stand.
+    pub stage: Stage,
+    /// How many.
+    pub count: u64,
+}
+
+impl MovementQuery {
+    fn to_wire(&self) -> pb::MovementQuery {
+        let prefix = |it: &Option<Prefix>| it.map_or(String::new(), |it| it.to_string());
+        pb::MovementQuery {
+            robots: self.robots.clone(),
+            ucr: self.ucr.clone(),
+            from: prefix(&self.from),
+            to: prefix(&self.to),
+            office: self.office.clone(),
+            stages: self.stages.iter().map(|it| it.name().to_owned()).collect(),
+            since_ms: self.since.map_or(0, |it| it.0),
+            before_ms: self.before.map_or(0, |it| it.0),
+            declarant: self.declarant.map_or(String::new(), |it| it.to_string()),
+            overdue: self.overdue,
+            own_office: self.own_office,
+        }
+    }
+}
+
+fn count_of(row: &pb::MovementCount) -> Result<MovementCount, ClientError> {
+    let wrong = |what: &str| ClientError::Protocol(format!("a count names no {what}"));
+    let stage = Stage::ALL.iter().find(|stage| stage.name() == row.stage);
+    Ok(MovementCount {
+        from: Prefix::parse(&row.from).map_err(|_| wrong("country"))?,
+        to: Prefix::parse(&row.to).map_err(|_| wrong("country"))?,
+        month: row.month.clone(),
+        stage: *stage.ok_or_else(|| wrong("stage"))?,
+        count: row.count,
+    })
 }
 
 fn parse<T: Canonical>(what: &str, bytes: &[u8]) -> Result<T, ClientError> {
@@ -470,6 +544,77 @@ impl Unverified<'_> {
             value,
             position: Position::of(response.position)?,
         })
+    }
+
+    /// Transfers that a checkpoint asks for, by since when each stands where it does.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn query_movements(
+        &self,
+        query: &MovementQuery,
+        size: u32,
+        token: &str,
+    ) -> Result<Page<Transfer>, ClientError> {
+        let request = pb::QueryMovementsRequest {
+            query: Some(query.to_wire()),
+            page_size: size,
+            page_token: token.to_owned(),
+        };
+        let response = self
+            .0
+            .read(|mut client| {
+                let request = request.clone();
+                async move { client.query_movements(request).await }
+            })
+            .await?;
+        Ok(Page {
+            values: parse_all("a transfer", &response.transfers)?,
+            next: response.next_page_token,
+            position: Position::of(response.position)?,
+        })
+    }
+
+    /// How many of them there are, by lane, month and stage, each once.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn count_movements(
+        &self,
+        query: &MovementQuery,
+    ) -> Result<Vec<MovementCount>, ClientError> {
+        let mut counts: Vec<MovementCount> = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = pb::CountMovementsRequest {
+                query: Some(query.to_wire()),
+                page_token,
+            };
+            let response = self
+                .0
+                .read(|mut client| {
+                    let request = request.clone();
+                    async move { client.count_movements(request).await }
+                })
+                .await?;
+            for row in &response.counts {
+                let row = count_of(row)?;
+                let same = |it: &&mut MovementCount| {
+                    (it.from, it.to, it.stage) == (row.from, row.to, row.stage)
+                        && it.month == row.month
+                };
+                match counts.iter_mut().find(same) {
+                    // saturates: what a server says
+                    Some(known) => known.count = known.count.saturating_add(row.count),
+                    None => counts.push(row),
+                }
+            }
+            if response.next_page_token.is_empty() {
+                counts.sort_unstable();
+                return Ok(counts);
+            }
+            page_token = response.next_page_token;
+        }
     }
 
     /// The newest published checkpoint as text, and the consistency proof from a size already known (0: none). Nothing is

@@ -7,6 +7,7 @@ pub mod bulk;
 pub mod caller;
 pub mod cluster;
 pub mod cursor;
+pub mod movements;
 pub mod query;
 pub mod records;
 pub mod registry;

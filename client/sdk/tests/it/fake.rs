@@ -534,6 +534,20 @@ impl Registry for Node {
         Ok(Response::new(Default::default()))
     }
 
+    async fn query_movements(
+        &self,
+        _: Request<QueryMovementsRequest>,
+    ) -> Answered<QueryMovementsResponse> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn count_movements(
+        &self,
+        _: Request<CountMovementsRequest>,
+    ) -> Answered<CountMovementsResponse> {
+        Ok(Response::new(Default::default()))
+    }
+
     async fn get_checkpoint(
         &self,
         _: Request<GetCheckpointRequest>,

@@ -148,7 +148,7 @@ const SCHEMA: Method = Method {
 };
 
 /// The methods of the client plane.
-pub const CLIENT: [Method; 14] = [
+pub const CLIENT: [Method; 16] = [
     Method {
         path: "/carnet.registry.v1.Registry/OpenSession",
         ..WRITE
@@ -209,6 +209,21 @@ pub const CLIENT: [Method; 14] = [
         "/carnet.registry.v1.Registry/ListMovements",
         Query::Movements,
     ),
+    asking(
+        "/carnet.registry.v1.Registry/QueryMovements",
+        Query::ListTransfers,
+    ),
+    Method {
+        // Each looks through thousands.
+        share: Some(PoolLimits {
+            total: 128,
+            each: 4,
+        }),
+        ..asking(
+            "/carnet.registry.v1.Registry/CountMovements",
+            Query::ListTransfers,
+        )
+    },
     asking(
         "/carnet.registry.v1.Registry/GetCheckpoint",
         Query::LogProof,

@@ -30,8 +30,7 @@ pub struct Place {
 }
 
 impl Place {
-    fn bound(&self, query: &RecordsQuery) -> [u8; BOUND_LEN] {
-        let (kind, filter) = query.words();
+    fn bound(&self, (kind, filter): (&str, &str)) -> [u8; BOUND_LEN] {
         let digest = sha256(&[
             TAG,
             &self.cluster,
@@ -47,7 +46,12 @@ impl Place {
 
     /// The token by which `query` goes on after a name.
     pub fn token(&self, query: &RecordsQuery, after: &str) -> String {
-        let bound = self.bound(query);
+        self.token_words(query.words(), after)
+    }
+
+    /// As [`Self::token`], of any list by its kind and filter in words that never change.
+    pub(super) fn token_words(&self, words: (&str, &str), after: &str) -> String {
+        let bound = self.bound(words);
         hex::encode([&[VERSION], &bound[..], after.as_bytes()].concat())
     }
 
@@ -56,6 +60,18 @@ impl Place {
     /// # Errors
     /// It is not a token of this registry, or that of another query.
     pub fn after(&self, query: &RecordsQuery, token: &str) -> Result<Option<String>, ApiError> {
+        self.after_words(query.words(), token)
+    }
+
+    /// As [`Self::after`], of any list by its kind and filter.
+    ///
+    /// # Errors
+    /// As [`Self::after`].
+    pub(super) fn after_words(
+        &self,
+        words: (&str, &str),
+        token: &str,
+    ) -> Result<Option<String>, ApiError> {
         let refused = |why: &str| Err(ApiError::invalid("page_token", why));
         if token.is_empty() {
             return Ok(None);
@@ -71,7 +87,7 @@ impl Place {
         let Some((bound, name)) = name else {
             return refused("not a token of this registry");
         };
-        if bound != self.bound(query) {
+        if bound != self.bound(words) {
             return refused(
                 "it continues another query: the kind and the filter stay the same from page to page",
             );

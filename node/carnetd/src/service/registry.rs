@@ -22,6 +22,7 @@ use carnet_wire::status::ApiError;
 
 use super::caller::Caller;
 use super::cursor::Place;
+use super::movements::{Counted, MovementsQuery};
 use super::query::{Freshness, Provable, RecordName, RecordsQuery};
 use super::records::{History, PAGE_BYTES_MAX, Page, Reading, Record};
 use super::views::View;
@@ -323,6 +324,46 @@ impl RegistryService {
         Ok(At { value, log_index })
     }
 
+    /// Transfers that a checkpoint asks for, in pages of at most `size`.
+    ///
+    /// # Errors
+    /// As [`Reading::transfers_found`], or no leader to ask.
+    pub async fn transfers_found(
+        &self,
+        caller: &Caller,
+        query: MovementsQuery,
+        token: &str,
+        size: usize,
+    ) -> Result<At<Page>, ApiError> {
+        let permitted = self.node.admit(caller, Query::ListTransfers, about(&query));
+        let permitted = permitted.await?;
+        let log_index = self.node.linearize().await?;
+        let token = token.to_owned();
+        let read =
+            move |reading: Reading<'_>| reading.transfers_found(query, &token, size, permitted);
+        let value = self.read(caller, read).await?;
+        Ok(At { value, log_index })
+    }
+
+    /// How many of them there are, by lane, month and stage; and where the count goes on.
+    ///
+    /// # Errors
+    /// As [`Self::transfers_found`].
+    pub async fn transfers_counted(
+        &self,
+        caller: &Caller,
+        query: MovementsQuery,
+        token: &str,
+    ) -> Result<At<(Vec<Counted>, String)>, ApiError> {
+        let permitted = self.node.admit(caller, Query::ListTransfers, about(&query));
+        let permitted = permitted.await?;
+        let log_index = self.node.linearize().await?;
+        let token = token.to_owned();
+        let read = move |reading: Reading<'_>| reading.transfers_counted(query, &token, permitted);
+        let value = self.read(caller, read).await?;
+        Ok(At { value, log_index })
+    }
+
     /// The newest published checkpoint: of a size that a caller has pinned or larger, and above `above`, if that is given.
     ///
     /// # Errors
@@ -459,6 +500,11 @@ impl RegistryService {
         };
         self.node.readers.read(&caller.holder(), read).await
     }
+}
+
+/// A query as an audit notes it.
+fn about(query: &MovementsQuery) -> String {
+    format!("movements {}", query.words().replace('\n', " ").trim())
 }
 
 fn named(registry: Registry) -> Named {

@@ -15,6 +15,7 @@ use carnet_domain::machine::Question;
 use carnet_domain::machine::entry::{Answer, Body, ItemAnswer, Request};
 use carnet_domain::record::event::{Standing, slot};
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::transfer::Stage;
 use carnet_domain::record::{Enterprise, EnterpriseStatus, Model, PartyName, Recall, Severity};
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::policy::{Query, Role};
@@ -30,7 +31,8 @@ use carnet_wire::status::ApiError;
 
 use super::bulk::Bulk;
 use super::cursor::Place;
-use super::query::{Freshness, Provable, RecordName, RecordsQuery};
+use super::movements::MovementsQuery;
+use super::query::{Beginning, Freshness, Provable, RecordName, RecordsQuery};
 use super::records::{Reading, Record};
 use super::registry::{Covering, Patience};
 use super::{Caller, RegistryService};
@@ -883,5 +885,207 @@ async fn a_question_is_answered_by_the_rules_and_nothing_is_proposed() {
     let other = service.foresee(&maker, &elsewhere, signed).await;
     assert!(refused(other).contains("REJECTED"));
     assert_eq!(house.node.raft.status().last, before, "nothing is proposed");
+    house.close().await;
+}
+
+/// All that a query finds, over pages of a size.
+async fn found(
+    service: &RegistryService,
+    caller: &Caller,
+    query: &MovementsQuery,
+    size: usize,
+) -> Vec<(u8, Stage)> {
+    let (mut all, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = service.transfers_found(caller, query.clone(), &token, size);
+        let page = page.await.expect("a page").value;
+        assert!(page.records.len() <= size);
+        for record in page.records {
+            let Record::Transfer(transfer) = record else {
+                panic!("{record:?} is no transfer");
+            };
+            all.push((transfer.id.0[0], transfer.stage()));
+        }
+        token = page.next;
+        if token.is_empty() {
+            return all;
+        }
+    }
+}
+
+/// 86, of whose robots 1 and 2 go to 44 as one consignment, 3 alone and was taken back; and what its customs ask.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_asks_by_stage_office_consignment_and_declarant_in_pages() {
+    let (mut a, mut b) = (Country::with_market("86"), Country::with_market("44"));
+    befriend(&mut a, &mut b);
+    for serial in 1..=3 {
+        a.must("maker", a.register(serial));
+        let mut declare = a.declare(serial, transfer(serial as u8), &b.prefix);
+        if let (Command::DeclareExport { papers, .. }, true) = (&mut declare, serial < 3) {
+            papers.ucr = "UCR-1".into();
+            papers.office_of_export = "Shanghai".into();
+        }
+        a.must("maker", declare);
+    }
+    let cancel = Command::CancelExport {
+        transfer: transfer(3),
+        reason: "sold at home".into(),
+    };
+    a.must("maker", cancel);
+    a.close();
+    let house = House::of(&a).await;
+    let service = &house.registry;
+    let customs = Caller::from(house.client(Role::Customs, "port", Plane::Client));
+    let all = MovementsQuery::default;
+    let offered = |id| (id, Stage::Offered);
+    let everything = [offered(1), offered(2), (3, Stage::Cancelled)];
+    // No page leaves one out or shows one twice, however small it is.
+    for size in [1, 2, 100] {
+        assert_eq!(found(service, &customs, &all(), size).await, everything);
+    }
+    let code = a.code(2);
+    let begins = |text: &str| Beginning::parse(text, 29).expect("a beginning");
+    let queries = [
+        (
+            "stage",
+            MovementsQuery {
+                stages: vec![Stage::Cancelled],
+                ..all()
+            },
+            vec![(3, Stage::Cancelled)],
+        ),
+        (
+            "office",
+            MovementsQuery {
+                office: "shanghai".into(),
+                ..all()
+            },
+            vec![offered(1), offered(2)],
+        ),
+        // Who declared it is found without being named.
+        (
+            "consignment",
+            MovementsQuery {
+                ucr: "UCR-1".into(),
+                ..all()
+            },
+            vec![offered(1), offered(2)],
+        ),
+        (
+            "another",
+            MovementsQuery {
+                ucr: "UCR-2".into(),
+                ..all()
+            },
+            Vec::new(),
+        ),
+        (
+            "robot",
+            MovementsQuery {
+                robots: begins(code.as_str()),
+                ..all()
+            },
+            vec![offered(2)],
+        ),
+        (
+            "model",
+            MovementsQuery {
+                robots: begins(code.model_id().as_str()),
+                ..all()
+            },
+            everything.to_vec(),
+        ),
+        (
+            "enterprise",
+            MovementsQuery {
+                robots: begins("860002"),
+                ..all()
+            },
+            Vec::new(),
+        ),
+        (
+            "lane",
+            MovementsQuery {
+                from: Some(a.prefix),
+                to: Some(b.prefix),
+                ..all()
+            },
+            everything.to_vec(),
+        ),
+        (
+            "back",
+            MovementsQuery {
+                from: Some(b.prefix),
+                to: Some(a.prefix),
+                ..all()
+            },
+            Vec::new(),
+        ),
+        (
+            "declarant",
+            MovementsQuery {
+                declarant: Some(a.enterprise("0001")),
+                ..all()
+            },
+            everything.to_vec(),
+        ),
+        (
+            "overdue",
+            MovementsQuery {
+                overdue: true,
+                ..all()
+            },
+            Vec::new(),
+        ),
+        (
+            "later",
+            MovementsQuery {
+                since: TimeMs(a.clock.0 + 1),
+                ..all()
+            },
+            Vec::new(),
+        ),
+        (
+            "before",
+            MovementsQuery {
+                before: Some(TimeMs(1)),
+                ..all()
+            },
+            Vec::new(),
+        ),
+    ];
+    for (what, query, expected) in queries {
+        assert_eq!(
+            found(service, &customs, &query, 1).await,
+            expected,
+            "{what}"
+        );
+        // What is counted is what is found.
+        let counted = service.transfers_counted(&customs, query, "").await;
+        let (counts, next) = counted.expect("counted").value;
+        let sum: u64 = counts.iter().map(|row| row.count).sum();
+        assert_eq!((sum, next.as_str()), (expected.len() as u64, ""), "{what}");
+    }
+    let counted = service.transfers_counted(&customs, all(), "").await;
+    let (counts, _) = counted.expect("counted").value;
+    let rows: Vec<(Stage, u64)> = counts.iter().map(|row| (row.stage, row.count)).collect();
+    assert_eq!(rows, [(Stage::Offered, 2), (Stage::Cancelled, 1)]);
+    assert_eq!(counts[0].month.len(), "2026-11".len());
+    // An enterprise is shown its own; a token goes on with its own query alone.
+    let maker = Caller::from(house.client(Role::Manufacturer, "0001", Plane::Client));
+    assert_eq!(found(service, &maker, &all(), 9).await, everything);
+    let stranger = Caller::from(house.client(Role::Dealer, "0002", Plane::Client));
+    assert_eq!(found(service, &stranger, &all(), 9).await, Vec::new());
+    let none = service.transfers_counted(&stranger, all(), "").await;
+    assert_eq!(none.expect("counted").value.0, Vec::new());
+    let first = service.transfers_found(&customs, all(), "", 1).await;
+    let token = first.expect("a page").value.next;
+    let other = MovementsQuery {
+        stages: vec![Stage::Offered],
+        ..all()
+    };
+    let refused = service.transfers_found(&customs, other, &token, 1).await;
+    let refused = refused.expect_err("of another query").to_string();
+    assert!(refused.contains("another query"), "{refused}");
     house.close().await;
 }

@@ -3,10 +3,13 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use carnet_domain::bytes::code::{EnterpriseId, ModelId};
+use carnet_domain::bytes::code::{CODE_LEN, EnterpriseId, ModelId};
+use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::machine::entry::Request as SignedRequest;
 use carnet_domain::record::RecallId;
+use carnet_domain::record::transfer::Stage;
 use carnet_domain::rules::command::TransferId;
+use carnet_trust::identity::Unit;
 use carnet_wire::convert;
 use carnet_wire::limits::{CLIENT_REQUEST_BYTES_MAX, CLIENT_RESPONSE_BYTES_MAX, REQUEST_TIMEOUT};
 use carnet_wire::registry::v1 as pb;
@@ -20,7 +23,8 @@ use super::submitting::{Asked, Done, Submitting};
 use super::{Answer, answer, open, position};
 use crate::edge::Pass;
 use crate::service::bulk::{Bulk, Whole};
-use crate::service::query::{Freshness, Provable, RecordName, RecordsQuery};
+use crate::service::movements::{Counted, MovementsQuery};
+use crate::service::query::{Beginning, Freshness, Provable, RecordName, RecordsQuery};
 use crate::service::registry::{Covering, Named, Patience};
 use crate::service::{Caller, RegistryService};
 
@@ -225,6 +229,54 @@ impl Registry for GrpcRegistry {
         answer(listed.await)
     }
 
+    async fn query_movements(
+        &self,
+        request: Request<pb::QueryMovementsRequest>,
+    ) -> Answer<pb::QueryMovementsResponse> {
+        let found = async {
+            let (caller, message) = open(request)?;
+            let query = movements_query(&caller, message.query.unwrap_or_default())?;
+            let size = convert::page_size(message.page_size)?;
+            let token = message.page_token;
+            let page = self.service.transfers_found(&caller, query, &token, size);
+            let page = page.await?;
+            let records = page.value.records.iter();
+            Ok(pb::QueryMovementsResponse {
+                transfers: records.map(|record| record.to_bytes().into()).collect(),
+                next_page_token: page.value.next,
+                position: position(&self.service.node, page.log_index),
+            })
+        };
+        answer(found.await)
+    }
+
+    async fn count_movements(
+        &self,
+        request: Request<pb::CountMovementsRequest>,
+    ) -> Answer<pb::CountMovementsResponse> {
+        let found = async {
+            let (caller, message) = open(request)?;
+            let query = movements_query(&caller, message.query.unwrap_or_default())?;
+            let token = message.page_token;
+            let counted = self.service.transfers_counted(&caller, query, &token);
+            let counted = counted.await?;
+            let (counts, next_page_token) = counted.value;
+            let row = |it: Counted| pb::MovementCount {
+                from: it.from.to_string(),
+                to: it.to.to_string(),
+                month: it.month,
+                stage: it.stage.name().to_owned(),
+                count: it.count,
+            };
+            Ok(pb::CountMovementsResponse {
+                counts: counts.into_iter().map(row).collect(),
+                next_page_token,
+                position: position(&self.service.node, counted.log_index),
+            })
+        };
+        answer(found.await)
+    }
+
     async fn get_checkpoint(
         &self,
         request: Request<pb::GetCheckpointRequest>,
@@ -406,6 +458,46 @@ fn record_name(kind: pb::RecordKind, name: &str) -> Result<RecordName, ApiError>
             return Err(ApiError::invalid("kind", "a kind of record is needed"));
         }
     })
+}
+
+fn movements_query(
+    caller: &Caller,
+    message: pb::MovementQuery,
+) -> Result<MovementsQuery, ApiError> {
+    let prefix = |field: &str, text: &str| match text {
+        "" => Ok(None),
+        text => convert::prefix(field, text).map(Some),
+    };
+    let stage = |text: &String| {
+        let named = |stage: &&Stage| stage.name() == text;
+        let found = Stage::ALL.iter().find(named).copied();
+        found.ok_or_else(|| ApiError::invalid("stages", format!("{text:?} is none")))
+    };
+    let declarant = match message.declarant.as_str() {
+        "" => None,
+        text => {
+            let id = EnterpriseId::parse(text);
+            Some(id.map_err(|error| ApiError::invalid("declarant", error))?)
+        }
+    };
+    let office = match (message.own_office, caller.name().unit()) {
+        (false, _) => message.office,
+        (true, Unit::Office(name)) => name.as_str().to_owned(),
+        (true, _) => return Err(ApiError::invalid("own_office", "the caller is no office")),
+    };
+    MovementsQuery {
+        robots: Beginning::parse(&message.robots, CODE_LEN)?,
+        ucr: message.ucr,
+        from: prefix("from", &message.from)?,
+        to: prefix("to", &message.to)?,
+        office,
+        stages: message.stages.iter().map(stage).collect::<Result<_, _>>()?,
+        since: TimeMs(message.since_ms),
+        before: Some(TimeMs(message.before_ms)).filter(|it| it.0 > 0),
+        declarant,
+        overdue: message.overdue,
+    }
+    .checked()
 }
 
 fn records_query(kind: pb::RecordKind, filter: &str) -> Result<RecordsQuery, ApiError> {

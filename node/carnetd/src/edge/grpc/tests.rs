@@ -724,6 +724,29 @@ fn calls(country: &mut Country, seat: &Seat, method: &Method) -> Vec<Vec<Vec<u8>
         ("carnet.registry.v1.Registry", "ListMovements") => {
             of_each(&|code| to_wire(&pb::ListMovementsRequest { code }))
         }
+        ("carnet.registry.v1.Registry", "QueryMovements") => {
+            let ask = |query: pb::MovementQuery| {
+                one(to_wire(&pb::QueryMovementsRequest {
+                    query: Some(query),
+                    page_size: 0,
+                    page_token: String::new(),
+                }))
+            };
+            let all = pb::MovementQuery::default();
+            let from = |prefix: &str| pb::MovementQuery {
+                from: prefix.into(),
+                ..all.clone()
+            };
+            vec![ask(all.clone()), ask(from("86")), ask(from("44"))]
+        }
+        ("carnet.registry.v1.Registry", "CountMovements") => {
+            let query = Some(pb::MovementQuery::default());
+            let page_token = String::new();
+            vec![one(to_wire(&pb::CountMovementsRequest {
+                query,
+                page_token,
+            }))]
+        }
         ("carnet.registry.v1.Registry", "GetCheckpoint") => {
             let message = pb::GetCheckpointRequest {
                 pinned_size: 1,
