@@ -9,8 +9,10 @@ mod bounded;
 mod bundle;
 mod cluster;
 mod completions;
+mod consignment;
 mod context;
 mod demo;
+mod desk;
 mod draft;
 mod ends;
 mod enterprise;
@@ -132,10 +134,16 @@ enum Noun {
     /// The importing side of a transfer between countries.
     #[command(subcommand)]
     Import(import::Import),
+    /// Many robots that cross a border together: one declaration, one signature, an answer a robot.
+    #[command(subcommand)]
+    Consignment(Box<consignment::Consignment>),
+    /// At a checkpoint: look up code after code, and admit, detain or refuse.
+    #[command(subcommand)]
+    Border(desk::Border),
     /// Transfers between countries.
     #[command(subcommand)]
     Transfer(transfer::Transfer),
-    /// Where a robot has been.
+    /// Where robots have been, and what is expected at a checkpoint.
     #[command(subcommand)]
     Movement(movement::Movement),
     /// Recalls.
@@ -299,7 +307,9 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
         Noun::Export(verb) => export::run(verb, &settings).await,
         Noun::Import(verb) => import::run(verb, &settings).await,
         Noun::Transfer(verb) => transfer::run(verb, &settings, global.output).await,
-        Noun::Movement(verb) => movement::run(verb, &settings).await,
+        Noun::Consignment(verb) => consignment::run(*verb, &settings, global.output).await,
+        Noun::Border(verb) => desk::run(verb, &settings, global.output).await,
+        Noun::Movement(verb) => movement::run(verb, &settings, global.output).await,
         Noun::Recall(verb) => recall::run(verb, &settings).await,
         Noun::Verify(verify) => verify::run(*verify, &settings).await,
         Noun::Evidence(verb) => evidence::run(verb, &settings).await,
@@ -482,7 +492,12 @@ mod tests {
     fn every_call_that_is_shown_is_one() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let mut texts = Vec::new();
-        for file in ["README.md", "client/README.md", "node/README.md"] {
+        for file in [
+            "README.md",
+            "client/README.md",
+            "node/README.md",
+            "federation/README.md",
+        ] {
             let text = std::fs::read_to_string(root.join(file)).expect("a file");
             texts.push((file.to_owned(), text));
         }
@@ -512,6 +527,28 @@ mod tests {
         assert!(count > 80, "only {count} calls were found");
         assert!(fault(&program, "cluster healthy").is_some());
         assert!(fault(&program, "bundle export --sequense 2").is_some());
+    }
+
+    /// What customs and regulators read says of each reason what the program says.
+    #[test]
+    fn the_reasons_in_the_guide_are_those_of_the_rules() {
+        use carnet_domain::rules::rejection::Reason;
+        let guide = include_str!("../../../federation/README.md");
+        let (mut told, mut faults) = (0, Vec::new());
+        let rows = guide.lines().filter(|line| line.starts_with("| `"));
+        for row in rows {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let name = cells[1].trim_matches('`');
+            let Some(reason) = Reason::ALL.iter().find(|reason| reason.name() == name) else {
+                continue;
+            };
+            told += 1;
+            if cells[2..4] != [reason.text(), reason.remedy()] {
+                faults.push(format!("{name}: {row}"));
+            }
+        }
+        assert_eq!(faults, Vec::<String>::new());
+        assert!(told > 30, "{told}");
     }
 
     /// The help says that times may be relative: one that lies behind begins with a hyphen.

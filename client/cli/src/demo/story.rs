@@ -256,6 +256,28 @@ pub(super) async fn play(story: Story, world: &mut World, stage: &mut Stage) -> 
             round(world, stage, &code).await.map(|text| (text, ()))
         }
     );
+    let (truck, rest) = robots
+        .get(100..)
+        .and_then(|robots| robots.split_at_checked(TRUCK))
+        .ok_or("too few robots")?;
+    line!(
+        stage,
+        "a consignment of 200 from 86 to 49, a command a step",
+        consignment(world, stage, truck)
+            .await
+            .map(|text| (text, ()))
+    );
+    line!(
+        stage,
+        "at the desk of 49: one is detained in transit, the others are admitted",
+        detained(world, stage, truck).await.map(|text| (text, ()))
+    );
+    line!(stage, "temporary admission at 49, and return", {
+        let code = rest.first().ok_or("too few robots")?.to_string();
+        there_and_back(world, stage, &code)
+            .await
+            .map(|text| (text, ()))
+    });
     let evidence = world.folder().join("robot.evidence").display().to_string();
     line!(stage, "verified at 49 with the clause that allows it", {
         let arguments = [
@@ -598,12 +620,12 @@ async fn round(world: &World, stage: &mut Stage, code: &str) -> Result<String, S
         }
     }
     world.must(stage, "86-manufacturer", &["robot", "stock", code])?;
-    crosses(world, stage, code, "86", "49").await?;
-    crosses(world, stage, code, "49", "81").await?;
+    crosses(world, stage, code, ("86", "49"), FOR_GOOD).await?;
+    crosses(world, stage, code, ("49", "81"), FOR_GOOD).await?;
     let arguments = ["verify", code, "--purpose", "operation"];
     world.note(stage, "81-regulator", &arguments);
     let there = verdict(world.ask("81-regulator", &arguments)?, "VALID")?;
-    crosses(world, stage, code, "81", "86").await?;
+    crosses(world, stage, code, ("81", "86"), FOR_GOOD).await?;
     let arguments = ["movement", "list", code];
     world.note(stage, "86-customs", &arguments);
     let (_, value) = world.ask("86-customs", &arguments)?;
@@ -621,16 +643,185 @@ async fn round(world: &World, stage: &mut Stage, code: &str) -> Result<String, S
     ))
 }
 
-/// One robot over one border, for good.
+/// Robots on the truck.
+const TRUCK: usize = 200;
+/// Its reference.
+const UCR: &str = "6CN86-DEMO-000001";
+
+/// A truck of robots is declared, permitted and released, each step one command under one signature.
+async fn consignment(world: &World, stage: &mut Stage, truck: &[Code]) -> Result<String, String> {
+    let file = world.folder().join("truck.txt");
+    let codes: Vec<String> = truck.iter().map(ToString::to_string).collect();
+    std::fs::write(&file, codes.join("\n")).map_err(|error| error.to_string())?;
+    let file = file.display().to_string();
+    let stock = ["robot", "each", &file, "stock"];
+    world.must(stage, "86-manufacturer", &stock)?;
+    let declare = [
+        "consignment",
+        "declare",
+        &file,
+        "--to",
+        "49",
+        "--ucr",
+        UCR,
+        "--mrn",
+        "26CN000000000001",
+        "--commodity",
+        "847950",
+        "--office-of-export",
+        "Shanghai",
+        "--office-of-entry",
+        "Hamburg",
+    ];
+    let mut took = Vec::new();
+    let steps: [(&str, &str, Vec<&str>); 3] = [
+        ("86-customs", "offered", declare.to_vec()),
+        (
+            "49-customs",
+            "permitted",
+            vec!["consignment", "permit", UCR, "--commodity", "847950"],
+        ),
+        (
+            "86-customs",
+            "in-transit",
+            vec!["consignment", "depart", UCR, "--place", "Yangshan"],
+        ),
+    ];
+    for (who, leads_to, arguments) in steps {
+        let begun = Instant::now();
+        let done = world.must(stage, who, &arguments)?;
+        took.push(format!(
+            "{} {} ms",
+            arguments[1],
+            begun.elapsed().as_millis()
+        ));
+        if text(&done, "done") != TRUCK.to_string() || done["signatures"] != "1" {
+            return Err(format!("{}: {done}", arguments[1]));
+        }
+        // The other side knows of all of them.
+        let other = if who.starts_with("86") {
+            "49-customs"
+        } else {
+            "86-customs"
+        };
+        all_stand(world, stage, other, leads_to).await?;
+    }
+    Ok(format!(
+        "{TRUCK} robots under one signature each time: {}",
+        took.join(", ")
+    ))
+}
+
+/// Waits until every robot of the truck stands at a stage, as somebody knows it.
+async fn all_stand(world: &World, stage: &mut Stage, who: &str, at: &str) -> Result<(), String> {
+    let arguments = ["consignment", "show", UCR];
+    world.note(stage, who, &arguments);
+    let begun = Instant::now();
+    loop {
+        let (_, value) = world.ask(who, &arguments)?;
+        if text(&value["stages"], at) == TRUCK.to_string() {
+            return Ok(());
+        }
+        if PATIENCE < begun.elapsed() {
+            return Err(format!("not all are {at} for {who}: {}", value["stages"]));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// One robot of the truck is detained at the desk, the rest is admitted, and that one against a report.
+async fn detained(world: &World, stage: &mut Stage, truck: &[Code]) -> Result<String, String> {
+    let one = truck.first().ok_or("an empty truck")?.to_string();
+    let desk = [
+        "border",
+        "desk",
+        "--place",
+        "Hamburg",
+        "--importer",
+        "Hansa Robotik",
+    ];
+    let typed = format!("{one}\ndetain another serial on the plate\nadmit\n");
+    let (code, said) = world.piped(stage, "49-customs", &desk, &typed)?;
+    let screens: Vec<Value> = said
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let [seen, held, refused] = screens.as_slice() else {
+        return Err(format!("not three screens: {said}"));
+    };
+    if code != 1
+        || held["answer"] != "detained"
+        || !text(refused, "message").contains("ConditionUnmet")
+    {
+        return Err(format!("exit code {code}: {said}"));
+    }
+    let admit = [
+        "consignment",
+        "admit",
+        UCR,
+        "--place",
+        "Hamburg",
+        "--importer",
+        "Hansa Robotik",
+    ];
+    let begun = Instant::now();
+    let rest = world.must(stage, "49-customs", &admit)?;
+    let ms = begun.elapsed().as_millis();
+    let query = [
+        "movement", "query", "--status", "detained", "--office", "Hamburg",
+    ];
+    world.note(stage, "49-customs", &query);
+    let (_, waits) = world.ask("49-customs", &query)?;
+    if text(&rest, "done") != (TRUCK - 1).to_string() || waits[0]["code"] != one.as_str() {
+        return Err(format!("{rest}; detained: {waits}"));
+    }
+    let report = "ab".repeat(32);
+    let looked = [&admit[..], &["--robot", &one, "--document", &report]].concat();
+    world.must(stage, "49-customs", &looked)?;
+    Ok(format!(
+        "{} → {}; {} admitted in {ms} ms, the detained one against a report",
+        text(seen, "verdict").split(':').next().unwrap_or_default(),
+        text(held, "answer"),
+        text(&rest, "done"),
+    ))
+}
+
+/// A robot goes to 49 for a time, and comes home its owner's.
+async fn there_and_back(world: &World, stage: &mut Stage, code: &str) -> Result<String, String> {
+    const FOR_A_TIME: &str = "temporary-admission";
+    world.must(stage, "86-manufacturer", &["robot", "stock", code])?;
+    let owner = |value: &Value| value["owner"].clone();
+    let (_, before) = world.ask("86-customs", &["robot", "get", code])?;
+    crosses(world, stage, code, ("86", "49"), FOR_A_TIME).await?;
+    // There it is a guest: it is not sold on.
+    let sell = ["export", "declare", code, "--to", "86"];
+    world.note(stage, "49-customs", &sell);
+    let said = refused(world.ask("49-customs", &sell)?, "HereForATime")?;
+    crosses(world, stage, code, ("49", "86"), FOR_A_TIME).await?;
+    let arguments = ["robot", "get", code];
+    world.note(stage, "86-customs", &arguments);
+    let (_, after) = world.ask("86-customs", &arguments)?;
+    if owner(&before) != owner(&after) || before["state"] != after["state"] {
+        return Err(format!("it came back another: {before} {after}"));
+    }
+    Ok(format!(
+        "home as it went, {}; to be given away from there: {said}",
+        text(&after, "state")
+    ))
+}
+
+const FOR_GOOD: &str = "permanent-export";
+
+/// One robot over one border.
 async fn crosses(
     world: &World,
     stage: &mut Stage,
     code: &str,
-    from: &str,
-    to: &str,
+    (from, to): (&str, &str),
+    purpose: &str,
 ) -> Result<(), String> {
     let (exporter, importer) = (format!("{from}-customs"), format!("{to}-customs"));
-    let declare = ["export", "declare", code, "--to", to];
+    let declare = ["export", "declare", code, "--to", to, "--purpose", purpose];
     let declared = world.must(stage, &exporter, &declare)?;
     let transfer = text(&declared, "transfer").to_owned();
     let permit = ["import", "permit", &transfer];

@@ -246,6 +246,28 @@ impl World {
         Ok((code, value))
     }
 
+    /// Runs a command that reads what is typed, and gives what it prints with its exit code.
+    pub(super) fn piped(
+        &self,
+        stage: &mut Stage,
+        who: &str,
+        arguments: &[&str],
+        typed: &str,
+    ) -> Result<(i32, String), String> {
+        self.note(stage, who, arguments);
+        let file = self.folder().join("typed");
+        std::fs::write(&file, typed).map_err(io("typed"))?;
+        let typed = std::fs::File::open(&file).map_err(io("typed"))?;
+        let mut command = self.carnet();
+        command
+            .args(["--context", who, "-o", "json"])
+            .args(arguments)
+            .stdin(typed);
+        let output = self.processes.output(&mut command).map_err(io("carnet"))?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok((output.status.code().unwrap_or(-1), said))
+    }
+
     /// Runs a command that must succeed, and notes it for the line.
     pub(super) fn must(
         &self,

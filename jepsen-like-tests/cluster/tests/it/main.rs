@@ -30,4 +30,5 @@ mod rotation;
 mod stacks;
 mod starting;
 mod storm;
+mod story;
 mod year;
