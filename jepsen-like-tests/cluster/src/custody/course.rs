@@ -120,6 +120,7 @@ mod tests {
             declared_by: None,
             ends_at: TimeMs(0),
             lapsed: false,
+            stopped: None,
             offer_until: TimeMs(0),
             papers: Papers::default(),
             conditions: Vec::new(),

@@ -103,7 +103,7 @@ impl ProvenChain {
             return false;
         };
         let since = self.before.iter().filter(|it| it.link.epoch > known.epoch);
-        since.fold(holder, |holder, step| handed_on(holder, step)) == issuer
+        since.fold(holder, handed_on) == issuer
     }
 
     /// Whether the newest step that is known of a robot is one of these.

@@ -446,6 +446,8 @@ fn peers_are_counted() {
         agreements: Vec::new(),
         suspended: Vec::new(),
         note_seen: "x".repeat(carnet_domain::limits::NOTE_KEPT_BYTES_MAX),
+        split_note: "x".repeat(carnet_domain::limits::NOTE_KEPT_BYTES_MAX),
+        given_up: Vec::new(),
         heard: carnet_domain::record::peer::Heard::default(),
         limits: carnet_domain::record::contact::Allowed::default(),
         contact: carnet_domain::record::contact::Contact::Open,

@@ -29,7 +29,7 @@ use crate::record::{
     RobotKey, Stay,
 };
 use crate::rules::actions::{Deed, PARTIES, TRADERS, WORKSHOPS};
-use crate::rules::command::{Command, Condition, Purpose, TransferId};
+use crate::rules::command::{Command, Condition, Papers, Purpose, TransferId};
 use crate::rules::lifecycle::{ActionKind, HoldKind, blocks, blocks_departure, next};
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Counted, Detail, Ending, Reason};

@@ -159,6 +159,7 @@ impl Story {
                 declared_by: None,
                 ends_at: TimeMs(0),
                 lapsed: false,
+                stopped: None,
                 offer_until: TimeMs(0),
                 papers: Papers::default(),
                 conditions: Vec::new(),
