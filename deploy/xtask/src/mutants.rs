@@ -76,6 +76,24 @@ pub const SAME: &[Same<'_>] = &[
     },
     Same {
         file: "proto/domain/src/custody/foreign.rs",
+        code: "minute: 0,",
+        change: "`0` becomes one more",
+        why: "what is added to a minute has no minute of its own",
+    },
+    Same {
+        file: "proto/domain/src/machine/session.rs",
+        code: "0x80_u8.checked_shr(item % 8).unwrap_or(0)",
+        change: "`0` becomes one more",
+        why: "a shift by fewer than eight bits is always one",
+    },
+    Same {
+        file: "proto/domain/src/rules/decide/border.rs",
+        code: "if fitting.is_some_and(|fitting| fitting.code == code) {",
+        change: "`if fitting . is_some_and (| fitting | fitting . code == code)` always holds",
+        why: "what applies the effect frees no row of another robot",
+    },
+    Same {
+        file: "proto/domain/src/custody/foreign.rs",
         code: "next = record.step_before.filter(|earlier| *earlier < index);",
         change: "`* earlier < index`: the operator becomes `<=`",
         why: "the step before a leaf stands before it; the comparison ends the loop on a damaged disk",

@@ -657,6 +657,12 @@ fn own_evidence_from_before_the_pack_is_judged_by_what_the_pack_names() {
         after(&|own, _| open_recall(own, notice.clone())),
         "STALE | OLDER_HEAD: ",
     );
+    // One of before, which the file names with the model and which the robot does not owe, is none since.
+    let (mut a, _) = two();
+    let code = a.code(1);
+    open_recall(&mut a, notice.clone());
+    let before = OwnFile::of(a, code);
+    assert_eq!(before.after(&|_, _| {}, &|_| {}, purpose), "VALID");
     // It left the country, or was retired: what the file says of it is not so any more.
     let (mut a, mut b) = two();
     let code = a.code(1);

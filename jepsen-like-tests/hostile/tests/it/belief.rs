@@ -139,6 +139,28 @@ fn a_step_between_two_others_shows_its_issuer_the_link_alone() {
     assert_eq!(event_of::<Link>(&a, &code).map(|it| it.epoch), Some(2));
 }
 
+/// A liar shows the issuer the command of a step between two others all the same: our leaf says the link, as of an honest one.
+#[test]
+fn our_leaf_of_a_step_between_two_others_says_its_link() {
+    let (mut a, mut b, c) = three();
+    let code = a.code(1);
+    export(&mut a, &mut b, code, 1);
+    let step = link(
+        Step::Offer,
+        7,
+        2,
+        &b.prefix,
+        &c.prefix,
+        last_leaf(&b, &code),
+    );
+    let slots = step_slots(&code, &step, &offer(&b, &c, code, 7));
+    say(&mut b, Kind::Custody, &code, slots, &a.prefix);
+    let batch = lies(&mut b, &a);
+    a.apply(Body::Foreign { batch });
+    assert_eq!(robot(&a, &code).custody.epoch, 2);
+    assert_eq!(event_of::<Link>(&a, &code), Some(step));
+}
+
 /// An offer to us that is refused, from a registry in quarantine, is a link of the chain all the same: our leaf of it says the command,
 /// as of any step in a transfer of ours.
 #[test]

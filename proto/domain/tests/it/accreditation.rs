@@ -336,7 +336,7 @@ fn one_registrar_moves_no_stock_to_a_successor() {
     x.must("registrar-3", honest);
     check(&mut x.clone(), "rival", to_shelf.clone(), "done");
     let size = x.registry().tree.size();
-    x.must("registrar", friend.clone());
+    check(&mut x, "registrar", friend.clone(), "waits");
     refused(&x, "0007-manufacturer");
     check(&mut x.clone(), "rival", to_shelf.clone(), "done");
     // It is a leaf that nobody else is told, and a word that another one takes up.

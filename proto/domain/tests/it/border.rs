@@ -1119,7 +1119,11 @@ fn the_issuers_theft_report_reaches_the_custodian_and_is_lifted_by_the_issuer() 
     };
     check(&mut a, "regulator", set(HoldKind::Review), "NotInCustody…");
     check(&mut a, "regulator", set(HoldKind::Theft), "done");
+    b.advance(DurationMs::from_secs(61));
     mail(&mut a, &mut b, "done");
+    let Ok(peer) = b.ledger.peer(&a.prefix);
+    let heard = peer.expect("a peer").heard;
+    assert_eq!((heard.offers, heard.holds), (0, 1), "of this minute");
     let home = home(&b, 2);
     let held = "Held: Theft set by regulator office regulator/hq at 86 on …";
     check(&mut b, "customs", home.clone(), held);

@@ -117,7 +117,7 @@ fn an_entry_refuses_whom_it_names_and_nobody_else() {
     );
     assert_eq!(list.refuses(&[stolen.mark], &stolen.bearer), None);
     // Nor does it stand for the entry of the node, or take that back.
-    check(&mut x, "admin", revoke(&shared), "done");
+    check(&mut x, "admin", revoke(&shared), "waits");
     check(&mut x, "admin-2", revoke(&shared), "done");
     assert_eq!(counts(&x), (2, 0));
     check(&mut x, "admin", unrevoke(&posing), "done");
@@ -324,11 +324,30 @@ fn questions_are_bounded_and_nobody_keeps_the_other_from_asking() {
     assert_eq!(counts(&x), (1, PROPOSALS_MAX - 1), "it was kept");
 }
 
+/// The status that the map has of a certificate: 1 refused, 2 asked for, 3 not refused.
+fn map_status(x: &mut Country, certificate: &Certificate) -> Option<u64> {
+    x.seal();
+    let key = Subject::new(SubjectType::Office, certificate.subject_name()).key();
+    let Ok(head) = x.ledger.head_of(&key);
+    let head = head.expect("a leaf");
+    let end = prove(&Whole(&x.ledger), &key).expect("in memory").end;
+    (1..=3).find(|status| {
+        let value = MapValue {
+            status: *status,
+            seq: head.seq,
+            leaf_index: head.leaf_index,
+            leaf_hash: head.leaf_hash,
+            facts: carnet_domain::bytes::digest::Digest::ZERO,
+        };
+        let value = value.digest();
+        end == MapEnd::Leaf { key, value }
+    })
+}
+
 #[test]
 fn the_map_shows_what_is_refused() {
     let mut x = Country::with_market("86");
     let certificate = node(1);
-    let key = Subject::new(SubjectType::Office, certificate.subject_name()).key();
     for (who, command, status) in [
         ("admin", revoke(&certificate), 2),
         ("admin", unrevoke(&certificate), 3),
@@ -339,24 +358,21 @@ fn the_map_shows_what_is_refused() {
     ] {
         let said = command.name();
         check(&mut x, who, command, "done");
-        x.seal();
-        let Ok(head) = x.ledger.head_of(&key);
-        let head = head.expect("a leaf");
-        let value = MapValue {
-            status,
-            seq: head.seq,
-            leaf_index: head.leaf_index,
-            leaf_hash: head.leaf_hash,
-            facts: carnet_domain::bytes::digest::Digest::ZERO,
-        };
-        let proof = prove(&Whole(&x.ledger), &key).expect("in memory");
-        let value = value.digest();
-        assert_eq!(
-            proof.end,
-            MapEnd::Leaf { key, value },
-            "{said}: not {status}"
-        );
+        assert_eq!(map_status(&mut x, &certificate), Some(status), "{said}");
     }
+    // A question that is rejected leaves what stood before it.
+    let rejected = |x: &mut Country, question: Command| {
+        x.must("admin", question);
+        let Ok(list) = x.ledger.deny_list();
+        let number = list.waiting[0].number;
+        let reason = "a mistake".to_owned();
+        x.must("admin", Command::RejectProposal { number, reason });
+        map_status(x, &certificate)
+    };
+    assert_eq!(rejected(&mut x, revoke(&certificate)), Some(3));
+    x.must("admin", revoke(&certificate));
+    x.must("admin-2", revoke(&certificate));
+    assert_eq!(rejected(&mut x, unrevoke(&certificate)), Some(1));
 }
 
 /// A stored answer that nobody can read stopped every node that was asked for it: the longest that the rules can say is read again.

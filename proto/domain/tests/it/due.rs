@@ -8,7 +8,7 @@ use carnet_domain::limits::{DUE_MAX, OFFER_LAPSES, OFFER_MAX, OFFERS_OF_PEER_MAX
 use carnet_domain::log::leaf::{Kind, Leaf};
 use carnet_domain::machine::entry::{Body, ItemAnswer};
 use carnet_domain::machine::rule;
-use carnet_domain::record::due::Due;
+use carnet_domain::record::due::{Due, DueSubject};
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Peer, Statement, TimeChange};
 use carnet_domain::record::transfer::Transfer;
@@ -85,6 +85,21 @@ fn nothing_due_nothing_done() {
     let answer = a.apply(Body::Rule { number, cursor: 1 });
     assert_eq!(answer.items, [ItemAnswer::Nothing {}]);
     assert_eq!(a.ledger.records_digest(), before);
+}
+
+/// A row that ends nothing any more is looked at once.
+#[test]
+fn a_row_of_nothing_goes() {
+    let mut a = Country::with_market("86");
+    let row = Due {
+        rule: rule::OFFER_OVER,
+        at: TimeMs(1),
+        subject: DueSubject::Transfer { id: transfer(9) },
+    };
+    let Ok(()) = a.ledger.put_due(&row, true);
+    assert_eq!(over(&mut a), 0);
+    let Ok(left) = a.ledger.due(rule::OFFER_OVER, TimeMs::MAX, 10);
+    assert_eq!(left, []);
 }
 
 /// Whoever is first: the exporter cancels what nobody permitted, the importer refuses what it did not answer, and neither

@@ -8,7 +8,7 @@ use carnet_domain::log::authority::SignedHeader;
 use carnet_domain::log::checkpoint::{Checkpoint, Origin};
 use carnet_domain::log::leaf::{Leaf, leaf_seed};
 use carnet_domain::machine::entry::{Body, Request, SessionOpening};
-use carnet_domain::machine::{Contradiction, contradiction, whole_envelope};
+use carnet_domain::machine::{Contradiction, contradiction, is_answered, whole_envelope};
 use carnet_domain::record::keys::KeySignature;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::rules::command::{Action, Command};
@@ -35,6 +35,23 @@ fn a_repeated_request_has_the_same_answer_and_no_second_effect() {
     let again = x.ask(request.clone());
     assert_eq!((again.at, &again.items), (first.at, &first.items));
     assert_eq!(x.registry().tree.size(), size);
+    // That it has an answer is told of it, and of no other request under the same number.
+    let header = SignedHeader::from_bytes(&request.header.0).expect("a header");
+    let Ok(stored) = x.ledger.answer(header.session, header.sequence as u32, 0);
+    let stored = stored.expect("it was answered");
+    let answered = |header: &SignedHeader, request| {
+        let Ok(found) = is_answered(header, request, |_, _, _| {
+            Ok::<_, std::convert::Infallible>(Some(stored.clone()))
+        });
+        found
+    };
+    assert!(answered(&header, &stored.request));
+    assert!(!answered(&header, &d("another")));
+    let next = SignedHeader {
+        sequence: header.sequence + 1,
+        ..header
+    };
+    assert!(!answered(&next, &stored.request));
     // With fewer items, or more: one item is not to ask for the answers of thousands.
     for count in [1, 3] {
         let mut cut = request.clone();

@@ -6,7 +6,6 @@ use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::encoding::Canonical;
 use carnet_domain::limits::CLEARED_MAX;
 use carnet_domain::log::leaf::{Kind, Leaf};
-use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::{
     ClearedFrom, EnterpriseStatus, Fitted, Fitting, Holder, PartName, PartType, PartyName,
@@ -231,16 +230,12 @@ fn two_registrars_clear_what_was_only_said() {
         check(&mut x, "registrar", reasonless, "ReasonMissing");
         let body = clear(&x, theirs.body.identity(), "x");
         check(&mut x, "registrar", body, "ClaimUnknown: …");
-        let waits = |x: &mut Country, who: &str| match x.command(who, mistyped.clone()) {
-            ItemAnswer::Done { waits, .. } => Some(waits),
-            _ => None,
-        };
-        assert_eq!(waits(&mut x, "registrar"), Some(true), "{case}");
+        check(&mut x, "registrar", mistyped.clone(), "waits");
         let row = fitting(&x, &compute).expect("it stands");
         assert!(row.clearing.is_some() && row.by == Fitted::Word, "{case}");
         let alone = "SecondPartyRequired: …";
         check(&mut x, "registrar", mistyped.clone(), alone);
-        assert_eq!(waits(&mut x, "registrar-2"), Some(false), "{case}");
+        check(&mut x, "registrar-2", mistyped, "done");
         assert_eq!(
             fitting(&x, &compute).map(|row| row.by),
             Some(Fitted::Cleared)

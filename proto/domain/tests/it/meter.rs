@@ -46,6 +46,10 @@ fn an_access_costs_what_it_moves() {
     let Ok(Some(robot)) = country.ledger.robot(&code) else {
         panic!("registered");
     };
+    let ended = Recall {
+        status: RecallStatus::Withdrawn,
+        ..recall(&country, "D", 5)
+    };
     let body = robot.identity.body;
     let ledger = &mut country.ledger;
     assert_eq!(
@@ -58,6 +62,11 @@ fn an_access_costs_what_it_moves() {
         assert_eq!(cost(ledger, |l| l.put_recall(recall)), (5, 0));
     }
     assert_eq!(cost(ledger, |l| l.recalls_of(&model)), (3, bytes as u64));
+    assert_eq!(
+        cost(ledger, |l| l.put_recall(ended)),
+        (5, 0),
+        "to be taken away"
+    );
     let robot_bytes = robot.to_bytes().len() as u64;
     assert_eq!(cost(ledger, |l| l.robot(&code)), (1, robot_bytes));
     assert_eq!(cost(ledger, |l| l.count_of_model(&model)), (1, 0));

@@ -521,6 +521,8 @@ fn what_was_remedied_stays_remedied_and_what_was_owed_stays_owed() {
         },
     };
     x.must("maker", act(&x, 1, update));
+    let Ok(robot) = x.ledger.robot(&x.code(1));
+    assert_eq!(robot.map(|robot| robot.firmware.build), Some(11));
     let remedy = Command::RemedyRecall {
         code: x.code(2),
         recall: samples::recall_id(&x, "R-1"),

@@ -20,11 +20,12 @@ use carnet_kit::memory::MemoryLedger;
 use carnet_kit::{Country, samples, text};
 use proptest::prelude::*;
 
-/// One command of somebody, and its answer as text; an expectation that ends in `…` is a beginning.
+/// One command of somebody, and its answer as text; an expectation that ends in `…` is a beginning. "waits": it is done as the first
+/// of two words, and its answer says so.
 pub(crate) fn check(country: &mut Country, who: &str, command: Command, expected: &str) {
     let said = command.name();
     let who = match expected {
-        "done" => country.whoever(who, &command),
+        "done" | "waits" => country.whoever(who, &command),
         _ => match &command {
             // What else is wrong is told to who may give it away.
             Command::DeclareExport {
@@ -35,7 +36,10 @@ pub(crate) fn check(country: &mut Country, who: &str, command: Command, expected
             _ => who,
         },
     };
-    let answer = text(&country.command(who, command));
+    let answer = match country.command(who, command) {
+        ItemAnswer::Done { waits: true, .. } if expected == "waits" => "waits".to_owned(),
+        answer => text(&answer),
+    };
     let holds = match expected.strip_suffix('…') {
         Some(beginning) => answer.starts_with(beginning),
         None => answer == expected,
