@@ -331,7 +331,7 @@ fn map_status(x: &mut Country, certificate: &Certificate) -> Option<u64> {
     let Ok(head) = x.ledger.head_of(&key);
     let head = head.expect("a leaf");
     let end = prove(&Whole(&x.ledger), &key).expect("in memory").end;
-    (1..=3).find(|status| {
+    let found = (1..=3).find(|status| {
         let value = MapValue {
             status: *status,
             seq: head.seq,
@@ -341,7 +341,8 @@ fn map_status(x: &mut Country, certificate: &Certificate) -> Option<u64> {
         };
         let value = value.digest();
         end == MapEnd::Leaf { key, value }
-    })
+    });
+    found.map(u64::from)
 }
 
 #[test]

@@ -46,7 +46,8 @@ fn a_repeated_request_has_the_same_answer_and_no_second_effect() {
         found
     };
     assert!(answered(&header, &stored.request));
-    assert!(!answered(&header, &d("another")));
+    let another = d("another");
+    assert!(!answered(&header, &another));
     let next = SignedHeader {
         sequence: header.sequence + 1,
         ..header
