@@ -650,7 +650,14 @@ fn what_waits_of_a_thief_is_forgotten_once_the_theft_is_told() {
         root: good.root,
     };
     let mut thief = b.clone();
-    let mut step = link(Step::Depart, 2, 2, &b.prefix, &c.prefix, last_leaf(&b, &code));
+    let mut step = link(
+        Step::Depart,
+        2,
+        2,
+        &b.prefix,
+        &c.prefix,
+        last_leaf(&b, &code),
+    );
     step.agreement.as_mut().expect("named").version = 2;
     let slots = step_slots(&code, &step, &depart(2));
     say(&mut thief, Kind::Custody, &code, slots, &a.prefix);

@@ -752,12 +752,13 @@ mod tests {
         for leaving in [&gone, &wanted(&[1], &[2, 3]), &wanted(&[1, 2, 3], &[4])] {
             assert!(leaves(&four, leaving), "{leaving}");
         }
-        let judged = |country: &carnet_kit::Country, change: &MembersChange| {
-            match judge_words(Some(&country.registry()), change) {
-                Ok(()) => Ok(()),
-                Err(ApiError::ChangeRefused { obstacle, .. }) => Err(obstacle),
-                Err(other) => panic!("{other}"),
-            }
+        let judged = |country: &carnet_kit::Country, change: &MembersChange| match judge_words(
+            Some(&country.registry()),
+            change,
+        ) {
+            Ok(()) => Ok(()),
+            Err(ApiError::ChangeRefused { obstacle, .. }) => Err(obstacle),
+            Err(other) => panic!("{other}"),
         };
         let two = Err(Obstacle::TwoAdmins);
         let command = carnet_domain::rules::command::Command::ChangeMembers {

@@ -24,9 +24,9 @@ pub use crate::custody::proven::{
 };
 use crate::custody::{Chain, Doubt, Folded, Link, Phase, Step, Written, fold, follow};
 use crate::limits::{
-    EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, FORK_STEPS_MAX, HOLDS_OF_OTHERS_MAX, HOLDS_OF_PEER_MAX, Index,
-    LATER_LEAVES_MAX, Lines, MAIL_ITEM_BYTES_MAX, NOTE_KEPT_BYTES_MAX, OFFERS_OF_PEER_MAX,
-    RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX, next_epoch,
+    EPOCH_FIRST_MAX, EPOCH_FOREIGN_MAX, EPOCH_STEP_MAX, FORK_STEPS_MAX, HOLDS_OF_OTHERS_MAX,
+    HOLDS_OF_PEER_MAX, Index, LATER_LEAVES_MAX, Lines, MAIL_ITEM_BYTES_MAX, NOTE_KEPT_BYTES_MAX,
+    OFFERS_OF_PEER_MAX, RECALL_BINDS_MAX, RECALLS_OF_MODEL_MAX, next_epoch,
 };
 use crate::log::authority::Envelope;
 use crate::log::checkpoint::{Origin, peek};
@@ -159,6 +159,56 @@ fn is_of_carrier(fault: &ChainFault, sender: Prefix, item: &MailItem) -> bool {
 fn stands(keys: &KeyHistory, note: &str) -> bool {
     let head = peek(note);
     head.is_ok_and(|head| keys.opened(note, &head.origin).is_ok())
+}
+
+/// The steps of a robot that are known here, the newest first.
+struct KnownSteps {
+    /// Hash of the newest link.
+    newest: Digest,
+    told: Vec<Told>,
+}
+
+/// What one leaf of ours about a robot tells of its steps.
+struct Told {
+    /// Of our leaf.
+    index: u64,
+    /// What it names.
+    named: Vec<EvidenceRef>,
+    /// What led to the offer that it names, each under its head.
+    kept: Vec<(String, Vec<EvidenceRef>)>,
+}
+
+impl Told {
+    fn names(&self, step: &EvidenceRef) -> bool {
+        let kept = self.kept.iter().flat_map(|(_, steps)| steps);
+        let mut all = self.named.iter().chain(kept);
+        all.any(|told| told.leaf == step.leaf && told.origin == step.origin)
+    }
+
+    /// A step of the same registry that excludes `second`. What a thief may have said in its name is evidence against nobody.
+    fn first(&self, peer: &Peer, link: &Link, second: &EvidenceRef) -> Option<&EvidenceRef> {
+        let excludes_it = |first: &&EvidenceRef| {
+            let its = first.link.as_ref();
+            its.is_some_and(|its| excludes(its, link))
+                && first.leaf != second.leaf
+                && first.origin == second.origin
+        };
+        let mut named = self.named.iter();
+        let named = named.find(|first| excludes_it(first) && !peer.is_given_up(self.index));
+        named.or_else(|| {
+            let mut kept = self.kept.iter();
+            kept.find_map(|(note, steps)| {
+                let first = steps.iter().find(excludes_it)?;
+                stands(&peer.bundle.keys, note).then_some(first)
+            })
+        })
+    }
+}
+
+/// Whether a step of a registry may be the second of two that exclude each other. Once is enough: the evidence is kept, and the peer
+/// quarantined.
+fn may_exclude(peer: &Peer, link: &Link) -> bool {
+    !peer.quarantined && can_exclude(link.step) && peer.bundle.primary().is_some()
 }
 
 impl<L: Ledger, P: Planted> Run<'_, L, P> {
@@ -719,7 +769,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         if link.writer() != from.prefix {
             return Ok(None);
         }
-        self.fork_with(&from.peer, code, link, from.reference(proven))
+        if !may_exclude(&from.peer, link) {
+            return Ok(None);
+        }
+        let known = self.known_of(code)?;
+        let second = (link, from.reference(proven));
+        Ok(self.fork_with(&from.peer, code, second, &known))
     }
 
     /// As [`Self::custody_fork`], where the second leaf is one of those that lead to an offer: who wrote it need be neither the
@@ -735,98 +790,116 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let Ok(chain) = prove_chain(code, shown, keys_of(&believed), self.registry.level) else {
             return Ok(None);
         };
+        let mut peers: BTreeMap<Prefix, Option<Peer>> = BTreeMap::new();
+        let mut known = None;
         for step in chain.steps() {
-            let Some(peer) = self.ledger.peer(&step.origin.prefix).or_fault()? else {
+            let prefix = step.origin.prefix;
+            let peer = match peers.get(&prefix) {
+                Some(peer) => peer.clone(),
+                None => {
+                    let peer = self.ledger.peer(&prefix).or_fault()?;
+                    peers.insert(prefix, peer.clone());
+                    peer
+                }
+            };
+            let Some(peer) = peer.filter(|peer| may_exclude(peer, &step.link)) else {
                 continue;
             };
-            if let Some(fork) = self.fork_with(&peer, code, &step.link, step.reference())? {
+            // One reading serves all steps: a chain has many, and each mail item its own.
+            let known = match &mut known {
+                Some(known) => known,
+                None => known.insert(self.known_of(code)?),
+            };
+            if let Some(fork) = self.fork_with(&peer, code, (&step.link, step.reference()), known) {
                 return Ok(Some(fork));
             }
         }
         Ok(None)
     }
 
-    /// Evidence against the registry that wrote `second`, if a step of it that is known here excludes that one.
-    fn fork_with(
-        &self,
-        peer: &Peer,
-        code: &Code,
-        link: &Link,
-        second: EvidenceRef,
-    ) -> Result<Option<Event>, Stop<L::Fault>> {
-        // Once is enough: the evidence is kept, and the peer quarantined.
-        let Some(writer) = peer.bundle.primary() else {
-            return Ok(None);
-        };
-        if peer.quarantined || !can_exclude(link.step) {
-            return Ok(None);
-        }
+    /// What is known here of the steps of a robot: what our newest leaves about it name, and what led to the offers among those.
+    fn known_of(&self, code: &Code) -> Result<KnownSteps, Stop<L::Fault>> {
         let here = held(&self.ledger, code)?;
-        // What was settled is settled, and what is known already contradicts nothing.
-        if peer.settled.contains(&second.leaf) || here.chain.link == second.leaf {
-            return Ok(None);
-        }
+        let mut known = KnownSteps {
+            newest: here.chain.link,
+            told: Vec::new(),
+        };
         let mut next = here.head.and_then(|head| head.step);
         for _ in 0..FORK_STEPS_MAX {
             let Some(index) = next else { break };
             let Some(record) = self.ledger.leaf(index).or_fault()? else {
                 break;
             };
+            next = record.step_before.filter(|earlier| *earlier < index);
             let evidence = record.values.get(usize::from(slot::EVIDENCE));
             let evidence = evidence.and_then(Option::as_ref);
             // level: a leaf of our own.
             let evidence = evidence.and_then(|bytes| Vec::from_bytes(&bytes.0).ok());
             // Our own steps name it too, as what they rest on.
-            let mut evidence: Vec<EvidenceRef> = evidence.unwrap_or_default();
-            let offered = evidence.iter().filter_map(|one| one.link.as_ref());
+            let named: Vec<EvidenceRef> = evidence.unwrap_or_default();
+            let offered = named.iter().filter_map(|one| one.link.as_ref());
             let offered = offered.filter(|its| its.step == Step::Offer);
             let offered = offered.filter_map(|its| its.transfer).next();
-            // What led to an offer was shown with it. What a thief may have said is evidence against nobody.
-            if peer.is_given_up(index) {
-                evidence.retain(|one| one.origin != second.origin);
-            }
-            if let Some(id) = offered
-                && let Some(mut transfer) = self.ledger.transfer(&id).or_fault()?
-            {
-                let keys = &peer.bundle.keys;
-                transfer.chain.retain(|run| stands(keys, &run.checkpoint));
-                evidence.extend(steps_kept(&transfer.chain));
-            }
-            let mut told = evidence.iter();
-            if told.any(|told| told.origin == second.origin && told.leaf == second.leaf) {
-                break;
-            }
-            let first = evidence.into_iter().find(|first| {
-                let its = first.link.as_ref();
-                first.origin == second.origin
-                    && first.leaf != second.leaf
-                    && its.is_some_and(|its| excludes(its, link))
+            // What led to an offer was shown with it.
+            let transfer = match offered {
+                Some(id) => self.ledger.transfer(&id).or_fault()?,
+                None => None,
+            };
+            let chain = transfer.map(|transfer| transfer.chain).unwrap_or_default();
+            let kept = chain.into_iter().map(|run| {
+                let steps = steps_kept(std::slice::from_ref(&run));
+                (run.checkpoint, steps)
             });
-            if let Some(first) = first {
-                let what = CustodyFork {
-                    peer: writer,
-                    code: *code,
-                    recorded: index,
-                };
-                let after = After::Peer(Box::new(Peer {
-                    quarantined: true,
-                    fork: Some(OpenFork {
-                        recorded: self.registry.tree.size(),
-                        code: *code,
-                        first: first.leaf,
-                        second: second.leaf,
-                        beyond_first: None,
-                        beyond_second: None,
-                    }),
-                    ..peer.clone()
-                }));
-                let mut event = Event::new(Kind::ForkEvidence, &what, after);
-                event.evidence = vec![first, second];
-                return Ok(Some(event.effect(Effect::TellAll)));
-            }
-            next = record.step_before.filter(|earlier| *earlier < index);
+            known.told.push(Told {
+                index,
+                named,
+                kept: kept.collect(),
+            });
         }
-        Ok(None)
+        Ok(known)
+    }
+
+    /// Evidence against the registry that wrote a second step, if one of it that is known here excludes that.
+    fn fork_with(
+        &self,
+        peer: &Peer,
+        code: &Code,
+        (link, second): (&Link, EvidenceRef),
+        known: &KnownSteps,
+    ) -> Option<Event> {
+        // What was settled is settled, and what is known already contradicts nothing.
+        if peer.settled.contains(&second.leaf) || known.newest == second.leaf {
+            return None;
+        }
+        for told in &known.told {
+            if told.names(&second) {
+                return None;
+            }
+            let Some(first) = told.first(peer, link, &second) else {
+                continue;
+            };
+            let what = CustodyFork {
+                peer: peer.bundle.primary()?,
+                code: *code,
+                recorded: told.index,
+            };
+            let after = After::Peer(Box::new(Peer {
+                quarantined: true,
+                fork: Some(OpenFork {
+                    recorded: self.registry.tree.size(),
+                    code: *code,
+                    first: first.leaf,
+                    second: second.leaf,
+                    beyond_first: None,
+                    beyond_second: None,
+                }),
+                ..peer.clone()
+            }));
+            let mut event = Event::new(Kind::ForkEvidence, &what, after);
+            event.evidence = vec![first.clone(), second];
+            return Some(event.effect(Effect::TellAll));
+        }
+        None
     }
 
     /// What is believed here of the heads in a chain, by their origins.

@@ -13,11 +13,10 @@ use crate::custody::chain::Chain;
 use crate::custody::movement::EvidenceRef;
 use crate::limits::{
     AGREEMENTS_ENDED_MAX, AGREEMENTS_OF_PEER_MAX, Alpha2, BUNDLE_LIST_MAX, CLAIMS_A_MINUTE_MAX,
-    GIVEN_UP_MAX,
-    CLAUSES_MAX, FIRST_SIGNERS_MAX, HEADS_OF_PEER_MAX, Identifier, Index, LEAVES_A_MINUTE_MAX,
-    Lines, List, ListOf, MAIL_BYTES_A_MINUTE_MAX, MAIL_ITEMS_A_MINUTE_MAX, MODELS_OF_RECALL_MAX,
-    NACKS_A_MINUTE_MAX, NACKS_UNAGREED_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX, Name,
-    OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, ROOT_CHANGES_MAX, ROOT_SIGNATURES_MAX,
+    CLAUSES_MAX, FIRST_SIGNERS_MAX, GIVEN_UP_MAX, HEADS_OF_PEER_MAX, Identifier, Index,
+    LEAVES_A_MINUTE_MAX, Lines, List, ListOf, MAIL_BYTES_A_MINUTE_MAX, MAIL_ITEMS_A_MINUTE_MAX,
+    MODELS_OF_RECALL_MAX, NACKS_A_MINUTE_MAX, NACKS_UNAGREED_A_MINUTE_MAX, NOTE_KEPT_BYTES_MAX,
+    Name, OFFERS_A_MINUTE_MAX, REPORTS_A_MINUTE_MAX, ROOT_CHANGES_MAX, ROOT_SIGNATURES_MAX,
     ROOTS_REPLACED_MAX, SETTLED_OF_PEER_MAX, Sequence,
 };
 use crate::log::checkpoint::Origin;
@@ -913,13 +912,16 @@ impl Peer {
         }
         let is_stolen = |key: &PublicKey| match bundle.keys.entry(KeyRole::Log, key) {
             None => true,
-            Some(entry) => entry.end.is_some_and(|end| end.cause == KeyCause::Compromised),
+            Some(entry) => entry
+                .end
+                .is_some_and(|end| end.cause == KeyCause::Compromised),
         };
         let own = self.heads.iter().rposition(|head| !is_stolen(&head.key));
         let before = own.and_then(|at| self.heads.get(at)).copied();
         self.cursor = before.map_or(0, |head| head.cursor);
         let from = before.map_or(0, |head| head.leaf);
-        self.heads.truncate(own.map_or(0, |at| at.saturating_add(1))); // saturates: an index of a short list
+        self.heads
+            .truncate(own.map_or(0, |at| at.saturating_add(1))); // saturates: an index of a short list
         self.give_up(GivenUp { from, to: leaf });
         self.size_seen = good.size;
         self.root_seen = good.root;

@@ -154,7 +154,11 @@ fn what_stands_where_a_thief_was_believed_is_read_again() {
     assert_eq!(report(&mut a, good), "done");
     a.close();
     recognise(&mut b, &mut a);
-    assert_eq!(peer(&b, &a).cursor, 0, "none of its heads is of another key");
+    assert_eq!(
+        peer(&b, &a).cursor,
+        0,
+        "none of its heads is of another key"
+    );
     let said: Vec<String> = a.deliver(&mut b).iter().map(text).collect();
     assert_eq!(said, ["done"]);
     let Ok(robot) = b.ledger.robot(&a.code(1));
