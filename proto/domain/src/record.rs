@@ -45,7 +45,8 @@ pub use ownership::{Asking, OwnershipEnd, Release, ReleaseSecret, release_commit
 pub use parked::{Parked, ParkedPlace};
 pub use party::{Actor, Desk, FirstWord, Holder, Party, PartyName, Setter, Signer};
 pub use recall::{
-    BoundRecall, Predicate, Recall, RecallDecision, RecallId, RecallNotice, RecallStatus, Severity,
+    BoundRecall, DecidedRecall, Predicate, Recall, RecallDecision, RecallId, RecallNotice,
+    RecallStatus, Severity,
 };
 pub use robot::{
     Against, Before, Claim, ClearedFrom, Clearing, Declared, Ended, Ends, Fitted, Fitting, Hold,

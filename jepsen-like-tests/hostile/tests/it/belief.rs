@@ -475,6 +475,7 @@ fn a_recall_said_again_is_no_leaf() {
         },
         status: RecallStatus::InForce,
         bound: None,
+        decided: None,
         head: None,
     };
     let (mut leaves, mut opened) = (Vec::new(), Vec::new());

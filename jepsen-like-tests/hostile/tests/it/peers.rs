@@ -249,6 +249,7 @@ fn a_recall_names_a_model_once() {
             },
             status: RecallStatus::InForce,
             bound: None,
+            decided: None,
             head: None,
         };
         let mut slots = Slots::new();
@@ -283,6 +284,7 @@ fn a_recall_of_37000_models_is_answered_and_costs_nothing() {
         },
         status: RecallStatus::InForce,
         bound: None,
+        decided: None,
         head: None,
     };
     let mut slots = Slots::new();

@@ -808,6 +808,7 @@ mod tests {
             opened: TimeMs(0),
             status: RecallStatus::InForce,
             bound: None,
+            decided: None,
             head: None,
         }
     }

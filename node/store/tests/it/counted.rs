@@ -103,6 +103,7 @@ fn a_recall_is_found_under_its_models_until_it_ends() {
         opened: TimeMs(0),
         status: InForce,
         bound: None,
+        decided: None,
         head: None,
     };
     let (a, b) = (recall("A", &["100002", "100003"]), recall("B", &["100002"]));

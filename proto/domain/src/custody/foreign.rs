@@ -1705,13 +1705,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
         }
         // What was decided here of these very words stands; of others it is asked anew.
-        let decided = known.as_ref().filter(|known| {
-            known.status.is_decided()
-                && known.notice == theirs.notice
-                && known.models == theirs.models
-                && known.remedy == theirs.remedy
-        });
-        let status = match (theirs.status, decided) {
+        let decided = known.as_ref().and_then(|known| known.decided);
+        let of_these = decided.filter(|decided| decided.words == theirs.words());
+        let status = match (theirs.status, of_these) {
             (RecallStatus::Withdrawn, _) => RecallStatus::Withdrawn,
             (RecallStatus::InForce, Some(decided)) => decided.status,
             (RecallStatus::InForce, None) if self.binds(from, &theirs)? => RecallStatus::InForce,
@@ -1721,13 +1717,20 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         // What bound goes on binding until the graver form of it is decided: a word more takes nothing back.
         let bound = match (status, &known) {
             (RecallStatus::Proposed, Some(known)) => known.bound(),
-            (RecallStatus::Accepted | RecallStatus::Declined, Some(known)) => known.bound.clone(),
+            (RecallStatus::Accepted | RecallStatus::Declined, Some(known)) => {
+                match known.status.is_decided() {
+                    true => known.bound.clone(),
+                    // Its mail is read again, and these words were decided before.
+                    false => known.bound(),
+                }
+            }
             _ => None,
         };
         let found_before = known.as_ref().map_or_else(Vec::new, Recall::found_under);
         let recall = Recall {
             status,
             bound,
+            decided,
             // Since when it is known here: what is said of it later changes nothing about that.
             opened: known.as_ref().map_or(self.now, |known| known.opened),
             head: known.as_ref().and_then(|known| known.head),

@@ -540,6 +540,7 @@ pub fn slots(event: &Event) -> Slots {
                     slot::MODEL,
                     &Recall {
                         bound: None,
+                        decided: None,
                         head: None,
                         ..recall.clone()
                     },

@@ -427,6 +427,15 @@ pub fn roots_after(
     Some(now)
 }
 
+/// The numbers of replacements of roots, in their order.
+pub fn roots_numbers(changes: &[Signed], level: Level) -> Vec<u64> {
+    let number = |signed: &Signed| match Statement::from_bytes_at(&signed.bytes.0, level) {
+        Ok(Statement::Roots { change }) => Some(change.number),
+        _ => None,
+    };
+    changes.iter().filter_map(number).collect()
+}
+
 /// What a jurisdiction's own roots state in its log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Statement {
@@ -792,6 +801,8 @@ pub struct Peer {
     /// Our leaves in which our roots stated a bundle with other roots than the one before, the newest last, and before them the one
     /// that had the first: whoever pinned roots of then follows them.
     pub roots_replaced: Vec<u64>,
+    /// The number of the newest replacement of its roots that was followed here; 0 for none. One is followed once.
+    pub roots_number: u64,
     /// Agreements with it, by name and version, ascending.
     pub agreements: Vec<Agreement>,
     /// Our leaves in which our roots stated them, in the same order.
@@ -832,6 +843,7 @@ crate::canonical_struct!(Peer @ 1 {
     told,
     bundle_leaf: Index,
     roots_replaced: ListOf<Index, ROOTS_REPLACED_MAX>,
+    roots_number: Sequence,
     agreements: List<AGREEMENTS_OF_PEER_MAX>,
     agreement_leaves: ListOf<Index, AGREEMENTS_OF_PEER_MAX>,
     suspended: List<AGREEMENTS_OF_PEER_MAX>,
@@ -869,6 +881,7 @@ impl Peer {
             told: Minute::default(),
             bundle_leaf: 0,
             roots_replaced: Vec::new(),
+            roots_number: 0,
             agreements: Vec::new(),
             agreement_leaves: Vec::new(),
             suspended: Vec::new(),

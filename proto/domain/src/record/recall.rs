@@ -2,6 +2,8 @@
 
 use super::{Holder, Part};
 use crate::bytes::code::{Code, ModelId, Prefix, Serial};
+use crate::bytes::digest::{Digest, sha256};
+use crate::bytes::encoding::{Canonical, Encoder};
 use crate::bytes::time::TimeMs;
 use crate::limits::{Identifier, List, Lot, MODELS_OF_RECALL_MAX, is_identifier};
 use crate::log::head::Head;
@@ -203,6 +205,16 @@ crate::canonical_struct!(BoundRecall {
     models: List<MODELS_OF_RECALL_MAX>
 });
 
+/// What the regulator here decided of some words of a foreign recall. It stands when those words come again, whatever came between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecidedRecall {
+    /// [`Recall::words`] of what was decided.
+    pub words: Digest,
+    /// Accepted or declined.
+    pub status: RecallStatus,
+}
+crate::canonical_struct!(DecidedRecall { words, status });
+
 /// A recall campaign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recall {
@@ -221,6 +233,8 @@ pub struct Recall {
     /// While a foreign one waits for the regulator, and once it decided: as it bound before, and binds still unless it was accepted.
     /// Kept here alone, and in no leaf.
     pub bound: Option<BoundRecall>,
+    /// The newest decision here of a foreign one. Kept here alone, and in no leaf.
+    pub decided: Option<DecidedRecall>,
     /// Newest leaf.
     pub head: Option<Head>,
 }
@@ -232,10 +246,20 @@ crate::canonical_struct!(Recall @ 1 {
     opened,
     status,
     bound,
+    decided,
     head
 });
 
 impl Recall {
+    /// Its words, as a regulator decides on them: SHA-256 of number, severity, predicate, models and remedy.
+    pub fn words(&self) -> Digest {
+        let mut e = Encoder::new();
+        self.notice.encode(&mut e);
+        self.models.encode(&mut e);
+        self.remedy.encode(&mut e);
+        sha256(&[b"carnet-recall-words/1", &e.finish()])
+    }
+
     /// What of it binds: all of it in force or accepted; nothing that only waits or was declined, but what bound before.
     pub fn binding(&self) -> Option<(&RecallNotice, &[ModelId])> {
         match self.status {

@@ -611,6 +611,7 @@ fn a_foreign_recall_that_names_a_model_15000_times_is_answered() {
             opened: TimeMs(0),
             status: RecallStatus::InForce,
             bound: None,
+            decided: None,
             head: None,
         };
         let mut slots = Slots::new();

@@ -332,6 +332,7 @@ fn theirs(a: &Country, number: &str, models: Vec<carnet_domain::bytes::code::Mod
         opened: TimeMs(0),
         status: RecallStatus::InForce,
         bound: None,
+        decided: None,
         head: None,
     }
 }

@@ -22,6 +22,7 @@ fn recall(country: &Country, number: &str, count: usize) -> Recall {
         opened: TimeMs(0),
         status: RecallStatus::InForce,
         bound: None,
+        decided: None,
         head: None,
     }
 }

@@ -327,6 +327,39 @@ fn of_replaced_roots_the_newest_are_kept() {
     }
 }
 
+/// Roots that came back are not led on to those between by the statements of then: whoever still has those roots' keys would sign.
+#[test]
+fn a_replacement_of_roots_is_followed_once() {
+    let (mut x, mut y) = (Country::with_market("86"), Country::with_market("49"));
+    befriend(&mut x, &mut y);
+    const OLD: [&str; 3] = ["root-0", "root-1", "root-2"];
+    // saturates: a time of the kit
+    let later = y.clock.saturating_add(DurationMs::from_days(90));
+    let both = ["root-1", "root-2"];
+    let replaced = |number: u64, roots: &[&str]| {
+        let change = change(&x, number, roots);
+        signed(&x, &Statement::Roots { change }, &both)
+    };
+    let mut recognise = |sequence: u64, roots: &[&str], changes: Vec<Signed>| {
+        let bundle = bundle_by(&x, sequence, roots, &both, later);
+        let read = Bundle::from_bytes(&bundle.bytes.0).expect("a bundle");
+        text(&y.state(&Statement::Recognise {
+            fingerprint: read.fingerprint(),
+            bundle,
+            changes,
+        }))
+    };
+    let way = vec![replaced(1, &NEW), replaced(2, &OLD)];
+    assert_eq!(recognise(2, &OLD, way.clone()), "done");
+    let unsigned = "StatementUnsigned: bundle of 86";
+    assert_eq!(recognise(3, &NEW, vec![replaced(1, &NEW)]), unsigned);
+    assert_eq!(recognise(3, &OLD, way), unsigned);
+    assert_eq!(recognise(3, &NEW, vec![replaced(3, &NEW)]), "done");
+    // Without any the roots are those that are known.
+    assert_eq!(recognise(4, &NEW, Vec::new()), "done");
+    assert_eq!(recognise(5, &OLD, vec![replaced(2, &OLD)]), unsigned);
+}
+
 /// Whoever recognises a country for the first time has compared its newest bundle, and nothing leads there.
 #[test]
 fn replacements_of_roots_lead_on_from_some_that_are_known() {

@@ -1,15 +1,15 @@
 //! What a key leaves behind that turns out to be in other hands: what waits on its word, and heads of a log that it signed.
 
 use carnet_domain::bytes::digest::sha256;
-use carnet_domain::bytes::encoding::Canonical;
+use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
 use carnet_domain::custody::mail;
 use carnet_domain::limits::GIVEN_UP_MAX;
 use carnet_domain::machine::entry::Body;
 use carnet_domain::record::keys::{GoodHead, KeyStep};
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::peer::{Peer, Statement, TakenHead, TimeChange};
-use carnet_domain::record::{Asking, PartyName};
+use carnet_domain::record::peer::{Peer, Signed, Statement, TakenHead, TimeChange};
+use carnet_domain::record::{Asking, PartyName, Predicate, RecallDecision, RecallStatus, Severity};
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
 use carnet_domain::rules::policy::Role;
@@ -213,6 +213,66 @@ fn what_is_given_up_begins_at_the_newest_head_of_another_key() {
     assert!(known.is_given_up(before - 1) && !known.is_given_up(before));
     assert!(!known.is_given_up(stretch.from.wrapping_sub(1)));
     assert_eq!(Peer::from_bytes(&known.to_bytes()), Ok(known));
+}
+
+/// What the regulator here decided of some words stands when mail is read again and the words before them come first.
+#[test]
+fn what_was_decided_of_a_recall_stands_when_it_is_read_again() {
+    for decision in [RecallDecision::Decline, RecallDecision::Accept] {
+        let (mut a, mut b) = two();
+        let mut strict = carnet_kit::agreement(a.prefix, b.prefix, 2);
+        for clause in &mut strict.clauses {
+            clause.recall_severity_max = Severity::Advisory;
+        }
+        let bytes = strict.to_bytes();
+        let signatures = [a.root_signatures(&bytes), b.root_signatures(&bytes)].concat();
+        for x in [&mut a, &mut b] {
+            let agreement = Signed {
+                bytes: Blob(bytes.clone()),
+                signatures: signatures.clone(),
+            };
+            assert_eq!(text(&x.state(&Statement::Agree { agreement })), "done");
+        }
+        a.must("maker", samples::recall(&a, "R-1", Severity::Remedy));
+        a.deliver(&mut b);
+        let mut amended = samples::amendment(&a, "R-1", Predicate::all());
+        if let Command::AmendRecall { notice, remedy, .. } = &mut amended {
+            notice.severity = Severity::Remedy;
+            *remedy = "replace it by the new one".into();
+        }
+        a.must("maker", amended);
+        a.deliver(&mut b);
+        let id = samples::recall_id(&a, "R-1");
+        let known = |b: &Country| {
+            let Ok(recall) = b.ledger.recall(&id);
+            recall.expect("known")
+        };
+        assert_eq!(known(&b).status, RecallStatus::Proposed);
+        b.must(
+            "regulator",
+            Command::DecideRecall {
+                recall: id.clone(),
+                decision,
+                reason: "none of these is here".into(),
+            },
+        );
+        let decided = known(&b);
+        let good = sealed(&mut a);
+        let mut thief = a.clone();
+        thief.must("maker", samples::recall(&thief, "R-9", Severity::Remedy));
+        thief.deliver(&mut b);
+        assert_eq!(report(&mut a, good), "done");
+        a.close();
+        recognise(&mut b, &mut a);
+        let before = peer(&b, &a).cursor;
+        a.deliver(&mut b);
+        assert!(before < peer(&b, &a).cursor, "it is read again");
+        let after = known(&b);
+        assert_eq!(
+            (after.status, after.bound.clone(), after.words()),
+            (decided.status, decided.bound.clone(), decided.words())
+        );
+    }
 }
 
 /// However often a key is stolen, every leaf that was given up stays so, in few stretches.

@@ -14,7 +14,9 @@ use crate::limits::{
 use crate::log::leaf::Kind;
 use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
-use crate::record::{Holder, Recall, RecallDecision, RecallId, RecallNotice, RecallStatus};
+use crate::record::{
+    DecidedRecall, Holder, Recall, RecallDecision, RecallId, RecallNotice, RecallStatus,
+};
 use crate::rules::actions::Deed;
 use crate::rules::command::Command;
 use crate::rules::lifecycle::ActionKind;
@@ -141,6 +143,7 @@ pub(super) fn open<L: Ledger>(
         opened: cx.now,
         status: RecallStatus::InForce,
         bound: None,
+        decided: None,
         head: None,
     };
     let touched = recall.models.clone();
@@ -342,7 +345,12 @@ pub(super) fn decide_foreign<L: Ledger>(
         return no(Reason::NothingChanges, named(id));
     }
     let before = recall.found_under();
-    let decided = Recall { status, ..recall };
+    let words = recall.words();
+    let decided = Recall {
+        status,
+        decided: Some(DecidedRecall { words, status }),
+        ..recall
+    };
     let models = touched(&before, &decided.found_under());
     let event = Event::new(Kind::Recall, command, After::Recall(decided));
     Ok(vec![event.effect(Effect::Standing(models))])
