@@ -170,7 +170,8 @@ pub fn can_be_ended(country: &Country) -> Result<(), String> {
         let answer = country.clone().command("customs", command);
         let ends = match &answer {
             ItemAnswer::Done { .. } => true,
-            // It ended where it is; its end waits for a second word; its peer is asked already; or its customs may not sign.
+            // It ended where it is; its end waits for a second word; its peer is asked already; or its customs may not sign, or used up
+            // the numbers of the session that is asked in.
             ItemAnswer::Refused { rejection } => matches!(
                 rejection.reason,
                 Reason::IdentityEnded
@@ -179,6 +180,8 @@ pub fn can_be_ended(country: &Country) -> Result<(), String> {
                     | Reason::NothingPending
                     | Reason::RecordFull
                     | Reason::SignerNotActive
+                    | Reason::SessionExpired
+                    | Reason::IdempotencyMismatch
             ),
             ItemAnswer::Nothing {} => false,
         };

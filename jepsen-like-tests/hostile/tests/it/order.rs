@@ -515,7 +515,8 @@ fn of_two_faults_of_a_filing_the_first_is_answered() {
         fault("body", Reason::MakerDiffers, |it| {
             filing(it).body.maker = it.country.maker("0003");
         }),
-        fault("ended", Reason::IdentityEnded, |it| {
+        // The end of a code is looked up under the code that the filing names.
+        fault("code", Reason::IdentityEnded, |it| {
             let code = it.country.code(2);
             end(it, carnet_domain::log::leaf::Subject::robot(&code).key());
         }),
@@ -531,7 +532,6 @@ fn of_two_faults_of_a_filing_the_first_is_answered() {
             filing(it).identity_parts = it.country.registration(1).identity_parts;
         }),
     ]);
-    // The end of a code is looked up under the code that the filing names.
     is_meant(&disorder(&base, &faults), &[]);
 }
 

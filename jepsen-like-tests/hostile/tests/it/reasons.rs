@@ -35,6 +35,11 @@ use carnet_kit::{Country, agreement, transfer};
 
 /// Somebody's command, answered.
 fn said(country: &mut Country, who: &str, command: Command) -> ItemAnswer {
+    // Customs give away nobody's robot for good: they are told that first.
+    let who = match &command {
+        Command::DeclareExport { code, .. } if who == "customs" => country.giver(code),
+        _ => who,
+    };
     country.command(who, command)
 }
 
@@ -600,7 +605,7 @@ fn attack(reason: Reason) -> ItemAnswer {
         Reason::NoAgreement => {
             let (mut a, b) = recognised();
             let command = a.declare(1, transfer(1), &b.prefix);
-            said(&mut a, "customs", command)
+            said(&mut a, "maker", command)
         }
         Reason::ClauseExcludes => {
             let (mut a, mut b) = two();

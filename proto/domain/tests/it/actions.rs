@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::transfer::Transfer;
 use carnet_domain::record::{Actor, Declared, Desk, Holder, Party, Pending, Robot, Signer};
 use carnet_domain::rules::actions::{Deed, Judgement, Relation, Standing, ever, judge, row_of};
 use carnet_domain::rules::command::{Action, Command, CommandKind};
@@ -286,7 +287,19 @@ fn decide_asks_the_table_about_every_cell() {
     for cell in cells() {
         let (deed, role, relation, standing) = cell;
         let mut ledger = match deed {
-            Deed::CancelExport => country.ledger.clone(),
+            Deed::CancelExport => {
+                // To whose enterprise declared it, the rest of the row is nothing.
+                let mut ledger = country.ledger.clone();
+                let declared: Vec<Transfer> = ledger.transfers().cloned().collect();
+                for transfer in declared {
+                    let declared_by = None;
+                    let Ok(()) = ledger.put_transfer(Transfer {
+                        declared_by,
+                        ..transfer
+                    });
+                }
+                ledger
+            }
             _ => market.ledger.clone(),
         };
         let Ok(robot) = ledger.robot(&country.code(1));

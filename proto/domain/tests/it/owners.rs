@@ -391,7 +391,8 @@ fn import(b: &mut Country, a: &mut Country, purpose: Purpose, importer: PartyNam
     {
         *named = importer;
     }
-    let said = text(&b.command("customs", admission));
+    let who = b.whoever("customs", &admission);
+    let said = text(&b.command(who, admission));
     b.deliver(a);
     said
 }
