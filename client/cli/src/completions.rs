@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use crate::{Outcome, help};
+use crate::exit::Failed;
+use crate::{Outcome, help, output};
 
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
@@ -10,12 +11,10 @@ pub(crate) struct Completions {
     shell: clap_complete::Shell,
 }
 
-pub(crate) fn run(wanted: &Completions) -> Outcome {
-    clap_complete::generate(
-        wanted.shell,
-        &mut help::program(),
-        "carnet",
-        &mut std::io::stdout(),
-    );
-    Outcome::nothing()
+pub(crate) fn run(wanted: &Completions) -> Result<Outcome, Failed> {
+    // Not to stdout at once: the generator panics where it cannot write, at a closed pipe too.
+    let mut script = Vec::new();
+    clap_complete::generate(wanted.shell, &mut help::program(), "carnet", &mut script);
+    output::write(&script).map_err(Failed::machine)?;
+    Ok(Outcome::nothing())
 }

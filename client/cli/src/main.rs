@@ -50,6 +50,7 @@ mod sheet;
 mod signed;
 mod submit;
 mod transfer;
+mod unprinted;
 mod verify;
 mod view;
 
@@ -212,11 +213,12 @@ impl From<Value> for Outcome {
 
 fn main() -> ExitCode {
     let (program, call) = help::folded(std::env::args_os().collect());
-    let cli = match program
-        .try_get_matches_from(call)
-        .and_then(|matches| Cli::from_arg_matches(&matches))
-    {
-        Ok(cli) => cli,
+    let read = program.try_get_matches_from(call).and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok((cli, unprinted::verb_of(&matches)))
+    });
+    let (cli, verb) = match read {
+        Ok(read) => read,
         Err(error) => return usage(&error),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -234,7 +236,10 @@ fn main() -> ExitCode {
         }) => ExitCode::from(code),
         Ok(outcome) => match output::print(cli.global.output, &outcome.value) {
             Ok(()) => ExitCode::from(outcome.code),
-            Err(error) => failed(cli.global.output, &Failed::machine(error)),
+            Err(error) => {
+                let error = unprinted::failed(&verb, &outcome.value, &error);
+                failed(cli.global.output, &error)
+            }
         },
         Err(error) => failed(cli.global.output, &error),
     }
@@ -287,13 +292,13 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
     let noun = match noun {
         // Before there is any to be read.
         Noun::Context(verb) => return context::run(verb, global),
-        Noun::Completions(wanted) => return Ok(completions::run(&wanted)),
+        Noun::Completions(wanted) => return completions::run(&wanted),
         noun => noun,
     };
     let settings = global.settings()?;
     match noun {
         Noun::Context(verb) => context::run(verb, global),
-        Noun::Completions(wanted) => Ok(completions::run(&wanted)),
+        Noun::Completions(wanted) => completions::run(&wanted),
         Noun::Pki(verb) => pki::run(verb, &settings).await,
         Noun::Cluster(verb) => cluster::run(verb, &settings).await,
         Noun::Member(verb) => member::run(verb, &settings).await,

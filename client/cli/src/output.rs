@@ -41,20 +41,54 @@ pub(crate) fn print(format: Format, value: &Value) -> io::Result<()> {
         (Format::Table, value) => table_within(value, terminal_width()),
         (Format::Wide, value) => table(value),
     };
-    let mut out = io::stdout().lock();
-    match out
-        .write_all(text.as_bytes())
-        .and_then(|()| out.write_all(b"\n"))
-        .and_then(|()| out.flush())
-    {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+    match put(&[text.as_bytes(), b"\n"]) {
+        // Whoever reads has seen enough, unless it is shown this once.
+        Err(error) if has_seen_enough(&error) && shown_once(value).is_empty() => Ok(()),
         other => other,
     }
 }
 
-/// Prints a failure: as JSON on stdout when programs read, else on stderr.
+/// Prints bytes of ours as they are.
+pub(crate) fn write(bytes: &[u8]) -> io::Result<()> {
+    match put(&[bytes]) {
+        Err(error) if has_seen_enough(&error) => Ok(()),
+        other => other,
+    }
+}
+
+fn put(pieces: &[&[u8]]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for piece in pieces {
+        out.write_all(piece)?;
+    }
+    out.flush()
+}
+
+fn has_seen_enough(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
+/// What of an outcome nobody can be shown again, by its name: the secret of a release, the salt of a name.
+pub(crate) fn shown_once(value: &Value) -> Vec<(&str, &str)> {
+    let below = |value| shown_once(value);
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(name, value)| match value {
+                Value::String(text) if name == "secret" || name.ends_with("_salt") => {
+                    vec![(name.as_str(), text.as_str())]
+                }
+                value => below(value),
+            })
+            .collect(),
+        Value::Array(items) => items.iter().flat_map(below).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Prints a failure: as JSON on stdout when programs read, else on stderr, and there too where stdout cannot be written.
 pub(crate) fn print_failed(format: Format, failed: &Failed) {
+    let in_words = || writeln!(io::stderr(), "{}", failure_in_words(failed));
     let printed = match format {
         Format::Json | Format::Yaml => {
             let value = json!({"error": {
@@ -64,9 +98,9 @@ pub(crate) fn print_failed(format: Format, failed: &Failed) {
                 "next": failed.next,
                 "exit_code": failed.code,
             }});
-            print(format, &value)
+            print(format, &value).or_else(|_| in_words())
         }
-        Format::Table | Format::Wide => writeln!(io::stderr(), "{}", failure_in_words(failed)),
+        Format::Table | Format::Wide => in_words(),
     };
     // If neither stream can be written, the exit code has to say it.
     drop(printed);
