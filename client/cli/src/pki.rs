@@ -95,6 +95,7 @@ pub(crate) enum Pki {
     ///   carnet --pki pki pki renew node/2
     ///   carnet --pki pki pki renew dealer/0003/ada --new-key
     ///   carnet --pki pki pki renew authority/raft --root /media/root-1/root-1.seed
+    ///   carnet --pki pki pki renew passport --root /media/root-1/root-1.seed
     Renew(Renew),
     /// Has a certificate refused on every plane of every node, and its open connections closed, before its time is over.
     ///
@@ -115,6 +116,8 @@ const CEREMONY: &[&str] = &[
     "Two people do this, on a machine without a network; both write down root_fingerprints, which everybody else compares with.",
     "root/root-N.seed: each onto a medium of its own, in an envelope with its fingerprint, kept offline in another building, with a copy; \
      then it is removed here. It signs bundles, peers, agreements, keys and other roots, and nothing of daily work.",
+    "One root alone (--roots 1, the default) is for trying things out: whoever has it is the country. A country takes --roots 3, of which two \
+     sign: a stolen one does nothing, a lost one is replaced by the others.",
     "root/roots.crt: to everybody; root/root-N.pub and .crt stay here.",
     "ca: its keys sign certificates of nodes and people. This directory, without root seeds, stays on the machine that does that; no node \
      has them.",

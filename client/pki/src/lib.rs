@@ -59,13 +59,15 @@ pub use crate::actor_key::{
     ActorStep, actor_key_rotated, follow_actor_key, next_actor_key, retired_actor_key,
 };
 pub use crate::log_key::{LogKey, follow_log_key, next_log_key, put_away_log_key};
-pub use crate::renew::{Keys, Renewed, renew_authority, renew_client, renew_node};
+pub use crate::renew::{Keys, Renewed, renew_authority, renew_client, renew_node, renew_passport};
 pub use crate::request::{
     SignedRequest, bundle_client, bundle_node, read_request, request_client, request_node, sign,
 };
 
 /// How long before the time given certificates begin, so that a slow clock does not refuse them.
 pub const BACKDATED: DurationMs = DurationMs::from_secs(3600);
+/// The most days that the certificate of a passport key lasts.
+const PASSPORT_DAYS_MAX: u64 = 365;
 /// The most nodes or clients of one plan.
 pub const PLAN_COUNT_MAX: usize = 10_000;
 
@@ -182,7 +184,7 @@ impl Validity {
         if self.root_days < self.authority_days || self.authority_days < self.leaf_days {
             return wrong("a certificate must not outlast the one above it");
         }
-        if 365 < self.passport_days || 36_500 < self.root_days {
+        if PASSPORT_DAYS_MAX < self.passport_days || 36_500 < self.root_days {
             return wrong("a passport key lasts at most 365 days, a root at most 36500");
         }
         Ok(())
@@ -383,6 +385,15 @@ fn judge_days(days: u64) -> Result<(), PkiError> {
             "a certificate must last at least a day".to_owned(),
         )),
         _ => Ok(()),
+    }
+}
+
+fn judge_passport_days(days: u64) -> Result<(), PkiError> {
+    match PASSPORT_DAYS_MAX < days {
+        true => Err(PkiError::Plan(format!(
+            "a passport key lasts at most {PASSPORT_DAYS_MAX} days"
+        ))),
+        false => Ok(()),
     }
 }
 

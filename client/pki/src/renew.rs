@@ -4,13 +4,16 @@
 
 use std::path::{Path, PathBuf};
 
-use carnet_client::keys::{KEY_FILE_BYTES_MAX, KeyFileError, parse_seed, read_bounded, read_chain};
+use carnet_client::keys::{
+    KEY_FILE_BYTES_MAX, KeyFileError, parse_seed, read_bounded, read_chain, seed_text,
+};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::signature::SecretKey;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::record::denied::Mark;
+use carnet_trust::chain;
 use carnet_trust::facts::Facts;
-use carnet_trust::identity::{ClientName, NodeId, Plane};
+use carnet_trust::identity::{ClientName, Identity, NodeId, Plane};
 use carnet_trust::roots::Fingerprint;
 use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
@@ -18,7 +21,7 @@ use zeroize::Zeroizing;
 use crate::files::{NewFiles, fault};
 use crate::make::{self, Authority, Span};
 use crate::request::{is_of_client, is_of_node};
-use crate::{Host, Issuer, PkiError, client_planes, judge_days, stem_on};
+use crate::{Host, Issuer, PkiError, client_planes, judge_days, judge_passport_days, stem_on};
 
 /// With which keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,11 +96,106 @@ pub fn renew_authority(
     (days, now): (u64, TimeMs),
 ) -> Result<Renewed, PkiError> {
     judge_days(days)?;
-    let text = read_bounded(root_seed, KEY_FILE_BYTES_MAX).map_err(fault("read", root_seed))?;
+    let (issuer, root) = opened(directory, root_seed, now)?;
+    let span = Span::new(now, days);
+    root.outlasts(span)?;
+    let authority = Authority::plane(issuer.prefix, plane, &root, span)?;
+    let certificate = format!("ca/{plane}.crt");
+    let (facts, before) = in_place(directory, &certificate)?;
+    let retired = format!("retired/ca-{plane}-{}.crt", number_of(&facts));
+    let mut files = NewFiles::default();
+    files.add(retired.clone(), make::pem(&[&before]));
+    // Between the two a certificate would be signed by a key that is not the authority's: it is refused when it is made, and this again
+    // makes both.
+    files.add(format!("ca/{plane}.key"), authority.key().pem());
+    files.add(certificate.clone(), make::pem(&[authority.der()]));
+    files.replace_in(directory)?;
+    Ok(Renewed {
+        file: certificate.into(),
+        until: span.until(),
+        retired: retired.into(),
+        until_before: facts.not_after,
+    })
+}
+
+/// Makes another certificate of the passport key, or with [`Keys::New`] of another key, signed by a root whose seed is at hand.
+/// What was signed before stays good: each record is shown with the certificate of its time.
+///
+/// # Errors
+/// The seed is of no root of the directory, the certificate would outlast that root or is to last longer than a year, or the file
+/// system fails. Called again, it makes another one.
+pub fn renew_passport(
+    directory: &Path,
+    keys: Keys,
+    root_seed: &Path,
+    (days, now): (u64, TimeMs),
+) -> Result<Renewed, PkiError> {
+    judge_days(days)?;
+    judge_passport_days(days)?;
+    let (issuer, root) = opened(directory, root_seed, now)?;
+    let span = Span::new(now, days);
+    root.outlasts(span)?;
+    let (certificate, place) = ("keys/passport.crt", "keys/passport.seed");
+    let (facts, before) = in_place(directory, certificate)?;
+    let Identity::Passport(name) = facts.identity.clone() else {
+        return Err(PkiError::Plan(format!(
+            "{certificate}: not the certificate of a passport key"
+        )));
+    };
+    let seed = match keys {
+        Keys::Same => seed_in(&directory.join(place))?,
+        Keys::New => make::seed()?,
+    };
+    let der = make::passport(name, &root, span, &seed)?;
+    chain::verify_passport_chain(
+        std::slice::from_ref(&der),
+        &issuer.roots,
+        issuer.prefix,
+        now,
+    )
+    .map_err(PkiError::Refused)?;
+    let retired = format!("retired/keys-passport-{}.crt", number_of(&facts));
+    let mut files = NewFiles::default();
+    files.add(retired.clone(), make::pem(&[&before]));
+    if keys == Keys::New {
+        files.add(place, seed_text(&seed));
+    }
+    files.add(certificate, make::pem(&[&der]));
+    files.replace_in(directory)?;
+    Ok(Renewed {
+        file: certificate.into(),
+        until: span.until(),
+        retired: retired.into(),
+        until_before: facts.not_after,
+    })
+}
+
+/// The first certificate in a file of the directory, and what it says.
+fn in_place(
+    directory: &Path,
+    certificate: &str,
+) -> Result<(Facts, CertificateDer<'static>), PkiError> {
+    let before = read_chain(&directory.join(certificate))?.swap_remove(0);
+    let unreadable = |error| PkiError::Plan(format!("{certificate}: {error}"));
+    let facts = Facts::of(&before).map_err(unreadable)?;
+    Ok((facts, before))
+}
+
+fn seed_in(path: &Path) -> Result<Zeroizing<[u8; 32]>, PkiError> {
+    let text = read_bounded(path, KEY_FILE_BYTES_MAX).map_err(fault("read", path))?;
     let text = std::str::from_utf8(&text).unwrap_or_default();
     let seed = parse_seed(text).map(Zeroizing::new);
-    let seed = seed
-        .ok_or_else(|| KeyFileError::content(root_seed, "not a seed of 64 hexadecimal digits"))?;
+    let not_one = || KeyFileError::content(path, "not a seed of 64 hexadecimal digits");
+    Ok(seed.ok_or_else(not_one)?)
+}
+
+/// What issues in a directory, and the root whose seed is at hand.
+fn opened(
+    directory: &Path,
+    root_seed: &Path,
+    now: TimeMs,
+) -> Result<(Issuer, Authority), PkiError> {
+    let seed = seed_in(root_seed)?;
     let public = SecretKey::from_seed(&seed).public();
     let roots_file = directory.join("root/roots.crt");
     let roots = read_chain(&roots_file)?;
@@ -113,29 +211,9 @@ pub fn renew_authority(
             roots_file.display()
         ))
     })?;
-    let prefix = Issuer::open(directory, now)?.prefix;
-    let root = Authority::of_root(prefix, number, &seed, der.clone())?;
-    let span = Span::new(now, days);
-    root.outlasts(span)?;
-    let authority = Authority::plane(prefix, plane, &root, span)?;
-    let certificate = format!("ca/{plane}.crt");
-    let before = read_chain(&directory.join(&certificate))?.swap_remove(0);
-    let unreadable = |error| PkiError::Plan(format!("{certificate}: {error}"));
-    let facts = Facts::of(&before).map_err(unreadable)?;
-    let retired = format!("retired/ca-{plane}-{}.crt", number_of(&facts));
-    let mut files = NewFiles::default();
-    files.add(retired.clone(), make::pem(&[&before]));
-    // Between the two a certificate would be signed by a key that is not the authority's: it is refused when it is made, and this again
-    // makes both.
-    files.add(format!("ca/{plane}.key"), authority.key().pem());
-    files.add(certificate.clone(), make::pem(&[authority.der()]));
-    files.replace_in(directory)?;
-    Ok(Renewed {
-        file: certificate.into(),
-        until: span.until(),
-        retired: retired.into(),
-        until_before: facts.not_after,
-    })
+    let issuer = Issuer::open(directory, now)?;
+    let root = Authority::of_root(issuer.prefix, number, &seed, der.clone())?;
+    Ok((issuer, root))
 }
 
 fn renew(

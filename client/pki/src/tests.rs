@@ -618,6 +618,40 @@ fn two_authorities_are_in_force_while_certificates_are_renewed() {
     assert!(matches!(too_long, Err(PkiError::Plan(_))), "{too_long:?}");
 }
 
+/// Once, nothing made another certificate of a passport key, which lasts a year at the most.
+#[test]
+fn a_passport_key_is_certified_anew_by_a_root() {
+    let (_outer, directory) = place();
+    let summary = init(&directory, &plan(), NOW).expect("made");
+    let roots = read_roots(&directory.join("root/roots.crt")).expect("roots");
+    let seed = directory.join("root/root-1.seed");
+    let file = directory.join("keys/passport.crt");
+    let key_at = |at: TimeMs| {
+        let chain = read_chain(&file).expect("a chain");
+        let verified = chain::verify_passport_chain(&chain, &roots, prefix(), at);
+        verified.map(|passport| *passport.key())
+    };
+    let later = NOW.saturating_add(DurationMs::from_days(340));
+    let ended = NOW.saturating_add(DurationMs::from_days(400));
+    assert!(key_at(ended).is_err(), "it lasts a year");
+    let done = renew_passport(&directory, Keys::Same, &seed, (365, later)).expect("renewed");
+    assert_eq!(key_at(ended).expect("good"), summary.passport_key);
+    assert!(done.until_before < done.until, "{done:?}");
+    assert!(directory.join(&done.retired).exists(), "{done:?}");
+    renew_passport(&directory, Keys::New, &seed, (365, later)).expect("renewed");
+    let drawn = read_seed(&directory.join("keys/passport.seed")).expect("a seed");
+    assert_eq!(key_at(ended).expect("good"), drawn.public());
+    assert_ne!(drawn.public(), summary.passport_key);
+    let refused = |seed: &str, days| {
+        let seed = directory.join(seed);
+        let done = renew_passport(&directory, Keys::Same, &seed, (days, later));
+        assert!(matches!(done, Err(PkiError::Plan(_))), "{done:?}");
+    };
+    refused("keys/log.seed", 9);
+    refused("root/root-1.seed", 366);
+    assert_eq!(key_at(ended).expect("good"), drawn.public());
+}
+
 #[test]
 fn a_log_key_that_is_put_away_is_handed_out_no_more() {
     let (_outer, directory) = place();

@@ -375,7 +375,7 @@ pub(crate) fn bundle(text: &str, to: &Path, settings: &Settings) -> Result<Outco
 /// Whose certificates.
 #[derive(Debug, Args)]
 pub(crate) struct Renew {
-    /// Whose: ROLE/UNIT/NAME, node/ID, or authority/PLANE (raft, federation, client, admin).
+    /// Whose: ROLE/UNIT/NAME, node/ID, authority/PLANE (raft, federation, client, admin), or passport.
     #[arg(value_name = "WHO")]
     whose: String,
     /// Draw new keys. Those that sign commands are others, and stay (carnet key). An authority always has a new one.
@@ -384,7 +384,7 @@ pub(crate) struct Renew {
     /// How long the new ones last; default 365, an authority 1825.
     #[arg(long)]
     days: Option<u64>,
-    /// Of an authority: the seed of a root, which signs it.
+    /// Of an authority, or of the passport key: the seed of a root, which signs it.
     #[arg(long, value_name = "SEED")]
     root: Option<PathBuf>,
     /// Hosts of the node from now on, HOST[,HOST…]; without it those that stand in its certificates.
@@ -401,9 +401,12 @@ pub(crate) fn renew(renew: &Renew, settings: &Settings) -> Result<Outcome, Faile
     if let Some(plane) = renew.whose.strip_prefix("authority/") {
         return renew_authority(directory, plane, renew);
     }
+    if renew.whose == "passport" {
+        return renew_passport(directory, keys, renew);
+    }
     if renew.root.is_some() {
         return Err(Failed::usage(
-            "--root: only an authority is signed by a root",
+            "--root: only an authority and the passport key are signed by a root",
         ));
     }
     let at = (renew.days.unwrap_or(365), wall_time());
@@ -431,6 +434,36 @@ pub(crate) fn renew(renew: &Renew, settings: &Settings) -> Result<Outcome, Faile
         })
     });
     Ok(Value::Array(rows.collect()).into())
+}
+
+/// Another certificate of the passport key, or of another key in its place.
+fn renew_passport(directory: &Path, keys: Keys, renew: &Renew) -> Result<Outcome, Failed> {
+    if !renew.host.is_empty() {
+        return Err(Failed::usage("--host: a passport key has no host"));
+    }
+    let root = renew
+        .root
+        .as_deref()
+        .ok_or_else(|| Failed::usage("a root signs it: give its seed (--root root-1.seed)"))?;
+    let days = renew
+        .days
+        .unwrap_or(carnet_pki::Validity::default().passport_days);
+    let done = carnet_pki::renew_passport(directory, keys, root, (days, wall_time()))?;
+    let copied = match keys {
+        Keys::Same => "keys/passport.crt",
+        Keys::New => "keys/passport.seed and keys/passport.crt",
+    };
+    Ok(json!({
+        "file": done.file.display().to_string(),
+        "until": view::time(done.until),
+        "replaced": done.retired.display().to_string(),
+        "until_before": view::time(done.until_before),
+        "next": format!(
+            "Copy {copied} to the PKI directory of every node, and restart them one after the other: they are read at the start alone. What was \
+             signed before stays good."
+        ),
+    })
+    .into())
 }
 
 /// Another authority of a plane beside the one there is, which stays good as long as it is.
