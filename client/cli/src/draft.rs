@@ -13,7 +13,7 @@ use crate::settings::Settings;
 use crate::signed::{
     Roots, of_own_cluster, read_statement, signatures, submit, write, write_draft,
 };
-use crate::submit::merge;
+use crate::submit::{Sure, Write, merge};
 
 /// What is done with a draft.
 #[derive(Debug, Subcommand)]
@@ -35,6 +35,8 @@ pub(crate) enum Drafted {
     Submit {
         /// The draft, with the signatures of a threshold.
         file: PathBuf,
+        #[command(flatten)]
+        sure: Sure,
     },
 }
 
@@ -44,6 +46,13 @@ pub(crate) struct Of {
     pub(crate) what: &'static str,
     /// What a statement says; `None` for one of another kind.
     pub(crate) says: fn(&Statement) -> Option<Value>,
+    /// What of a statement cannot be undone, and the name that is typed if it is meant.
+    pub(crate) ends: fn(&Statement) -> Option<(&'static str, String)>,
+}
+
+/// Of statements that another one takes back.
+pub(crate) fn ends_nothing(_: &Statement) -> Option<(&'static str, String)> {
+    None
 }
 
 impl Of {
@@ -79,7 +88,7 @@ impl Of {
 
     /// Signs, shows or submits a draft.
     pub(crate) async fn run(&self, verb: Drafted, settings: &Settings) -> Result<Outcome, Failed> {
-        let (Drafted::Sign { file, .. } | Drafted::Show { file } | Drafted::Submit { file }) =
+        let (Drafted::Sign { file, .. } | Drafted::Show { file } | Drafted::Submit { file, .. }) =
             &verb;
         let (mut signed, statement) = read_statement(file)?;
         let said = self.said(&statement, file)?;
@@ -90,7 +99,12 @@ impl Of {
                 write(file, &signed.to_bytes())?;
             }
             Drafted::Show { .. } => {}
-            Drafted::Submit { .. } => return submit(settings, &statement, &signed, said).await,
+            Drafted::Submit { sure, .. } => {
+                if let Some((what, name)) = (self.ends)(&statement) {
+                    sure.confirm(what, &name, Write::default())?;
+                }
+                return submit(settings, &statement, &signed, said).await;
+            }
         }
         Ok(shown(said, &signed, file).into())
     }

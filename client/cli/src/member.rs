@@ -16,6 +16,7 @@ use crate::exit::Failed;
 use crate::output::say;
 use crate::parse;
 use crate::settings::Settings;
+use crate::submit::{Sure, Write};
 
 /// Between two looks at how far a node has come.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -65,16 +66,19 @@ pub(crate) enum Members {
         by: Member,
         #[command(flatten)]
         patience: Patience,
+        #[command(flatten)]
+        sure: Sure,
     },
     /// Lets a member leave for good: its id is never used again. In earnest another admin agrees first, as with `replace`.
+    ///
+    /// Below three voters it wants --yes, not a typed number alone: one failure then stops all writes.
     ///
     ///   carnet member remove 5
     Remove {
         /// The id of the node, as `member list` shows it.
         node: u64,
-        /// Fewer than three voters are meant: one failure then stops all writes.
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        sure: Sure,
     },
 }
 
@@ -105,7 +109,12 @@ pub(crate) async fn run(verb: Members, settings: &Settings) -> Result<Outcome, F
         Members::Promote { node, patience } => {
             promoted((settings, &admin), node, None, patience).await
         }
-        Members::Replace { old, by, patience } => {
+        Members::Replace {
+            old,
+            by,
+            patience,
+            sure,
+        } => {
             let new = by.node;
             if old == new {
                 return Err(Failed::usage(format!(
@@ -118,12 +127,19 @@ pub(crate) async fn run(verb: Members, settings: &Settings) -> Result<Outcome, F
             if !knows(old) && !status.voters.contains(&new) {
                 return Err(nothing_to_replace(old, &by));
             }
+            if knows(old) {
+                sure.confirm(RETIRE, &old.to_string(), Write::default())?;
+            }
             add(&admin, by).await?;
             promoted((settings, &admin), new, Some(old), patience).await
         }
-        Members::Remove { node, yes } => removed((settings, &admin), node, yes).await,
+        Members::Remove { node, sure } => removed((settings, &admin), node, sure).await,
     }
 }
+
+/// What cannot be undone.
+const RETIRE: &str =
+    "To retire a node: its id is never used again, and its directory never opened, which";
 
 /// There is no place to take: what was wanted of the new node is another command.
 fn nothing_to_replace(old: u64, by: &Member) -> Failed {
@@ -215,14 +231,14 @@ async fn promoted(
     Ok(changed)
 }
 
-async fn removed(at: (&Settings, &Admin), node: u64, yes: bool) -> Result<Outcome, Failed> {
+async fn removed(at: (&Settings, &Admin), node: u64, sure: Sure) -> Result<Outcome, Failed> {
     let status = leader(at.1).await?;
     let mut voters: BTreeSet<u64> = status.voters.iter().copied().collect();
     let votes = voters.remove(&node);
     if !status.members.iter().any(|one| one.node == node) {
         return Ok(done("nothing to change: it is not a member", &voters, None, None).into());
     }
-    if votes && voters.len() < VOTERS_MIN && !yes {
+    if votes && voters.len() < VOTERS_MIN && !sure.is_said() {
         let text = format!(
             "nothing was changed: {} voters would be left, and when one of them fails nothing is written any more",
             voters.len()
@@ -232,7 +248,12 @@ async fn removed(at: (&Settings, &Admin), node: u64, yes: bool) -> Result<Outcom
             ..Failed::usage(text)
         });
     }
-    let fewest = if yes { Fewest::Any } else { Fewest::Three };
+    sure.confirm(RETIRE, &node.to_string(), Write::default())?;
+    let fewest = if sure.is_said() {
+        Fewest::Any
+    } else {
+        Fewest::Three
+    };
     changed(at, &status, voters, Some(node), fewest).await
 }
 

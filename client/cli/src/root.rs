@@ -31,7 +31,7 @@ The whole way, for one root that follows another (PKI is the directory of `carne
   carnet root rotate draft --file r.cbor --root next/root.pub --threshold 1 --reason \"root-1 is old\"
   carnet root rotate sign r.cbor --root PKI/root/root-1.seed    a threshold of those before
   carnet root rotate sign r.cbor --root next/root.seed          and of those after
-  carnet root rotate submit r.cbor
+  carnet root rotate submit r.cbor                                it asks, or give --yes
   carnet bundle export --file our.bundle --name NAME --federation-endpoints HOST:PORT --roots-of r.cbor --root next/root.seed --former-root PKI/root/root-1.seed
 Roots that stay are named in the draft too, by their .pub files. What peers pinned follows with that bundle: they check its
 fingerprint and state it (`carnet peer add`), and so do we. Then next/root.seed takes the place of PKI/root/root-1.seed, which is
@@ -106,6 +106,12 @@ pub(crate) async fn run(verb: Root, settings: &Settings) -> Result<Outcome, Fail
 const ROOTS: Of = Of {
     what: "a replacement of the roots",
     says,
+    ends: |statement| match statement {
+        Statement::Roots { change } => {
+            Some(("To replace the roots", format!("roots/{}", change.number)))
+        }
+        _ => None,
+    },
 };
 
 fn says(statement: &Statement) -> Option<Value> {

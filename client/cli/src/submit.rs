@@ -37,6 +37,11 @@ pub(crate) struct Sure {
 }
 
 impl Sure {
+    /// Whether `--yes` was given.
+    pub(crate) fn is_said(self) -> bool {
+        self.yes
+    }
+
     /// Whether it was said before. Of many things nobody is asked one by one.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::cluster::health::{self, Asked};
-use crate::draft::{Drafted, Of};
+use crate::draft::{Drafted, Of, ends_nothing};
 use crate::exit::Failed;
 use crate::output::{say, table};
 use crate::parse::When;
@@ -68,6 +68,7 @@ pub(crate) async fn run(verb: Time, settings: &Settings) -> Result<Outcome, Fail
 const TIME: Of = Of {
     what: "a statement about time",
     says,
+    ends: ends_nothing,
 };
 
 async fn drafted(

@@ -54,7 +54,7 @@ The whole way (PKI is the directory of `carnet pki init`; no write and no verifi
   carnet bundle export --file our.bundle --name NAME --keys-of k1.cbor    and every peer, and we, state it (carnet peer add)
   carnet key rotate log draft --file k2.cbor --retire PKI/keys/log.pub --reason \"followed by another\"
   carnet key rotate log sign k2.cbor --root PKI/root/root-1.seed
-  carnet key rotate log submit k2.cbor                          from here on the new key signs alone
+  carnet key rotate log submit k2.cbor                          it asks, or give --yes; from here on the new key signs alone
   carnet key rotate log finish                                  in the PKI directory; then copy keys/log.seed and .pub to the nodes
 Of a key that was stolen, `--compromised KEY --last-good SIZE,ROOT` takes the place of `--retire KEY`, in the order with `--new`, if it
 hurries (runbook log-key).";
@@ -140,7 +140,7 @@ pub(crate) async fn run(verb: RotateLog, settings: &Settings) -> Result<Outcome,
             KEYS.draft(&Statement::Keys { order }, &draft.file, settings)
         }
         RotateLog::Drafted(verb) => {
-            if let Drafted::Submit { file } = &verb {
+            if let Drafted::Submit { file, .. } = &verb {
                 let Statement::Keys { order } = KEYS.read(file)? else {
                     unreachable!("it was read as one of these");
                 };
@@ -285,6 +285,15 @@ fn voters_of<'a>(named: impl Iterator<Item = &'a [u64]>) -> BTreeSet<u64> {
 const KEYS: Of = Of {
     what: "an order about keys",
     says,
+    ends: |statement| {
+        let Statement::Keys { order } = statement else {
+            return None;
+        };
+        let is_end =
+            |step: &&KeyStep| matches!(step, KeyStep::Retire { .. } | KeyStep::Compromise { .. });
+        let ended = order.steps.iter().find(is_end)?;
+        Some(("To end a log key", view::key_print(ended.key())))
+    },
 };
 
 fn says(statement: &Statement) -> Option<Value> {

@@ -10,7 +10,7 @@ use carnet_domain::record::{Enrolment, Holder};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::draft::{Drafted, Of};
+use crate::draft::{Drafted, Of, ends_nothing};
 use crate::exit::Failed;
 use crate::key_text::KeyText;
 use crate::settings::Settings;
@@ -93,6 +93,7 @@ fn added(text: &str, registry: &Prefix) -> Result<Change, Failed> {
 const ORDER: Of = Of {
     what: "an order about offices",
     says,
+    ends: ends_nothing,
 };
 
 fn says(statement: &Statement) -> Option<Value> {

@@ -61,7 +61,7 @@ async fn a_dead_disk_is_replaced_in_one_command_to_which_another_admin_agrees() 
     run.registry.start_node(4)?;
     run.registry.answers(4).await?;
     let (gone, new) = (old.to_string(), named(&run.registry, 4));
-    let replace = ["member", "replace", &gone, "--by", &new];
+    let replace = ["member", "replace", &gone, "--by", &new, "--yes"];
     // A certificate alone takes no node away, whichever are left.
     let stay = run.registry.running();
     for voters in [stay.clone(), vec![stay[0]]] {
@@ -110,7 +110,7 @@ async fn a_dead_disk_is_replaced_in_one_command_to_which_another_admin_agrees() 
     let other = named(&run.registry, 4).replacen("4=", "9=", 1);
     let said = refused(carnet(
         &run.registry,
-        &["member", "replace", &gone, "--by", &other],
+        &["member", "replace", &gone, "--by", &other, "--yes"],
     ));
     assert!(said.contains("it has left, or never was one"), "{said}");
     assert!(
@@ -128,7 +128,7 @@ async fn a_dead_disk_is_replaced_in_one_command_to_which_another_admin_agrees() 
     let moved = format!("4=127.0.0.1:9,{}", run.registry.client_address(4));
     for verb in [
         vec!["member", "add", &moved],
-        vec!["member", "replace", &gone, "--by", &moved],
+        vec!["member", "replace", &gone, "--by", &moved, "--yes"],
     ] {
         let said = refused(carnet(&run.registry, &verb));
         assert!(
@@ -168,7 +168,9 @@ async fn a_learner_that_is_to_vote_votes_when_it_has_caught_up() -> Result<(), B
     let away = run.kill_follower_but(4).await?;
     run.answers(100).await?;
     let away_id = away.to_string();
-    carnet(&run.registry, &["member", "remove", &away_id])?;
+    let said = refused(carnet(&run.registry, &["member", "remove", &away_id]));
+    assert!(said.contains("cannot be undone"), "{said}");
+    carnet(&run.registry, &["member", "remove", &away_id, "--yes"])?;
     assert_eq!(voters(&run.registry)?.len(), 3);
     hold(&run.judge(Least::of("kill follower", 1)).await?);
     Ok(())

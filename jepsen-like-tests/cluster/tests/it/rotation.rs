@@ -239,7 +239,10 @@ async fn the_log_key_is_rotated_under_load_without_a_failed_write_or_verificatio
         &[&draft[..], &["--retire", &public, "--reason", "followed"]].concat(),
     )?;
     carnet(&registry, &["key", "rotate", "log", "sign", &end])?;
-    carnet(&registry, &["key", "rotate", "log", "submit", &end])?;
+    carnet(
+        &registry,
+        &["key", "rotate", "log", "submit", &end, "--yes"],
+    )?;
     assert_eq!(log_keys(&registry)?, both("retired", "active"));
     let said = refused(exported(&registry, &[]));
     assert!(said.contains("a node says of the registry"), "{said}");
@@ -412,7 +415,7 @@ async fn a_lost_root_is_replaced_by_the_other_two_under_load() -> Result<(), Bro
             &["root", "rotate", "sign", &change, "--root", &seed],
         )?;
     }
-    carnet(&registry, &["root", "rotate", "submit", &change])?;
+    carnet(&registry, &["root", "rotate", "submit", &change, "--yes"])?;
     load.goes_on().await?;
     let listed = carnet(&registry, &["root", "list"])?;
     assert_eq!(
@@ -457,7 +460,7 @@ async fn a_lost_root_is_replaced_by_the_other_two_under_load() -> Result<(), Bro
     for seed in [root("root-1.seed"), root("root-2.seed")] {
         carnet(&registry, &[&sign[..], &[&seed]].concat())?;
     }
-    let submit = ["key", "rotate", "log", "submit", &order];
+    let submit = ["key", "rotate", "log", "submit", &order, "--yes"];
     let refused = carnet(&registry, &submit);
     assert!(refused.is_err(), "{refused:?}");
     carnet(&registry, &[&sign[..], &[&seed]].concat())?;

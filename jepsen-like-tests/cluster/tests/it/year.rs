@@ -63,7 +63,10 @@ async fn renew(run: &mut Run) -> Result<(), Broken> {
             &["root", "rotate", "sign", &draft, "--root", root],
         )?;
     }
-    carnet(&run.registry, &["root", "rotate", "submit", &draft])?;
+    carnet(
+        &run.registry,
+        &["root", "rotate", "submit", &draft, "--yes"],
+    )?;
     let listed = carnet(&run.registry, &["root", "list"])?;
     assert_eq!(listed["replaced"], 1, "{listed}");
     run.answers(20).await
@@ -72,7 +75,7 @@ async fn renew(run: &mut Run) -> Result<(), Broken> {
 /// Lets a member leave for good, and ends it.
 async fn shrink(run: &mut Run, node: u64) -> Result<(), Broken> {
     let id = node.to_string();
-    let done = carnet(&run.registry, &["member", "remove", &id])?;
+    let done = carnet(&run.registry, &["member", "remove", &id, "--yes"])?;
     assert_eq!(done["retired"], id.as_str(), "{done}");
     run.gone(node)?;
     run.answers(20).await
@@ -118,7 +121,10 @@ async fn an_operators_year() -> Result<(), Broken> {
     run.registry.start_node(6)?;
     run.registry.answers(6).await?;
     let (gone, new) = (old.to_string(), named(&run.registry, 6));
-    let done = carnet(&run.registry, &["member", "replace", &gone, "--by", &new])?;
+    let done = carnet(
+        &run.registry,
+        &["member", "replace", &gone, "--by", &new, "--yes"],
+    )?;
     assert_eq!(done["retired"], gone.as_str(), "{done}");
     run.answers(20).await?;
 
