@@ -121,6 +121,7 @@ impl Books {
 
     /// It stopped on the way: what is known of the rows before and behind.
     pub(crate) fn stopped(self, words: &Words, error: ClientError, kept: &Kept) -> Failed {
+        say_by_message(&self.refused_rows);
         let done = self.report.done;
         let mut failed = Failed::from(error);
         if done > 0 && failed.effect == Effect::None {
@@ -143,9 +144,10 @@ impl Books {
                 failed.text
             );
         }
+        // What stopped it may stop it again: first that is to be done.
         failed.next = format!(
-            "Run it again with --resume: {} are passed over.",
-            words.passed_over
+            "{} Then run it again with --resume: {} are passed over.",
+            failed.next, words.passed_over
         );
         failed
     }
@@ -175,10 +177,7 @@ impl Books {
         format: Format,
     ) -> Outcome {
         let report = &self.report;
-        for (message, lines) in by_message(&self.refused_rows) {
-            let line = if lines.len() == 1 { "line" } else { "lines" };
-            say(format!("{line} {}: {message}", lines.join(", ")));
-        }
+        say_by_message(&self.refused_rows);
         let not_taken = self.not_taken();
         let more = not_taken.saturating_sub(self.refused_rows.len() as u64);
         if more > 0 {
@@ -234,15 +233,17 @@ impl Books {
 /// The file with the rows that were not taken, or why it does not hold them all.
 pub(crate) type Kept = Result<Option<String>, String>;
 
-/// Why a file with malformed rows was not sent at all.
-pub(crate) fn nothing_sent(words: &Words, good: u64, bad_count: u64, bad: &[Value]) -> Failed {
+/// Why a file with malformed rows was not sent at all: of so many good and bad ones, the first bad ones, and the file of all of them.
+pub(crate) fn nothing_sent(
+    words: &Words,
+    (good, bad_count): (u64, u64),
+    bad: &[Value],
+    kept: Kept,
+) -> Failed {
     let (line, message) = bad
         .first()
         .map_or(("", ""), |bad| (text(bad, "line"), text(bad, "message")));
-    for (message, lines) in by_message(bad) {
-        let line = if lines.len() == 1 { "line" } else { "lines" };
-        say(format!("{line} {}: {message}", lines.join(", ")));
-    }
+    say_by_message(bad);
     let mut failed = match bad_count {
         0 => Failed::usage("the file has no row"),
         _ => Failed::usage(format!(
@@ -256,6 +257,17 @@ pub(crate) fn nothing_sent(words: &Words, good: u64, bad_count: u64, bad: &[Valu
             words.call
         ),
         _ => "Correct the rows, or leave --all-or-none out to send the good ones.".into(),
+    };
+    failed.next += &match kept {
+        Ok(Some(file)) => {
+            format!(" The malformed rows are in {file}, and why each of them beside it.")
+        }
+        Ok(None) if bad_count > bad.len() as u64 => {
+            " With --refused FILE every malformed row is written there, and why beside it."
+                .to_owned()
+        }
+        Ok(None) => String::new(),
+        Err(fault) => format!(" The malformed rows could not be written: {fault}."),
     };
     failed
 }
@@ -310,6 +322,14 @@ pub(crate) fn by_message(rows: &[Value]) -> Vec<(&str, Vec<&str>)> {
     out
 }
 
+/// Says each cause once, with the lines that it is of.
+fn say_by_message(rows: &[Value]) {
+    for (message, lines) in by_message(rows) {
+        let line = if lines.len() == 1 { "line" } else { "lines" };
+        say(format!("{line} {}: {message}", lines.join(", ")));
+    }
+}
+
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
@@ -317,6 +337,7 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use carnet_domain::rules::rejection::{Reason, Rejection};
 
     const WORDS: Words = Words {
         call: "carnet robot import",
@@ -384,6 +405,11 @@ mod tests {
             "{}",
             some.text
         );
+        // Once, of a key that nobody enrolled it said "run it again with --resume" alone.
+        let unknown = Rejection::from(Reason::SignerUnknown);
+        let own = unknown.next();
+        let refused = ended(3, 0).stopped(&WORDS, ClientError::Refused(unknown), &Ok(None));
+        assert!(refused.next.starts_with(&own), "{}", refused.next);
     }
 
     /// Once, a file that `robot each` could not read sent people to the help of another command.
@@ -401,9 +427,9 @@ mod tests {
         );
         let failed = nothing_sent(
             &words,
-            0,
-            1,
+            (0, 1),
             &[json!({"line": "2", "message": "code: missing"})],
+            Ok(None),
         );
         assert!(
             failed.next.contains("carnet robot each --help"),

@@ -628,7 +628,18 @@ pub(crate) async fn run(
     if (all.ready.is_empty() && there.is_empty()) || (args.all_or_none && !all.bad.is_empty()) {
         let bad: Vec<Value> = all.bad.iter().map(|(_, why)| why.shown()).collect();
         let good = (all.ready.len() + there.len()) as u64;
-        return Err(rows::nothing_sent(&WORDS, good, bad.len() as u64, &bad));
+        let kept = match &args.refused {
+            Some(path) if !args.dry_run => {
+                let mut refused = Refused::into(path, &sheet, &head, args.resume.into())?;
+                for (bytes, why) in all.bad {
+                    refused.add(&sheet, &bytes, why);
+                }
+                refused.finish().2
+            }
+            _ => Ok(None),
+        };
+        let counts = (good, bad.len() as u64);
+        return Err(rows::nothing_sent(&WORDS, counts, &bad, kept));
     }
     if args.dry_run {
         return foresee(&client, &all).await;

@@ -32,7 +32,7 @@ use crate::exit::{self, Failed};
 use crate::output::{Format, say};
 use crate::parse;
 use crate::rows::{
-    self, Books, READS_AT_ONCE, ROWS_AT_ONCE, Refused, SHOWN_MAX, Why, Words, progress,
+    self, Books, Kept, READS_AT_ONCE, ROWS_AT_ONCE, Refused, SHOWN_MAX, Why, Words, progress,
 };
 use crate::settings::Settings;
 use crate::sheet::{Reading, Row, Rows, Sheet, Unreadable};
@@ -361,7 +361,14 @@ pub(crate) async fn run(
     let survey = survey(robots()?).map_err(unreadable)?;
     if 0 < survey.bad_count && (args.all_or_none || survey.good == 0) {
         let (good, bad) = (survey.good, survey.bad_count);
-        return Err(rows::nothing_sent(&WORDS, good, bad, &survey.bad));
+        let kept = match &args.refused {
+            Some(path) if !args.dry_run => {
+                let refused = Refused::into(path, &sheet, &survey.head, args.resume.into())?;
+                malformed(robots()?, refused, &sheet).map_err(unreadable)?
+            }
+            _ => Ok(None),
+        };
+        return Err(rows::nothing_sent(&WORDS, (good, bad), &survey.bad, kept));
     }
     if args.dry_run {
         return foresee(&args, settings, robots()?, &survey).await;
@@ -428,6 +435,17 @@ pub(crate) async fn run(
         .into_iter()
         .collect();
     Ok(books.shown(&WORDS, kept, faults, extra, format))
+}
+
+/// Keeps every row of which nothing was sent because it is malformed.
+fn malformed(robots: Robots, mut refused: Refused, sheet: &Sheet) -> Result<Kept, Unreadable> {
+    for judged in robots {
+        let Judged { line, bytes, robot } = judged?;
+        if let Err(fault) = robot {
+            refused.add(sheet, &bytes, Why::malformed(line, &fault));
+        }
+    }
+    Ok(refused.finish().2)
 }
 
 /// The pass in which rows are sent.
