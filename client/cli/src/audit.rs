@@ -92,7 +92,7 @@ pub(crate) enum Audit {
     /// end, since the last time is found; of one that begins behind the place that was kept (exit code 5) nobody can tell whether it let
     /// go of its oldest file, as at its full size, or was cut: look, and say --accept to go on from where it stands, as after a repair by
     /// the runbook. What the log says is never accepted away. Of `denied` no place is remembered. With files (of `export`, or of a node's
-    /// folder `audit`) nobody is asked; files of one chain are given in their order, and none between them is missing.
+    /// folder `audit`) nobody is asked, so that records taken off the end of a chain are not missed; files of one chain are given in their order, and none between them is missing.
     Verify {
         /// Files that nodes wrote or `audit export` saved, those of one chain in their order.
         files: Vec<PathBuf>,
@@ -713,6 +713,9 @@ fn chain_of(path: &Path) -> Option<String> {
     is_number.then(|| chain.to_owned())
 }
 
+/// What a file cannot show of itself: once, an export without its last record was `ok`, and nothing else was said.
+const NOT_HELD_TO: &str = "the log: records taken off its end are not missed (carnet audit verify without files asks the nodes)";
+
 /// Files as one chain each, unless one begins where the one before it ends, or is named as one of the same chain.
 fn verify_files(files: &[PathBuf]) -> Result<Outcome, Failed> {
     let mut rows = Vec::new();
@@ -742,7 +745,9 @@ fn verify_files(files: &[PathBuf]) -> Result<Outcome, Failed> {
         if followed.broken.is_some() {
             code = exit::INVALID;
         }
-        rows.push(followed.row(&path.display().to_string(), ""));
+        let mut row = followed.row(&path.display().to_string(), "");
+        row["not_held_to"] = NOT_HELD_TO.into();
+        rows.push(row);
     }
     Ok(Outcome {
         value: Value::Array(rows),
@@ -789,6 +794,10 @@ mod tests {
         let first = write("first", &lines[..3].concat());
         let second = write("second", &lines[3..].concat());
         let good = verify_files(&[first.clone(), second.clone()]).expect("read");
+        for row in good.value.as_array().expect("rows") {
+            let text = row["not_held_to"].as_str().unwrap_or_default();
+            assert!(text.contains("off its end"), "{row}");
+        }
         assert_eq!((states(&good), good.code), (vec!["ok", "ok"], 0));
         // The second is of another history: alone it is whole, behind the first it is not.
         let anew = chain(7).replace("\"0\"", "\"x\"");

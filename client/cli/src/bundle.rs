@@ -139,6 +139,12 @@ pub(crate) async fn run(verb: Bundle, settings: &Settings) -> Result<Outcome, Fa
                 }
             };
             stated.signed_by(&seeds)?;
+            let valid_to = export.valid_to.resolve();
+            if valid_to <= wall_time() {
+                return Err(Failed::usage(format!(
+                    "--valid-to: {valid_to} is over: nobody takes such a bundle"
+                )));
+            }
             let next = match export.sequence {
                 Some(sequence) => {
                     let from = "the call";
@@ -163,7 +169,7 @@ pub(crate) async fn run(verb: Bundle, settings: &Settings) -> Result<Outcome, Fa
                 certificates: certificates.iter().map(|der| Blob(der.to_vec())).collect(),
                 endpoints,
                 refresh: export.refresh,
-                valid_to: export.valid_to.resolve(),
+                valid_to,
             };
             let mut signed = seeds.sign(&bundle.to_bytes());
             if !export.former_roots.is_empty() {
