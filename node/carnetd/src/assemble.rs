@@ -550,6 +550,12 @@ pub async fn assemble_in<N: Network>(
         // A service that ends would end the node.
         std::future::pending::<Result<(), RunError>>().await
     });
+    let (noting, shown) = (Arc::clone(&node), planes.roots.revoked_shown());
+    tasks.spawn(async move {
+        denied::note(noting, shown).await;
+        // A service that ends would end the node.
+        std::future::pending::<Result<(), RunError>>().await
+    });
     let audited = Arc::clone(&node);
     tasks.spawn(async move {
         audited::run(audited).await;

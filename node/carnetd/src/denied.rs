@@ -1,6 +1,6 @@
-//! Keeps what the planes refuse in step with the deny-list that this node has applied.
+//! Keeps what the planes refuse in step with the deny-list that this node has applied, and notes who shows what is refused.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +9,20 @@ use carnet_store::artefact::NodeEngine;
 use carnet_store::fault::StorageFault;
 use carnet_store::records::Records;
 use carnet_store::registry::RegistryState;
+use carnet_trust::identity::Plane;
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+use crate::audit::{Kind, Note};
 use crate::node::Node;
-use crate::tls::{Denied, TrustedRoots};
+use crate::tls::{Denied, RevokedShown, TrustedRoots};
 
 /// Between two looks at the list, while entries are applied: a connection ends within a second of its revocation.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A revoked certificate that is shown again and again is noted so often: a thief's program that retries does not push out of the chain
+/// what others were refused.
+const NOTED_EVERY: Duration = Duration::from_secs(60);
 
 /// What a node refuses, as far as it has applied the log.
 ///
@@ -57,6 +64,42 @@ pub async fn follow(node: Arc<Node>, roots: Arc<TrustedRoots>) {
     }
 }
 
+/// Notes who shows a revoked certificate, for as long as the node runs.
+pub async fn note(node: Arc<Node>, mut shown: mpsc::Receiver<RevokedShown>) {
+    let mut noted = Noted::default();
+    while let Some(one) = shown.recv().await {
+        if !noted.is_due(&one, node.clock.monotonic()) {
+            continue;
+        }
+        let about = format!("{} plane: {}", one.plane, one.why);
+        let note = Note {
+            kind: Kind::Denied,
+            who: &one.who,
+            what: "handshake with a revoked certificate",
+            about: &about,
+            request: "",
+        };
+        node.audit.denied(&note).await;
+    }
+}
+
+/// When whose certificate was noted last, by plane: as many as the list of revoked certificates has, at the most.
+#[derive(Default)]
+struct Noted(BTreeMap<(Plane, String), Duration>);
+
+impl Noted {
+    fn is_due(&mut self, shown: &RevokedShown, now: Duration) -> bool {
+        // saturates: no clock runs back
+        self.0.retain(|_, at| now.saturating_sub(*at) < NOTED_EVERY);
+        let whose = (shown.plane, shown.who.clone());
+        if self.0.contains_key(&whose) {
+            return false;
+        }
+        self.0.insert(whose, now);
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -67,7 +110,61 @@ mod tests {
     use carnet_trust::roots::PinnedRoots;
 
     use super::*;
+    use crate::audit::Chain;
     use crate::house::House;
+
+    #[test]
+    fn a_certificate_that_is_shown_again_and_again_is_noted_once_a_minute() {
+        let shown = |plane, who: &str| RevokedShown {
+            plane,
+            who: who.into(),
+            why: "it was revoked".into(),
+        };
+        let mut noted = Noted::default();
+        let mut due =
+            |plane, who: &str, at| noted.is_due(&shown(plane, who), Duration::from_secs(at));
+        assert!(due(Plane::Client, "ada", 5));
+        assert!(!due(Plane::Client, "ada", 5));
+        assert!(due(Plane::Admin, "ada", 6) && due(Plane::Client, "bob", 6));
+        assert!(!due(Plane::Client, "ada", 64));
+        assert!(due(Plane::Client, "ada", 65));
+        assert!(due(Plane::Client, "ada", 130));
+        assert_eq!(noted.0.len(), 1, "what is old is forgotten");
+    }
+
+    /// Once, the use of a stolen certificate after its revocation was a sampled line of a log that ends with its machine.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_shows_a_revoked_certificate_is_in_the_chain() {
+        let house = House::of(&Country::with_market("86")).await;
+        let (sender, receiver) = mpsc::channel(4);
+        for _ in 0..2 {
+            let one = RevokedShown {
+                plane: Plane::Client,
+                who: "carnet://86/dealer/0003/ada".into(),
+                why: "it was revoked".into(),
+            };
+            sender.send(one).await.expect("received");
+        }
+        drop(sender);
+        note(Arc::clone(&house.node), receiver).await;
+        let page = house
+            .node
+            .audit
+            .page(Chain::Denied, 0, 9)
+            .await
+            .expect("a page");
+        let [line] = page.lines.as_slice() else {
+            panic!("{:?}", page.lines);
+        };
+        for word in [
+            "dealer/0003/ada",
+            "client plane: it was revoked",
+            "handshake",
+        ] {
+            assert!(line.contains(word), "{line}");
+        }
+        house.close().await;
+    }
 
     /// How many are refused once it is so many; whoever waits for it in vain waits for ever, which ends the test.
     async fn refuses(roots: &TrustedRoots, count: usize) {

@@ -21,13 +21,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use carnet_domain::bytes::code::Prefix;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::record::denied::{Bearer, DenyList, Mark};
-use carnet_trust::chain::{ChainError, VerifiedClient, VerifiedNode, VerifiedPeer};
+use carnet_trust::chain::{ChainError, Fault, VerifiedClient, VerifiedNode, VerifiedPeer};
 use carnet_trust::facts::Marks;
 use carnet_trust::identity::{ClusterId, NodeId, Plane};
 use carnet_trust::roots::{Fingerprint, PinnedRoots, RootCertificate};
@@ -39,7 +39,7 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, ServerConfig, SignatureScheme};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use zeroize::Zeroize;
 
 use self::owed::Owed;
@@ -67,7 +67,23 @@ pub struct TrustedRoots {
     denied: RwLock<Arc<Denied>>,
     /// Tells open connections that they are to be judged again.
     changes: watch::Sender<()>,
+    /// Tells of what was shown though it is refused.
+    shown: OnceLock<mpsc::Sender<RevokedShown>>,
 }
+
+/// A certificate that somebody showed though it is revoked: whoever has its key, or a copy of the certificate alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedShown {
+    /// On which plane.
+    pub plane: Plane,
+    /// Whose it is.
+    pub who: String,
+    /// Why it is refused.
+    pub why: String,
+}
+
+/// Revoked certificates shown that wait to be taken in hand; of more it is not told.
+const SHOWN_WAITING_MAX: usize = 64;
 
 impl TrustedRoots {
     /// The own roots, and no peer.
@@ -77,7 +93,16 @@ impl TrustedRoots {
             peers: RwLock::default(),
             denied: RwLock::default(),
             changes: watch::Sender::default(),
+            shown: OnceLock::new(),
         }
+    }
+
+    /// Tells of every revoked certificate that is shown in a handshake from now on. Whoever asks first is told, and nobody else.
+    pub fn revoked_shown(&self) -> mpsc::Receiver<RevokedShown> {
+        let (sender, receiver) = mpsc::channel(SHOWN_WAITING_MAX);
+        // Whoever comes later has a channel that is closed.
+        let _ = self.shown.set(sender);
+        receiver
     }
 
     /// The roots of the own jurisdiction.
@@ -430,6 +455,23 @@ impl PlaneTls {
     /// It would be refused.
     pub fn who(&self, chain: &[CertificateDer<'_>]) -> Result<Who, ChainError> {
         self.judge(chain, self.clock.wall())
+    }
+
+    /// As [`Self::judge`], of a chain that is shown now: that one was revoked is told.
+    fn judge_shown(&self, chain: &[CertificateDer<'_>], at: TimeMs) -> Result<Who, ChainError> {
+        let judged = self.judge(chain, at);
+        if let Err(refused) = &judged
+            && matches!(refused.fault, Fault::Revoked { .. } | Fault::RevokedHere)
+            && let (Some(told), Ok(who)) = (self.roots.shown.get(), self.verify(chain, at))
+        {
+            // A handshake waits for nobody.
+            let _ = told.try_send(RevokedShown {
+                plane: self.plane,
+                who: who.bearer().to_string(),
+                why: refused.fault.to_string(),
+            });
+        }
+        judged
     }
 
     fn judge(&self, chain: &[CertificateDer<'_>], at: TimeMs) -> Result<Who, ChainError> {

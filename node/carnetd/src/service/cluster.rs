@@ -252,9 +252,24 @@ impl ClusterService {
         genesis: Signed,
         members: BTreeMap<u64, Member>,
     ) -> Result<Bytes, ApiError> {
-        self.node
-            .admit(caller, Query::ClusterChange, "initialize".to_owned())
-            .await?;
+        let came = |committed: &Committed| match committed.answer.items.first() {
+            Some(ItemAnswer::Refused { rejection }) => format!("refused: {rejection}"),
+            _ => DONE.to_owned(),
+        };
+        let founding = self.found(genesis, members);
+        let about = "initialize".to_owned();
+        let committed = self.node.act(caller, about, founding, came).await?;
+        match committed.answer.items.first() {
+            Some(ItemAnswer::Done { .. }) => Ok(committed.bytes),
+            _ => Err(refusal(&committed)),
+        }
+    }
+
+    async fn found(
+        &self,
+        genesis: Signed,
+        members: BTreeMap<u64, Member>,
+    ) -> Result<Committed, ApiError> {
         self.judge_genesis(&genesis)?;
         let own = self.node.config.node.id;
         if !members.contains_key(&own) {
@@ -282,11 +297,7 @@ impl ClusterService {
             .wait_status(|status| status.standing.leader.is_some(), patience)
             .await;
         led.map_err(ApiError::unavailable)?;
-        let committed = self.node.propose(Body::Root { signed: genesis }).await?;
-        match committed.answer.items.first() {
-            Some(ItemAnswer::Done { .. }) => Ok(committed.bytes),
-            _ => Err(refusal(&committed)),
-        }
+        self.node.propose(Body::Root { signed: genesis }).await
     }
 
     /// What this node says of itself and its cluster.

@@ -512,6 +512,34 @@ async fn a_channel_to_another_node_than_meant_never_sends_anything() {
 }
 
 #[tokio::test]
+async fn a_revoked_certificate_that_is_shown_is_told() {
+    let ours = Country::new("86");
+    let roots = Arc::new(TrustedRoots::new(ours.pinned()));
+    let node = node_with(&ours, Plane::Client, &roots);
+    let desk = Sketch::leaf(DESK, Plane::Client);
+    let (held, chain) = ours.issue(Plane::Client, &desk);
+    let mark = node.who(&chain).expect("good").marks().key;
+    let mut told = roots.revoked_shown();
+    roots.refuse_file(BTreeSet::from([mark]));
+    let port = port(&node, EdgeLimits::default()).await;
+    let mut stream = TcpStream::connect(&port.address).await.expect("connected");
+    let connector = TlsConnector::from(Arc::new(careless(chain, &held)));
+    let name = ServerName::try_from("unused.example").expect("a name");
+    let refused = match connector.connect(name, &mut stream).await {
+        Ok(mut stream) => stream.read_u8().await.is_err(),
+        Err(_) => true,
+    };
+    assert!(refused);
+    let one = told.recv().await.expect("told");
+    assert_eq!(one.plane, Plane::Client);
+    assert!(
+        DESK.ends_with(one.who.rsplit('/').next().unwrap_or_default()),
+        "{one:?}"
+    );
+    assert!(told.try_recv().is_err(), "once");
+}
+
+#[tokio::test]
 async fn wrong_certificates_do_not_get_through_a_port() {
     let (ours, theirs) = (Country::new("86"), Country::new("49"));
     let mut port = port(&node(&ours, Plane::Client), EdgeLimits::default()).await;

@@ -74,7 +74,7 @@ impl ClientCertVerifier for EdgeVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         self.edge
-            .judge(&joined(end_entity, intermediates), instant(now))
+            .judge_shown(&joined(end_entity, intermediates), instant(now))
             .map_err(refused)?;
         Ok(ClientCertVerified::assertion())
     }
