@@ -23,6 +23,8 @@ struct Pieces {
     next: u64,
     /// By the instant at which each is overdue, and a number.
     waiting: BTreeMap<(Instant, u64), u64>,
+    /// A stream on it lets no answers out, which are not handed to it at all.
+    unread: bool,
 }
 
 impl Owed {
@@ -42,9 +44,17 @@ impl Owed {
         Bytes::from_owner(Piece { bytes, key, owed })
     }
 
+    /// Notes that a stream on it lets no answers out, for too long: what has no room is handed to nobody, and waits where no piece is.
+    pub fn unread(&self) {
+        self.lock().unread = true;
+    }
+
     /// Whether one of them waits for too long.
     pub fn is_overdue(&self) -> bool {
         let pieces = self.lock();
+        if pieces.unread {
+            return true;
+        }
         let first = pieces.waiting.first_key_value();
         first.is_some_and(|((due, _), _)| *due <= Instant::now())
     }

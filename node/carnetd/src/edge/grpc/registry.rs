@@ -27,6 +27,7 @@ use crate::service::movements::{Counted, MovementsQuery};
 use crate::service::query::{Beginning, Freshness, Provable, RecordName, RecordsQuery};
 use crate::service::registry::{Covering, Named, Patience};
 use crate::service::{Caller, RegistryService};
+use crate::tls::PeerIdentity;
 
 /// The service on the client plane.
 pub struct GrpcRegistry {
@@ -94,12 +95,15 @@ impl Registry for GrpcRegistry {
         request: Request<Streaming<pb::SubmitStreamRequest>>,
     ) -> Answer<SubmitStream> {
         let pass = request.extensions().get::<Pass>().cloned();
+        let identity = request.extensions().get::<PeerIdentity>();
+        let owed = identity.map(|identity| identity.connection().owed().clone());
+        let owed = owed.unwrap_or_default();
         let opened = open(request).map(|(caller, requests)| {
             let service = Arc::clone(&self.service);
             let ask = move |number, message: pb::SubmitStreamRequest| {
                 submit_one(&service, &caller, pass.as_ref(), (number, message))
             };
-            Box::pin(Submitting::new(requests, ask)) as SubmitStream
+            Box::pin(Submitting::new(requests, ask, owed)) as SubmitStream
         });
         answer(opened)
     }
@@ -451,6 +455,12 @@ fn record_name(kind: pb::RecordKind, name: &str) -> Result<RecordName, ApiError>
         pb::RecordKind::SignedRecord => RecordName::SignedRecord(convert::code("name", name)?),
         pb::RecordKind::Pack => RecordName::Pack,
         pb::RecordKind::DenyList => RecordName::DenyList,
+        pb::RecordKind::Proposal => {
+            let number = name.parse::<u64>().ok().filter(|at| at.to_string() == name);
+            RecordName::Proposal(
+                number.ok_or_else(|| malformed("the number of a proposal is needed"))?,
+            )
+        }
         pb::RecordKind::Parked => {
             return Err(ApiError::invalid("kind", "what waits is listed, not named"));
         }

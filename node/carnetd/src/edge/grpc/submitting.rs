@@ -6,8 +6,8 @@
 //! reads none, nothing more is taken, and after a while its answers are dropped.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use tonic::Status;
 
 use crate::edge::memory::Held;
 use crate::edge::methods::{PIECE_TIMEOUT, STREAM_IDLE};
+use crate::tls::owed::Owed;
 
 /// Answers that wait to be sent; the rest waits with its own task, and not for ever.
 const UNSENT_MAX: usize = 32;
@@ -64,6 +65,27 @@ pub(super) struct Submitting<R, A> {
     /// Why no more are taken.
     over: Option<Result<(), Status>>,
     idle: Pin<Box<Sleep>>,
+    /// When the transport asked for an answer last.
+    asked: Arc<Mutex<Instant>>,
+    /// Dropped with the stream.
+    _watch: JoinSet<()>,
+}
+
+/// A transport that has room for an answer asks for it, at the latest when the stream is idle. One that does not ask for longer has a
+/// caller who lets nothing out, and the stream would keep its method's share for as long as the connection lives: that ends.
+async fn watched(asked: Arc<Mutex<Instant>>, owed: Owed) {
+    loop {
+        tokio::time::sleep(PIECE_TIMEOUT).await;
+        if lock(&asked).elapsed() > STREAM_IDLE + PIECE_TIMEOUT {
+            owed.unread();
+            return;
+        }
+    }
+}
+
+fn lock(asked: &Mutex<Instant>) -> MutexGuard<'_, Instant> {
+    // An instant is whole whenever it is there.
+    asked.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<R, A> Submitting<R, A>
@@ -71,8 +93,12 @@ where
     R: Stream<Item = Result<SubmitStreamRequest, Status>> + Unpin,
     A: FnMut(u64, SubmitStreamRequest) -> Asked + Unpin,
 {
-    pub(super) fn new(requests: R, ask: A) -> Self {
+    /// `owed` is of the connection that the answers go by.
+    pub(super) fn new(requests: R, ask: A, owed: Owed) -> Self {
         let (sends, answers) = mpsc::channel(UNSENT_MAX);
+        let asked = Arc::new(Mutex::new(Instant::now()));
+        let mut watch = JoinSet::new();
+        watch.spawn(watched(Arc::clone(&asked), owed));
         Self {
             requests,
             ask,
@@ -86,6 +112,8 @@ where
             unread: Arc::default(),
             over: None,
             idle: Box::pin(tokio::time::sleep(STREAM_IDLE)),
+            asked,
+            _watch: watch,
         }
     }
 
@@ -148,6 +176,7 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        *lock(&this.asked) = Instant::now();
         loop {
             if this.unread.load(Ordering::Relaxed) && this.over.is_none() {
                 this.give_up("answers were not read");
@@ -216,6 +245,7 @@ mod tests {
         waiting: Waiting,
         /// Held by each that is in work, and twice besides.
         places: Arc<()>,
+        owed: Owed,
         answers: Pin<Box<dyn Stream<Item = Result<SubmitStreamResponse, Status>>>>,
     }
 
@@ -256,12 +286,14 @@ mod tests {
                 Done { answer, held: None }
             }))
         };
+        let owed = Owed::default();
         Scene {
             sends,
             read,
             waiting,
             places: of_all,
-            answers: Box::pin(Submitting::new(requests, ask)),
+            owed: owed.clone(),
+            answers: Box::pin(Submitting::new(requests, ask, owed)),
         }
     }
 
@@ -355,6 +387,28 @@ mod tests {
         }
         // What was dropped has no answer, so nothing is said of the rest but that it is not known.
         assert_eq!(said.last(), Some(&Err(Code::DeadlineExceeded)));
+    }
+
+    /// Once, an open stream whose caller let nothing out kept its place among its method's for as long as the connection lived.
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_nobody_asks_for_answers_ends_its_connection() {
+        let mut read = scene();
+        let unread = scene();
+        let over = tokio::time::timeout(2 * STREAM_IDLE, read.answers.next());
+        assert!(over.await.is_ok(), "it is idle, and ends");
+        assert!(!read.owed.is_overdue(), "whoever reads owes nothing");
+        assert!(
+            unread.owed.is_overdue() || {
+                tokio::time::sleep(STREAM_IDLE).await;
+                unread.owed.is_overdue()
+            }
+        );
+        // One that is gone says nothing any more.
+        let gone = scene();
+        let owed = gone.owed.clone();
+        drop(gone);
+        tokio::time::sleep(3 * STREAM_IDLE).await;
+        assert!(!owed.is_overdue());
     }
 
     #[tokio::test]
