@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 
 use carnet_client::admin::{Admin, AuditAnchor};
 use carnet_domain::bytes::digest::Digest;
+use carnet_domain::limits::AUDIT_TEXT_BYTES_MAX;
 use carnet_domain::log::audit::{AuditBreak, AuditHead, AuditRecord, AuditWalk};
 use carnet_trust::identity::NodeId;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::Outcome;
+use crate::bounded::each_line;
 use crate::cluster::health;
 use crate::exit::{self, Failed};
 use crate::settings::Settings;
@@ -605,6 +607,7 @@ impl Entered {
 
 async fn verify(settings: &Settings, folder: &Path, accept: bool) -> Result<Outcome, Failed> {
     let (mut rows, mut code) = (Vec::new(), 0);
+    let mut served = BTreeSet::new();
     let all = settings.admin()?;
     let registry = settings.registry()?;
     let asked = health::ask(&all, false).await;
@@ -618,6 +621,7 @@ async fn verify(settings: &Settings, folder: &Path, accept: bool) -> Result<Outc
             }
             Err(failed) => return Err(failed),
         };
+        served.insert(node);
         for chain in Chain::ALL {
             let said = asked.iter().filter_map(health::Asked::status);
             let said = said.map(|one| (one.node, one.audit_anchors.as_slice()));
@@ -664,10 +668,65 @@ async fn verify(settings: &Settings, folder: &Path, accept: bool) -> Result<Outc
         _ if code == 0 || code == exit::NOT_CERTAIN => code = exit::NOT_SERVED,
         _ => {}
     }
+    // Whose endpoint did not answer may be any of those that are not served.
+    if silent.is_empty() {
+        let unserved = unserved(folder, &registry.to_string(), &served, accept)?;
+        if !unserved.is_empty() && !accept && code == 0 {
+            code = exit::NOT_CERTAIN;
+        }
+        rows.extend(unserved);
+    }
     Ok(Outcome {
         value: Value::Array(rows),
         code,
     })
+}
+
+/// Chains that were followed here before, of nodes that none of the endpoints is: nobody serves them any more, and that they end is to
+/// be said once. Accepted, the place is kept under another name.
+fn unserved(
+    folder: &Path,
+    registry: &str,
+    served: &BTreeSet<u64>,
+    accept: bool,
+) -> Result<Vec<Value>, Failed> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Ok(Vec::new());
+    };
+    let mut places: Vec<(u64, String, PathBuf)> = Vec::new();
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let words: Vec<&str> = name.unwrap_or_default().split('-').collect();
+        let [of, node, chain] = words[..] else {
+            continue;
+        };
+        let is_chain = Chain::ALL.iter().any(|known| known.word() == chain);
+        match node.parse::<u64>() {
+            Ok(node) if of == registry && is_chain && !served.contains(&node) => {
+                places.push((node, chain.to_owned(), path));
+            }
+            _ => {}
+        }
+    }
+    places.sort();
+    let mut rows = Vec::new();
+    for (node, chain, path) in places {
+        let kept = kept(&path)?;
+        if accept {
+            let ended = path.with_extension("ended");
+            std::fs::rename(&path, &ended).map_err(|error| local(&path, error))?;
+        }
+        rows.push(json!({
+            "node": format!("node {node}"),
+            "chain": chain,
+            "state": if accept { "ENDED" } else { "NOT_SERVED" },
+            "why": "it was followed here before, and no endpoint that was asked is of this node: was it replaced, or is it left out? What it noted lies in its \
+                    directory and in exports; --accept says that it has ended",
+            "seen_before": kept.map(|kept| kept.number.to_string()),
+        }));
+    }
+    Ok(rows)
 }
 
 /// Where a chain of a node stood when that was entered in the log.
@@ -717,27 +776,32 @@ fn chain_of(path: &Path) -> Option<String> {
 const NOT_HELD_TO: &str = "the log: records taken off its end are not missed (carnet audit verify without files asks the nodes)";
 
 /// Files as one chain each, unless one begins where the one before it ends, or is named as one of the same chain.
+/// The longest line of an audit: a record, with its number and its hash.
+const LINE_BYTES_MAX: usize = AUDIT_TEXT_BYTES_MAX + 256;
+
 fn verify_files(files: &[PathBuf]) -> Result<Outcome, Failed> {
     let mut rows = Vec::new();
     let mut code = 0;
     let mut before: Option<AuditHead> = None;
     let mut last_of: BTreeMap<String, AuditHead> = BTreeMap::new();
     for path in files {
-        let text = std::fs::read_to_string(path);
-        let text =
-            text.map_err(|error| Failed::unreadable(format!("{}: {error}", path.display())))?;
-        let first = text
-            .split(' ')
-            .next()
-            .and_then(|number| number.parse::<u64>().ok());
         let chain = chain_of(path);
-        let follows = before.filter(|head| head.number.checked_add(1) == first);
-        // A file of a chain that does not follow the one before it: one between them is missing.
-        let follows = follows.or_else(|| last_of.get(chain.as_ref()?).copied());
-        let mut walk = follows.map_or_else(AuditWalk::anywhere, AuditWalk::after);
         let mut followed = Followed::default();
-        followed.take(&mut walk, text.lines(), |_, _| ());
-        followed.end(walk);
+        let mut walk: Option<AuditWalk> = None;
+        // A node's folder has files of any size: one line is in memory at a time.
+        each_line(path, LINE_BYTES_MAX, |line| {
+            let walk = walk.get_or_insert_with(|| {
+                let first = line.split(' ').next();
+                let first = first.and_then(|number| number.parse::<u64>().ok());
+                let follows = before.filter(|head| head.number.checked_add(1) == first);
+                // A file of a chain that does not follow the one before it: one between them is missing.
+                let follows = follows.or_else(|| last_of.get(chain.as_ref()?).copied());
+                follows.map_or_else(AuditWalk::anywhere, AuditWalk::after)
+            });
+            followed.take(walk, [line], |_, _| ());
+            followed.broken.is_none()
+        })?;
+        followed.end(walk.unwrap_or_else(AuditWalk::anywhere));
         before = followed.last;
         if let (Some(chain), Some(last)) = (chain, followed.last) {
             last_of.insert(chain, last);
@@ -779,6 +843,39 @@ mod tests {
         rows.iter()
             .filter_map(|row| row["state"].as_str())
             .collect()
+    }
+
+    /// Once, a chain that was followed until yesterday was simply not in the table after its node was replaced.
+    #[test]
+    fn a_chain_that_nobody_serves_any_more_is_said_to_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str| {
+            let place = format!("7 {}\n", Digest([7; 32]));
+            std::fs::write(folder.path().join(name), place).expect("written");
+        };
+        for name in [
+            "86-1-acts",
+            "86-3-acts",
+            "86-3-reads",
+            "49-3-acts",
+            "86-3-else",
+        ] {
+            write(name);
+        }
+        let served = BTreeSet::from([1, 2]);
+        let rows = |accept| unserved(folder.path(), "86", &served, accept).expect("read");
+        let said: Vec<(String, String)> = rows(false)
+            .iter()
+            .map(|row| {
+                let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+                (text("node"), text("chain"))
+            })
+            .collect();
+        let expected = ["acts", "reads"].map(|chain| ("node 3".to_owned(), chain.to_owned()));
+        assert_eq!(said, expected);
+        assert_eq!(rows(false)[0]["seen_before"], "7");
+        assert_eq!(rows(true).len(), 2);
+        assert!(rows(false).is_empty(), "accepted once");
     }
 
     #[test]

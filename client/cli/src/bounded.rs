@@ -4,6 +4,46 @@ use std::path::Path;
 
 use crate::exit::Failed;
 
+/// Hands out the lines of a text file one after the other, without their ends, until `each` wants no more: a file of any size is read
+/// in the room of one line.
+///
+/// # Errors
+/// It is no regular file, cannot be read, is not text, or a line has more than `line_bytes_max` bytes.
+pub(crate) fn each_line(
+    path: &Path,
+    line_bytes_max: usize,
+    mut each: impl FnMut(&str) -> bool,
+) -> Result<(), Failed> {
+    use std::io::{BufRead as _, Read as _};
+    let wrong = |text: String| Failed::unreadable(format!("{}: {text}", path.display()));
+    let file = std::fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
+    let about = file.metadata().map_err(|error| wrong(error.to_string()))?;
+    if !about.is_file() {
+        return Err(wrong("it is not a regular file".into()));
+    }
+    let mut reader = std::io::BufReader::new(file);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut within = (&mut reader).take(line_bytes_max as u64 + 1);
+        let read = within.read_until(b'\n', &mut line);
+        if read.map_err(|error| wrong(error.to_string()))? == 0 {
+            return Ok(());
+        }
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        if text.len() > line_bytes_max {
+            return Err(wrong(format!(
+                "a line has more than {line_bytes_max} bytes"
+            )));
+        }
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let text = std::str::from_utf8(text).map_err(|error| wrong(error.to_string()))?;
+        if !each(text) {
+            return Ok(());
+        }
+    }
+}
+
 /// Reads a file of at most that many bytes; of a larger one nothing is read.
 pub(crate) fn read_bounded(path: &Path, bytes_max: usize) -> Result<Vec<u8>, Failed> {
     use std::io::Read as _;
@@ -29,5 +69,34 @@ pub(crate) fn read_bounded(path: &Path, bytes_max: usize) -> Result<Vec<u8>, Fai
             Err(wrong("it is compressed: unpack it first".into()))
         }
         _ => Ok(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit;
+
+    /// Once, an audit was read whole, whatever its size, and a line of gigabytes with it.
+    #[test]
+    fn a_file_is_read_line_by_line_and_a_line_has_a_bound() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("lines");
+        let read = |text: &[u8]| {
+            std::fs::write(&path, text).expect("written");
+            let mut lines = Vec::new();
+            let read = each_line(&path, 4, |line| {
+                lines.push(line.to_owned());
+                lines.len() < 3
+            });
+            read.map(|()| lines).map_err(|failed| failed.code)
+        };
+        assert_eq!(read(b"").expect("none"), Vec::<String>::new());
+        assert_eq!(read(b"abcd\r\nb").expect("two"), ["abcd", "b"]);
+        assert_eq!(read(b"1\n2\n3\nabcdefg").expect("three"), ["1", "2", "3"]);
+        assert_eq!(read(b"1\nabcdefg\n"), Err(exit::UNREADABLE));
+        assert_eq!(read(&[b'1', b'\n', 0xff]), Err(exit::UNREADABLE));
+        let folder = each_line(folder.path(), 4, |_| true).map_err(|failed| failed.code);
+        assert_eq!(folder, Err(exit::UNREADABLE));
     }
 }

@@ -115,7 +115,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failed> {
 
 /// Writes a draft that nobody signed. One that somebody signed is not replaced by it.
 pub(crate) fn write_draft(path: &Path, draft: &Signed) -> Result<(), Failed> {
-    let signed_before = match std::fs::read(path) {
+    let signed_before = match read(path) {
         Ok(bytes) => Signed::from_bytes(&bytes).is_ok_and(|before| !before.signatures.is_empty()),
         Err(_) => false,
     };

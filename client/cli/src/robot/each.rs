@@ -30,6 +30,7 @@ use serde_json::{Value, json};
 
 use super::{Act, HoldArgs, is_named};
 use crate::Outcome;
+use crate::bounded::read_bounded;
 use crate::exit::{self, Failed};
 use crate::export::{self, Declare};
 use crate::output::{Format, say};
@@ -44,6 +45,8 @@ use crate::{parse, recall, view};
 
 /// The most rows of one file: all of them are judged before the first is sent, and kept until the last is answered.
 const ROWS_MAX: usize = 100_000;
+/// The most bytes of a file of answers that is gone on with: several for every row of the largest run.
+const ANSWERS_BYTES_MAX: usize = 256 << 20;
 const WORDS: Words = Words {
     call: "carnet robot each",
     done: "done",
@@ -404,8 +407,9 @@ impl Answers {
         if std::fs::metadata(path).is_ok_and(|kind| !kind.is_file()) {
             return Ok(answers);
         }
-        let text = match std::fs::read(path) {
-            Ok(bytes) => bytes,
+        let text = match std::fs::metadata(path) {
+            Ok(about) if about.len() > 0 => read_bounded(path, ANSWERS_BYTES_MAX)?,
+            Ok(_) => Vec::new(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(answers),
             Err(error) => return Err(answers.fault(&error)),
         };
