@@ -42,9 +42,8 @@ pub(crate) enum Enterprise {
     },
     /// Shows an enterprise.
     Get {
-        /// Prefix and enterprise code: 86-0001.
-        #[arg(value_parser = parse::enterprise)]
-        id: EnterpriseId,
+        /// Prefix and enterprise code: 86-0001; the code alone, as `enterprise add` takes it, is one of the registry that is asked.
+        id: String,
     },
     /// Lists enterprises.
     List {
@@ -142,6 +141,7 @@ pub(crate) async fn run(verb: Enterprise, settings: &Settings) -> Result<Outcome
             pages("enterprises", limit, view::enterprise, ask).await
         }
         Enterprise::Get { id } => {
+            let id = of_registry(&id, settings)?;
             let found = settings.client()?.unverified().enterprise(&id).await?;
             Ok(view::at(view::enterprise(&found.value), found.position).into())
         }
@@ -236,6 +236,18 @@ fn of_enterprises(roles: &[Role]) -> Result<(), Failed> {
 fn taken_away(before: &[Role], after: &[Role]) -> Vec<&'static str> {
     let gone = before.iter().filter(|role| !after.contains(role));
     gone.map(|role| role.word()).collect()
+}
+
+/// Letters of the code of an enterprise inside its country.
+const CODE_LETTERS: usize = 4;
+
+/// An enterprise by its whole id, or by its code in the registry that is asked.
+fn of_registry(text: &str, settings: &Settings) -> Result<EnterpriseId, Failed> {
+    let whole = match text.trim().chars().count() == CODE_LETTERS {
+        true => format!("{}{}", settings.registry()?, text.trim()),
+        false => text.to_owned(),
+    };
+    parse::enterprise(&whole).map_err(Failed::usage)
 }
 
 /// What an end of an enterprise leaves to others: who goes on, and what it made and still holds unsold.

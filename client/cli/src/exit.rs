@@ -183,6 +183,10 @@ fn with_command(reason: &str, next: String) -> String {
     let row = COMMANDS.iter().find(|(known, _)| *known == reason);
     match row {
         Some((_, flag)) if flag.starts_with("--") => format!("{next} Flag: {flag}."),
+        // Whoever is refused gives none of them.
+        Some(("CERTIFICATE_REFUSED", commands)) => {
+            format!("{next} The admin's commands: {commands}.")
+        }
         Some((_, command)) => format!("{next} Command: {command}."),
         None => next,
     }

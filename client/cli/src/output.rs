@@ -251,8 +251,26 @@ pub(crate) fn table(value: &Value) -> String {
     table_within(value, None)
 }
 
-/// The same, in rows no wider than the terminal: of a wider table the last columns are left out by name, and a single row is read line
-/// by line.
+/// What people ask a list for. In rows that do not fit the terminal these columns stay, and others make way.
+const LOOKED_FOR: &[&str] = &[
+    "days_left",
+    "warning",
+    "revoked",
+    "state",
+    "stands",
+    "contact",
+    "agreements",
+    "doubted",
+    "disk_free",
+    "clock",
+    "certificate_days",
+    "lag",
+    "found",
+    "outcome",
+];
+
+/// The same, in rows no wider than the terminal: of a wider table columns are left out by name, the last first and those that people
+/// look for never before others; and a single row is read line by line.
 fn table_within(value: &Value, width: Option<usize>) -> String {
     match value {
         Value::Array(rows) => rows_table(rows, width),
@@ -261,14 +279,27 @@ fn table_within(value: &Value, width: Option<usize>) -> String {
     }
 }
 
-/// How many columns of these widths, two blanks apart, fit; two at the least.
-fn fitting(widths: &[usize], width: usize) -> usize {
-    let mut taken = 0;
-    let fits = widths.iter().take_while(|one| {
-        taken += **one + 2;
-        taken <= width + 2
-    });
-    fits.count().max(2)
+/// Which columns of these widths, two blanks apart, fit, in their order: the first, then those that are looked for, then the others as
+/// they stand; two at the least.
+fn fitting(columns: &[&str], widths: &[usize], width: usize) -> Vec<usize> {
+    let is_looked_for = |at: &usize| columns.get(*at).is_some_and(|it| LOOKED_FOR.contains(it));
+    let behind = || 1..widths.len();
+    let wanted = behind().filter(|at| is_looked_for(at));
+    let others = behind().filter(|at| !is_looked_for(at));
+    let (mut taken, mut shown) = (0, Vec::new());
+    // Once another column has no room, none behind it has: a table with holes in it is not read.
+    let mut full = false;
+    for at in (0..widths.len().min(1)).chain(wanted).chain(others) {
+        let one = widths.get(at).copied().unwrap_or_default() + 2;
+        let fits = taken + one <= width + 2;
+        full |= !fits && !is_looked_for(&at);
+        if (fits && !full) || shown.len() < 2 {
+            taken += one;
+            shown.push(at);
+        }
+    }
+    shown.sort_unstable();
+    shown
 }
 
 fn rows_table(rows: &[Value], width_max: Option<usize>) -> String {
@@ -333,20 +364,24 @@ fn rows_table(rows: &[Value], width_max: Option<usize>) -> String {
             .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-    let shown = width_max.map_or(widths.len(), |max| fitting(&widths, max));
-    if let ([Value::Object(fields)], true) = (rows, shown < widths.len()) {
+    let shown = match width_max {
+        Some(max) => fitting(&columns, &widths, max),
+        None => (0..widths.len()).collect(),
+    };
+    if let ([Value::Object(fields)], true) = (rows, shown.len() < widths.len()) {
         return lines(fields, 0, width_max).join("\n");
     }
     let line = |row: &Vec<String>| {
-        let padded = row
-            .iter()
-            .zip(&widths)
-            .take(shown)
-            .map(|(text, width)| format!("{text:width$}"));
+        let padded = shown.iter().map(|at| {
+            let width = widths[*at];
+            format!("{:width$}", row[*at])
+        });
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let mut all: Vec<String> = grid.iter().map(line).collect();
-    let left_out = columns.get(shown..).unwrap_or_default();
+    let left_out = columns.iter().enumerate();
+    let left_out = left_out.filter(|(at, _)| !shown.contains(at));
+    let left_out: Vec<&str> = left_out.map(|(_, name)| *name).collect();
     if !left_out.is_empty() {
         let names = left_out.join(", ");
         all.push(format!(
