@@ -163,6 +163,8 @@ pub enum ReasonCode {
     PeerOverloaded,
     /// The agreement that allows it is suspended: nothing new is offered or permitted by it.
     AgreementSuspended,
+    /// The verifier's own country has let it in: who comes with it to the border presents it a second time.
+    AdmittedHere,
 }
 carnet_domain::canonical_enum!(ReasonCode {
     1 => BadSignature, 2 => EvidenceBroken, 3 => NotRegistered, 4 => FinalState, 5 => BlockingHold, 6 => RecallOpen,
@@ -172,6 +174,7 @@ carnet_domain::canonical_enum!(ReasonCode {
     23 => Unsupported, 24 => Sandbox, 25 => NoPack, 26 => RolledBack, 27 => OtherHistory, 28 => OlderHead,
     29 => HeadNotJoined, 30 => Superseded, 31 => PrefixClaimed, 32 => HereForATime,
     33 => Detained, 34 => DoesNotAnswer, 35 => InTransfer, 36 => PeerOverloaded, 37 => AgreementSuspended,
+    38 => AdmittedHere,
 });
 
 impl fmt::Display for ReasonCode {

@@ -255,6 +255,7 @@ impl<'a> Case<'a> {
         self.place(&parties, &located);
         self.where_recorded(&parties, &located);
         self.in_transfer();
+        self.admitted(&parties);
         self.detained(&parties, &all_seen);
         self.ground(&parties, &located);
         input.known.as_ref()?;

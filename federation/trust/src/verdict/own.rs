@@ -356,6 +356,26 @@ impl Case<'_> {
         }
     }
 
+    /// That the own country let it in, and when, to whoever stands at its border: a second body under the same code comes there too.
+    pub(super) fn admitted(&mut self, parties: &[Party<'_>]) {
+        let me = self.input.verifier;
+        let is_here = self.own_word().and_then(|own| own.place) == Some(Place::Here);
+        if self.purpose != Purpose::BorderInspection || !is_here {
+            return;
+        }
+        let mut own = parties.iter().filter(|party| party.bundle.owns(&me));
+        let steps = own.find_map(|party| party.proven.links().last());
+        let Some(step) = steps.filter(|it| matches!(it.link().step, Step::Admit | Step::Return))
+        else {
+            return;
+        };
+        let (what, at) = (step.link().step.name().to_lowercase(), step.at());
+        let detail = format!(
+            "{me} recorded {what} of it on {at}, and it is there since: at the border it would be presented a second time"
+        );
+        self.argue(ReasonCode::AdmittedHere, Value::Valid, detail);
+    }
+
     /// What the own country detained at its border is not let in, and neither works nor is sold here.
     pub(super) fn detained(&mut self, parties: &[Party<'_>], all_seen: &[Seen]) {
         let here = matches!(
