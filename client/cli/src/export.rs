@@ -10,7 +10,7 @@ use rand::Rng as _;
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::exit::Failed;
+use crate::exit::{self, Failed};
 use crate::parse::{self, When};
 use crate::settings::Settings;
 use crate::submit::{self, Write};
@@ -217,8 +217,30 @@ pub(crate) async fn agreement_with(client: &Client, to: Prefix) -> Result<Agreem
         failed
     });
     let peer = peer?.value;
-    let agreement = peer.agreement(wall_time()).ok_or_else(|| none_with(to))?;
+    let now = wall_time();
+    let agreement = peer.agreement(now).ok_or_else(|| {
+        let suspended = peer.in_force(now).find_map(|one| {
+            let until = peer.suspended_until(&one.reference(), now)?;
+            Some((one.reference(), until))
+        });
+        suspended.map_or_else(
+            || none_with(to),
+            |(agreement, until)| suspended_with(to, &agreement, until),
+        )
+    })?;
     Ok(agreement.reference())
+}
+
+/// The agreement is there, and nobody has to look for another.
+fn suspended_with(to: Prefix, agreement: &AgreementRef, until: TimeMs) -> Failed {
+    Failed {
+        code: exit::ERROR,
+        reason: "NO_AGREEMENT".into(),
+        next: "Nothing was sent. The agreement stands and is suspended here: wait for that time, or have the roots resume it.".into(),
+        ..Failed::usage(format!(
+            "the agreement {agreement} with {to} is suspended until {until}"
+        ))
+    }
 }
 
 fn none_with(to: Prefix) -> Failed {
@@ -270,4 +292,31 @@ async fn declare_export(declare: Declare, settings: &Settings) -> Result<Outcome
     let write = declare.write;
     let (command, extra) = declare.command(agreement)?;
     submit::through(&client, write, command, extra).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Once, whoever named no agreement was told that there was none, and looked for another.
+    #[test]
+    fn a_suspended_agreement_is_said_to_be_one() {
+        let to = Prefix::parse("86").expect("a prefix");
+        let agreement = AgreementRef {
+            id: "86-49".into(),
+            version: 1,
+        };
+        let failed = suspended_with(to, &agreement, TimeMs(1_000));
+        assert!(
+            failed
+                .text
+                .starts_with("the agreement 86-49:1 with 86 is suspended until "),
+            "{}",
+            failed.text
+        );
+        assert_eq!(
+            (failed.code, failed.reason.as_str()),
+            (exit::ERROR, "NO_AGREEMENT")
+        );
+    }
 }

@@ -40,6 +40,13 @@ pub(crate) enum Key {
         /// The enterprise's word for a further key of its own, as `carnet key prove --of` printed it.
         #[arg(long, value_name = "KEY_ID:SIGNATURE")]
         word: Option<String>,
+        /// The key of the same hand that it follows: whoever has the new one then retires that one alone. `carnet key rotate actor`
+        /// prints it.
+        #[arg(long, value_name = "KEY_ID", value_parser = key_id)]
+        instead: Option<KeyId>,
+        /// Why: whoever says yes to it reads that.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
         #[command(flatten)]
         write: Write,
     },
@@ -143,6 +150,8 @@ pub(crate) async fn run(verb: Key, settings: &Settings) -> Result<Outcome, Faile
             whose,
             proof,
             word: vouched,
+            instead,
+            reason,
             write,
         } => {
             let public = named.read()?;
@@ -152,11 +161,14 @@ pub(crate) async fn run(verb: Key, settings: &Settings) -> Result<Outcome, Faile
             proven(&enrolment, &registry, &proof)?;
             let extra = json!({"key": public.to_string(), "key_id": public.key_id().to_string()});
             let command = Command::AddSigner {
-                enrolment,
+                enrolment: enrolment.clone(),
                 proof,
                 word: vouched.as_deref().map(word_of).transpose()?,
+                instead,
+                reason,
             };
-            let done = submit::one(settings, write, command, extra).await?;
+            let done = submit::one(settings, write, command, extra).await;
+            let done = done.map_err(|failed| enrolled_before(failed, &enrolment))?;
             Ok(last_word(done, write, "enrolled"))
         }
         Key::Prove { secret, whose, of } => {
@@ -257,6 +269,26 @@ fn proven(enrolment: &Enrolment, registry: &Prefix, proof: &Signature) -> Result
                    or --office, --person and --prefix as here."
         .into();
     Err(failed)
+}
+
+fn key_id(text: &str) -> Result<KeyId, String> {
+    KeyId::parse(text).map_err(|error| format!("{text:?}: {error}"))
+}
+
+/// Says of a key that is enrolled for whom this command names that there is nothing to do.
+fn enrolled_before(failed: Failed, enrolment: &Enrolment) -> Failed {
+    let as_asked = format!(
+        "is enrolled for {} as {}",
+        enrolment.holder,
+        enrolment.role.word()
+    );
+    match failed.reason == "SIGNER_EXISTS" && failed.text.ends_with(&as_asked) {
+        true => Failed {
+            next: "There is nothing to do: it signs already. It is one of the first keys, or was added before.".into(),
+            ..failed
+        },
+        false => failed,
+    }
 }
 
 /// The word of an enterprise, as `carnet key prove --of` prints it: KEY_ID:SIGNATURE.

@@ -8,12 +8,14 @@ use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::record::Actor;
 use carnet_domain::record::denied::{Waiting, Wanted};
 use carnet_domain::record::offices::{Change, Leaving, Proposal};
+use carnet_domain::record::past::{Asked, Fate, PastProposal};
 use carnet_domain::rules::command::Command;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::exit::Failed;
+use crate::exit::{self, Failed};
 use crate::output::say;
+use crate::pages::pages;
 use crate::settings::Settings;
 use crate::submit::{self, Sure, Write};
 use crate::{Outcome, view};
@@ -21,8 +23,15 @@ use crate::{Outcome, view};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Proposals {
     /// Lists what waits for a second person: what happens when it is approved, who proposed it, when it ends.
-    List,
-    /// Shows one of them.
+    List {
+        /// What ended too, the newest first: what became of it, by whom and why.
+        #[arg(long)]
+        ended: bool,
+        /// With --ended, the most that are shown.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Shows one of them, also after its end: what became of it, by whom and why.
     Get {
         /// Its number.
         number: u64,
@@ -60,6 +69,8 @@ pub(crate) enum Proposals {
 /// What is to be done once two admins agree on a change of the members.
 const AGREED: &str = "Whoever asked for it gives the same command again (carnet member replace, carnet member remove, carnet cluster voters): within \
                       seven days it is made.";
+/// Proposals that ended are asked for so many at a time: each is read from several leaves.
+const ASKED_AT_ONCE: u32 = 100;
 
 /// One that waits, wherever it is kept.
 enum Open {
@@ -79,7 +90,7 @@ impl Open {
 
     fn what(&self) -> String {
         match self {
-            Self::Office(one) => one.change.to_string(),
+            Self::Office(one) => one.change.told(&one.about),
             Self::Certificate(one) => one.wanted.to_string(),
             Self::Members(one) => one.change.to_string(),
         }
@@ -126,10 +137,16 @@ impl Open {
         let reason = reason.unwrap_or_else(|| self.reason().to_owned());
         match self {
             Self::Office(one) => match one.change.clone() {
-                Change::Add { enrolment, proof } => Command::AddSigner {
+                Change::Add {
+                    enrolment,
+                    proof,
+                    instead,
+                } => Command::AddSigner {
                     enrolment,
                     proof,
                     word: None,
+                    instead,
+                    reason,
                 },
                 Change::Retire {
                     public,
@@ -192,25 +209,107 @@ async fn open(settings: &Settings) -> Result<(Vec<Open>, TimeMs), Failed> {
 async fn numbered(settings: &Settings, number: u64) -> Result<(Open, TimeMs), Failed> {
     let (all, now) = open(settings).await?;
     let found = all.into_iter().find(|one| one.number() == number);
-    found.map(|one| (one, now)).ok_or_else(|| Failed {
-        next: "It was done, taken back or rejected, or expired and made way: carnet proposal list shows what waits. The leaf of this \
-               number says what was proposed."
-            .into(),
-        ..Failed::usage(format!("no proposal {number} waits"))
+    match found {
+        Some(one) => Ok((one, now)),
+        None => Err(over(&ever(settings, number).await?)),
+    }
+}
+
+/// What was proposed under a number, whatever became of it.
+async fn ever(settings: &Settings, number: u64) -> Result<PastProposal, Failed> {
+    let client = settings.client()?;
+    let found = client.unverified().proposal(number).await;
+    found.map(|told| told.value).map_err(|error| {
+        let failed = Failed::from(error);
+        match failed.code {
+            exit::NOT_FOUND => Failed {
+                text: format!("nothing was proposed under the number {number}"),
+                next: "carnet proposal list shows what waits, and with --ended what did.".into(),
+                ..failed
+            },
+            _ => failed,
+        }
+    })
+}
+
+/// What is said of one that ended to whoever would still decide it.
+fn over(one: &PastProposal) -> Failed {
+    let (number, until) = (one.number, one.until);
+    let text = match (&one.end, one.fate) {
+        (Some(end), fate) => {
+            let by = end.by.as_ref();
+            let by = by.map_or("the roots".to_owned(), |by| by.person.clone());
+            let why = match end.reason.as_str() {
+                "" => String::new(),
+                reason => format!(": {reason}"),
+            };
+            let what = fate_word(fate);
+            format!("proposal {number} was {what} by {by} on {}{why}", end.at)
+        }
+        (None, Fate::Expired) => {
+            format!("proposal {number} expired on {until}: nothing more becomes of it")
+        }
+        (None, fate) => format!("proposal {number} was {}", fate_word(fate)),
+    };
+    Failed {
+        next: "If it is still meant, give the command anew: that is the first word, and another person gives the second.".into(),
+        ..Failed::usage(text)
+    }
+}
+
+fn fate_word(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Open => "open",
+        Fate::Done => "done",
+        Fate::Rejected => "rejected",
+        Fate::TakenBack => "taken back",
+        Fate::Expired => "expired",
+        Fate::Overtaken => "overtaken",
+    }
+}
+
+/// A proposal, ended or not, in a row.
+fn past_row(one: &PastProposal) -> Value {
+    let what = match &one.asked {
+        Asked::Key { change, about } => change.told(about),
+        Asked::Certificate { wanted } => wanted.to_string(),
+        Asked::Members { change } => change.to_string(),
+    };
+    let end = one.end.as_ref();
+    let ended_by = end.map(|end| {
+        let by = end.by.as_ref();
+        by.map_or("the roots".to_owned(), |by| by.person.clone())
+    });
+    json!({
+        "proposal": one.number.to_string(),
+        "state": fate_word(one.fate),
+        "what": what,
+        "reason": one.reason,
+        "by": one.by.person,
+        "of": one.by.holder.to_string(),
+        "at": view::time(one.at),
+        "until": view::time(one.until),
+        "ended_by": ended_by,
+        "ended_at": end.map(|end| view::time(end.at)),
+        "ended_reason": end.map(|end| end.reason.clone()),
+        "ended_leaf": end.map(|end| end.leaf.to_string()),
     })
 }
 
 pub(crate) async fn run(verb: Proposals, settings: &Settings) -> Result<Outcome, Failed> {
     match verb {
-        Proposals::List => {
+        Proposals::List { ended: true, limit } => {
+            let client = settings.client()?;
+            let told = client.unverified();
+            let ask = async |token: String| told.proposals(ASKED_AT_ONCE, &token).await;
+            pages("proposals", limit, past_row, ask).await
+        }
+        Proposals::List { ended: false, .. } => {
             let (all, now) = open(settings).await?;
             let rows = all.iter().map(|one| one.row(now));
             Ok(Value::Array(rows.collect()).into())
         }
-        Proposals::Get { number } => {
-            let (one, now) = numbered(settings, number).await?;
-            Ok(one.row(now).into())
-        }
+        Proposals::Get { number } => Ok(past_row(&ever(settings, number).await?).into()),
         Proposals::Approve {
             numbers,
             reason,
@@ -325,6 +424,14 @@ mod tests {
         let country = carnet_kit::Country::new("86");
         Open::Office(Proposal {
             number: 7,
+            about: Actor {
+                holder: Holder::Office {
+                    name: "customs/port".into(),
+                },
+                person: "karl".into(),
+                key: change.key(),
+            },
+            before: None,
             change,
             reason: "fraud".into(),
             by: Actor {
@@ -350,7 +457,7 @@ mod tests {
         let row = worse.row(TimeMs(1_001));
         assert_eq!(row["state"], "expired");
         let what = format!(
-            "key {} is reported compromised: it was in other hands after leaf 3: it signs nothing more, and what waits on its word counts for nothing",
+            "key {} is reported compromised: it was in other hands after leaf 3: it signs nothing more, and what waits on its word counts for nothing (it is that of karl, office customs/port)",
             public.key_id()
         );
         assert_eq!(row["what"], what);
@@ -366,6 +473,59 @@ mod tests {
             panic!("another command");
         };
         assert_eq!(reason, "fraud");
+    }
+
+    /// Once, one that was rejected a second ago was as one that never was.
+    #[test]
+    fn what_ended_is_told_with_who_said_so_and_why() {
+        let Open::Office(one) = open(Change::Retire {
+            public: carnet_kit::Country::new("86").key("maker").public(),
+            compromised_after: None,
+        }) else {
+            panic!("of an office");
+        };
+        let by = Actor {
+            person: "eve".into(),
+            ..one.by.clone()
+        };
+        let past = |fate, end: Option<&str>| PastProposal {
+            number: 7,
+            asked: Asked::Key {
+                change: one.change.clone(),
+                about: one.about.clone(),
+            },
+            reason: one.reason.clone(),
+            by: one.by.clone(),
+            at: TimeMs(1),
+            until: one.until,
+            before: None,
+            fate,
+            end: end.map(|reason| carnet_domain::record::past::EndedBy {
+                leaf: 9,
+                at: TimeMs(2),
+                by: Some(by.clone()),
+                reason: reason.into(),
+            }),
+        };
+        let rejected = past(Fate::Rejected, Some("who is fay?"));
+        let said = over(&rejected).text;
+        assert!(
+            said.starts_with("proposal 7 was rejected by eve on "),
+            "{said}"
+        );
+        assert!(said.ends_with(": who is fay?"), "{said}");
+        let row = past_row(&rejected);
+        assert_eq!(
+            (&row["state"], &row["ended_by"], &row["ended_reason"]),
+            (&json!("rejected"), &json!("eve"), &json!("who is fay?"))
+        );
+        let what = row["what"].as_str().expect("a text");
+        assert!(
+            what.ends_with("(it is that of karl, office customs/port)"),
+            "{what}"
+        );
+        let expired = over(&past(Fate::Expired, None)).text;
+        assert!(expired.contains("nothing more becomes of it"), "{expired}");
     }
 
     #[tokio::test]

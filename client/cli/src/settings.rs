@@ -627,12 +627,44 @@ impl Settings {
 
     fn client_with(&self, cert: &Path, sessions: Arc<dyn Sessions>) -> Result<Client, Failed> {
         let mut builder = self.builder(cert)?;
-        let actor = self.actor_key.clone().or_else(|| self.of_pki(".actor.key"));
+        let actor = self.actor_file();
         if let Some(actor) = actor {
             let signer = FileSigner::open(&actor).map_err(|error| Failed::local(chain(&error)))?;
             builder = builder.signer(Arc::new(signer)).sessions(sessions);
         }
         Ok(builder.build()?)
+    }
+
+    /// The file of the key that signs commands, if one is named.
+    pub(crate) fn actor_file(&self) -> Option<PathBuf> {
+        let of_pki = || self.of_pki(".actor.key");
+        self.actor_key.clone().or_else(of_pki)
+    }
+
+    /// Whether this is who calls, by --as.
+    pub(crate) fn is_who(&self, stem: &str) -> bool {
+        self.who.as_deref() == Some(stem)
+    }
+
+    /// As these, calling as a client whose files are in a PKI directory.
+    pub(crate) fn as_client(&self, directory: &Path, stem: &str) -> Self {
+        Self {
+            cert: None,
+            key: None,
+            actor_key: None,
+            pki: Some(directory.to_owned()),
+            who: Some(stem.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// A client that signs with another key than that in use. It opens no session: with it questions are asked.
+    pub(crate) fn client_signing_with(&self, actor: &Path) -> Result<Client, Failed> {
+        let other = Self {
+            actor_key: Some(actor.to_owned()),
+            ..self.clone()
+        };
+        other.client_with(&self.certificate()?, Arc::new(MemorySessions::default()))
     }
 
     /// One session a certificate and registry: the registry counts sessions by certificate.

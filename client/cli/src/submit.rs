@@ -97,7 +97,19 @@ pub(crate) async fn one(
         return Ok(merge(shown(&command), extra).into());
     }
     let client = settings.client()?;
-    through(&client, write, command, extra).await
+    let done = through(&client, write, command, extra).await;
+    done.map_err(|failed| by_whose_key(failed, settings))
+}
+
+/// Says of a key that is not enrolled in which file it lies: its number stands nowhere else.
+fn by_whose_key(failed: Failed, settings: &Settings) -> Failed {
+    match settings.actor_file() {
+        Some(file) if failed.reason == "SIGNER_UNKNOWN" => Failed {
+            text: format!("{}; this signed with {}", failed.text, file.display()),
+            ..failed
+        },
+        _ => failed,
+    }
 }
 
 /// As [`one`], with a client at hand.

@@ -113,8 +113,8 @@ pub(crate) fn at(mut value: Value, position: Position) -> Value {
 pub(crate) const SECOND_OF_CERTIFICATE: &str = "It takes a second admin, who gives the same command, or approves all it made by their numbers (carnet \
                                                 proposal list). Until then nothing is changed, and after seven days it is over.";
 /// The same of the keys of offices, and of members of the cluster.
-const SECOND_OF_KEY: &str = "It takes a second admin, who approves it by its number (carnet proposal list shows what waits). Until then nothing is \
-                             changed, and after seven days the proposal is over.";
+const SECOND_OF_KEY: &str = "It takes a second admin (of an enterprise's key, a second registrar), who says yes by its number: carnet proposal approve. Until \
+                             then nothing is changed, and after seven days the proposal is over.";
 /// The same of what is done with a robot in somebody's place.
 pub(crate) const SECOND_OF_ROBOT: &str = "It takes a second person of the office, who gives the same command (carnet robot get shows what waits). Until \
                                           then nothing is changed, and after seven days the proposal is over.";
@@ -141,6 +141,7 @@ pub(crate) fn done(done: &Done) -> Value {
         Some((index, hash)) if done.waits => json!({
             "done": false,
             "state": "proposed",
+            "proposal": index.to_string(),
             "next": SECOND_WORD,
             "at": time(done.at),
             "leaf_index": index.to_string(),
@@ -563,21 +564,19 @@ pub(crate) fn offices(value: &Offices) -> Value {
         })
     });
     let proposals = value.proposals.iter().map(|one| {
-        let (what, role, person) = match &one.change {
-            Change::Add { enrolment, .. } => (
-                "add",
-                Some(enrolment.role.word()),
-                Some(enrolment.person.clone()),
-            ),
-            Change::Retire { .. } => ("retire", None, None),
+        let (what, role) = match &one.change {
+            Change::Add { enrolment, .. } => ("add", Some(enrolment.role.word())),
+            Change::Retire { .. } => ("retire", None),
         };
         json!({
             "proposal": one.number.to_string(),
             "proposed": what,
-            "what": one.change.to_string(),
+            "what": one.change.told(&one.about),
             "key_id": one.change.key().to_string(),
             "role": role,
-            "person": person,
+            "person": one.about.person,
+            "of": one.about.holder.to_string(),
+            "reason": one.reason,
             "by": one.by.person,
             "until": time(one.until),
         })

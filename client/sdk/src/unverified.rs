@@ -10,6 +10,7 @@ use carnet_domain::custody::movement::Movement;
 use carnet_domain::log::stored::{OpenedLeaf, ShownLeaf};
 use carnet_domain::record::denied::DenyList;
 use carnet_domain::record::event::slot;
+use carnet_domain::record::past::PastProposal;
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::transfer::{Stage, Transfer};
@@ -262,6 +263,27 @@ impl Unverified<'_> {
     pub async fn deny_list(&self) -> Result<Told<DenyList>, ClientError> {
         self.record(newest(RecordKind::DenyList, String::new()))
             .await
+    }
+
+    /// What was proposed under a number and needs two people, also after its end, and what became of it.
+    ///
+    /// # Errors
+    /// `NotFound` where nothing was proposed under it, or as every read.
+    pub async fn proposal(&self, number: u64) -> Result<Told<PastProposal>, ClientError> {
+        self.record(newest(RecordKind::Proposal, number.to_string()))
+            .await
+    }
+
+    /// What was proposed, the newest first, also what ended.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn proposals(
+        &self,
+        size: u32,
+        token: &str,
+    ) -> Result<Page<PastProposal>, ClientError> {
+        self.page(RecordKind::Proposal, "", size, token).await
     }
 
     /// The registry's state as the node asked knows it; as [`Unverified::robot_stale`].

@@ -6,7 +6,7 @@
 mod accord;
 
 pub(crate) use accord::AGREEMENT;
-pub use accord::{carnet, carnet_as};
+pub use accord::{carnet, carnet_as, carnet_in};
 
 use std::sync::Arc;
 

@@ -261,6 +261,8 @@ impl Country {
             proof: enrolment.sign(&self.prefix, &key),
             enrolment,
             word,
+            instead: None,
+            reason: String::new(),
         }
     }
 
@@ -276,6 +278,7 @@ impl Country {
         Change::Add {
             proof: enrolment.sign(&self.prefix, &key),
             enrolment,
+            instead: None,
         }
     }
 

@@ -34,7 +34,7 @@ pub fn client(name: &str) -> Certificate {
 pub fn refused(certificate: Certificate) -> Refused {
     Refused {
         certificate,
-        not_after: TimeMs::MAX,
+        not_after: TimeMs(4_000_000_000_000),
         instead: None,
     }
 }

@@ -8,6 +8,7 @@ pub mod caller;
 pub mod cluster;
 pub mod cursor;
 pub mod movements;
+mod proposals;
 pub mod query;
 pub mod records;
 pub mod registry;

@@ -27,7 +27,7 @@ use crate::fault::StorageFault;
 use crate::identity::Identity;
 
 /// Version of the layout above.
-pub const LAYOUT_VERSION: u32 = 41;
+pub const LAYOUT_VERSION: u32 = 42;
 
 const LOCK: &str = "LOCK";
 const CREATING: &str = "CREATING";

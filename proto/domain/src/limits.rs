@@ -297,6 +297,8 @@ pub const RELEASE_MAX: DurationMs = DurationMs::from_days(92);
 pub const PROPOSED_TIME: DurationMs = DurationMs::from_days(7);
 /// How long a proposal about keys of offices or certificates waits for the second admin.
 pub const PROPOSAL_TIME: DurationMs = DurationMs::from_days(7);
+/// How far ahead of log time the end of a certificate lies that is to be refused: what lasts for ever would never make way.
+pub const CERTIFICATE_TIME_MAX: DurationMs = DurationMs::from_days(36_525);
 /// The most bytes of the serial number of a certificate (RFC 5280 §4.1.2.2).
 pub const CERTIFICATE_SERIAL_BYTES_MAX: usize = 20;
 /// How long the deny-list keeps an entry after its certificate has expired, as long as there is room.

@@ -696,14 +696,20 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 self.ledger.put_head(&subject.key(), head)
             }
             After::Proposal(proposal) => {
+                self.registry.offices.newest = Some(proposal.number);
                 self.registry.offices.propose(*proposal, self.now);
                 self.ledger.put_head(&subject.key(), head)
             }
             After::Denied(denied) => {
+                // Numbers ascend: where nothing was asked, the last one that waits is known.
+                let last = denied.list.waiting.last().map(|one| one.number);
+                self.registry.offices.newest = self.registry.offices.newest.max(last);
                 self.ledger.put_deny_list(denied.list)?;
                 self.ledger.put_head(&subject.key(), head)
             }
             After::Members(members) => {
+                let last = members.leaving.last().map(|one| one.number);
+                self.registry.offices.newest = self.registry.offices.newest.max(last);
                 self.registry.offices.leaving = members.leaving;
                 self.ledger.put_head(&subject.key(), head)
             }

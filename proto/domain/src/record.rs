@@ -20,6 +20,7 @@ pub mod offices;
 pub mod ownership;
 pub mod parked;
 pub mod party;
+pub mod past;
 pub mod peer;
 pub mod reader;
 pub mod recall;

@@ -87,7 +87,11 @@ fn added(text: &str, registry: &Prefix) -> Result<Change, Failed> {
         person: person.to_owned(),
     };
     let proof = key.proof(&enrolment, registry, proof)?;
-    Ok(Change::Add { enrolment, proof })
+    Ok(Change::Add {
+        enrolment,
+        proof,
+        instead: None,
+    })
 }
 
 const ORDER: Of = Of {
@@ -101,7 +105,10 @@ fn says(statement: &Statement) -> Option<Value> {
         return None;
     };
     let change = |change: &Change| match change {
-        Change::Add { enrolment, .. } => json!({
+        Change::Add {
+            enrolment, instead, ..
+        } => json!({
+            "instead": instead.map(|key| key.to_string()),
             "enrol": enrolment.public.to_string(),
             "of": enrolment.holder.to_string(),
             "role": enrolment.role.word(),

@@ -892,6 +892,7 @@ mod tests {
             by,
             until: TimeMs(9),
             clock: 0,
+            before: None,
         });
         assert!(
             is_revoked(&list, &certificate).is_none(),

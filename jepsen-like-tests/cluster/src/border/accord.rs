@@ -1,5 +1,6 @@
 //! How two countries become peers: with the commands that their operators would give.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -67,6 +68,19 @@ pub fn carnet(of: &Jurisdiction, arguments: &[&str]) -> Result<Value, Broken> {
 /// # Errors
 /// The command failed, or printed no JSON.
 pub fn carnet_as(of: &Jurisdiction, who: &str, arguments: &[&str]) -> Result<Value, Broken> {
+    carnet_in(of, &of.pki(), who, arguments)
+}
+
+/// As [`carnet_as`], by the files in another directory than where those of everybody lie.
+///
+/// # Errors
+/// The command failed, or printed no JSON.
+pub fn carnet_in(
+    of: &Jurisdiction,
+    pki: &Path,
+    who: &str,
+    arguments: &[&str],
+) -> Result<Value, Broken> {
     let nodes = of.running();
     let admin: Vec<String> = nodes.iter().map(|id| of.admin_address(*id)).collect();
     let client: Vec<String> = nodes.iter().map(|id| of.client_address(*id)).collect();
@@ -78,7 +92,7 @@ pub fn carnet_as(of: &Jurisdiction, who: &str, arguments: &[&str]) -> Result<Val
     // Nothing of the person who runs the tests: neither their contexts nor their sessions.
     command.arg("--config").arg(no_contexts(of.folder())?);
     command.arg("--state-dir").arg(of.folder().join("state"));
-    command.arg("--pki").arg(of.pki()).args(arguments);
+    command.arg("--pki").arg(pki).args(arguments);
     let printed = run(&mut command)?;
     serde_json::from_slice(&printed).map_err(Broken::at(format!("{command:?}")))
 }

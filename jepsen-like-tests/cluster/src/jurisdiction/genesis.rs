@@ -186,6 +186,8 @@ pub(super) fn enrol(
         proof: enrolment.sign(&of.prefix(), key),
         enrolment,
         word: None,
+        instead: None,
+        reason: String::new(),
     }
 }
 

@@ -199,5 +199,7 @@ fn enrol(number: u32, round: u32, at: u32) -> Command {
         proof: enrolment.sign(&registry, &key),
         enrolment,
         word: None,
+        instead: None,
+        reason: String::new(),
     }
 }

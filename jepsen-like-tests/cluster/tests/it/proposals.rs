@@ -74,13 +74,17 @@ async fn what_takes_two_is_proposed_by_one_and_approved_by_number_by_another() -
     let done = carnet_as(&registry, SECOND_REGISTRAR, &approve)?;
     assert_eq!(done["proposal"], number.as_str(), "{done}");
     assert!(waiting(&registry, REGISTRAR)?.is_empty());
-    let gone = refused(carnet_as(
-        &registry,
-        SECOND_REGISTRAR,
-        &["proposal", "get", &number],
-    ));
+    // It is read after its end, and nobody says yes to it again.
+    let get = ["proposal", "get", &number];
+    let ended = carnet_as(&registry, SECOND_REGISTRAR, &get)?;
+    assert_eq!(
+        (&ended["state"], &ended["ended_by"]),
+        (&"done".into(), &SECOND_REGISTRAR.into()),
+        "{ended}"
+    );
+    let gone = refused(carnet_as(&registry, SECOND_REGISTRAR, &approve));
     assert!(
-        gone.contains(&format!("no proposal {number} waits")),
+        gone.contains(&format!("proposal {number} was done by")),
         "{gone}"
     );
     // It is to be worse, but the other says no.
@@ -89,6 +93,22 @@ async fn what_takes_two_is_proposed_by_one_and_approved_by_number_by_another() -
     let no = ["proposal", "reject", &number, "--reason", "not yet"];
     carnet_as(&registry, SECOND_REGISTRAR, &no)?;
     assert!(waiting(&registry, REGISTRAR)?.is_empty());
+    let get = ["proposal", "get", &number];
+    let ended = carnet_as(&registry, REGISTRAR, &get)?;
+    assert_eq!(
+        (&ended["state"], &ended["ended_reason"]),
+        (&"rejected".into(), &"not yet".into()),
+        "{ended}"
+    );
+    let none = refused(carnet_as(
+        &registry,
+        REGISTRAR,
+        &["proposal", "get", "999999"],
+    ));
+    assert!(
+        none.contains("nothing was proposed under the number"),
+        "{none}"
+    );
     // An admin's certificate, which the other admin sees and approves; and a client's, which takes one.
     carnet_as(
         &registry,

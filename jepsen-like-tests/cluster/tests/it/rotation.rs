@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use carnet_client::{Client, ClientError, Log};
 use carnet_cluster::Broken;
-use carnet_cluster::border::{carnet, carnet_as};
+use carnet_cluster::border::{carnet, carnet_as, carnet_in};
 use carnet_cluster::clocks::Shift;
-use carnet_cluster::jurisdiction::{Jurisdiction, MANUFACTURER, Plan, REGISTRAR, model_id};
+use carnet_cluster::jurisdiction::{
+    ADMIN, Jurisdiction, MANUFACTURER, Plan, REGISTRAR, SECOND_ADMIN, SECOND_REGISTRAR, model_id,
+};
 use carnet_cluster::patience::until;
 use carnet_cluster::programs;
 use carnet_cluster::workload::registration;
@@ -328,6 +330,104 @@ async fn an_actor_key_is_rotated_under_load_without_a_failed_request() -> Result
         "{refused:?}"
     );
     registry.all_alive()
+}
+
+/// The words of a command as a shell takes them, without the name of the program.
+pub(crate) fn words(order: &Value) -> Vec<String> {
+    let mut words = Vec::new();
+    for (at, piece) in order.as_str().unwrap_or_default().split('\'').enumerate() {
+        match at % 2 {
+            0 => words.extend(piece.split_whitespace().map(str::to_owned)),
+            _ => words.push(piece.to_owned()),
+        }
+    }
+    words.split_off(1.min(words.len()))
+}
+
+/// The fault: where each has their own files, as the ceremony asks, nobody could rotate the key of an office.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_offices_key_is_rotated_where_keys_lie_with_their_bearers() -> Result<(), Broken> {
+    const NAME: &str = "an_offices_key_is_rotated_where_keys_lie_with_their_bearers";
+    let Some(programs) = programs(NAME) else {
+        return Ok(());
+    };
+    let plan = Plan {
+        in_earnest: true,
+        ..Plan::of("XA")
+    };
+    let registry = Jurisdiction::start(&programs, plan).await?;
+    let place = |name: &str, who: &str| -> Result<std::path::PathBuf, Broken> {
+        let place = registry.folder().join(name);
+        let shown = place.display().to_string();
+        carnet(&registry, &["pki", "bundle", who, &shown])?;
+        Ok(place)
+    };
+    let bearers = place("bearer", SECOND_REGISTRAR)?;
+    let admins = place("first-admin", ADMIN)?;
+    let others = place("second-admin", SECOND_ADMIN)?;
+    let rotate = [
+        "key",
+        "rotate",
+        "actor",
+        SECOND_REGISTRAR,
+        "--person",
+        SECOND_REGISTRAR,
+        "--reason",
+        "a year old",
+        "--grace",
+        "1s",
+    ];
+    // The admin has not the files, and is told who has.
+    let said = refused(carnet_in(&registry, &admins, ADMIN, &rotate));
+    assert!(said.contains("lie with their bearer"), "{said}");
+    let by_bearer = || {
+        tokio::task::block_in_place(|| carnet_in(&registry, &bearers, SECOND_REGISTRAR, &rotate))
+    };
+    let made = by_bearer()?;
+    assert_eq!(made["state"], "to be ordered", "{made}");
+    let again = by_bearer()?;
+    assert_eq!(again["order"], made["order"], "one key is made");
+    let order = words(&made["order"]);
+    let order: Vec<&str> = order.iter().map(String::as_str).collect();
+    let first = carnet_in(&registry, &admins, ADMIN, &order)?;
+    assert_eq!(first["state"], "proposed", "{first}");
+    let number = first["proposal"].as_str().unwrap_or_default().to_owned();
+    let get = ["proposal", "get", &number];
+    let open = carnet_in(&registry, &others, SECOND_ADMIN, &get)?;
+    let what = open["what"].as_str().unwrap_or_default();
+    assert!(what.contains("the rotation of key"), "{open}");
+    assert_eq!(
+        (&open["state"], &open["reason"]),
+        (&"open".into(), &"a year old".into())
+    );
+    // Ordered by one alone it is nobody's key yet.
+    assert_eq!(by_bearer()?["state"], "to be ordered");
+    let approve = ["proposal", "approve", &number];
+    carnet_in(&registry, &others, SECOND_ADMIN, &approve)?;
+    let done = by_bearer()?;
+    assert_eq!(done["state"], "rotated", "{done}");
+    assert_eq!(done["retired_key_id"], made["old_key_id"], "{done}");
+    assert_eq!(by_bearer()?["state"], "done already");
+    let clients = std::fs::read_dir(bearers.join("clients")).map_err(Broken::at("clients"))?;
+    let names = clients.flatten().map(|one| one.file_name());
+    let names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
+    let is_stray = |name: &String| name.contains(".next.") || name.contains(".old.");
+    assert!(!names.iter().any(is_stray), "{names:?}");
+    let offices = carnet(&registry, &["key", "offices"])?.to_string();
+    let key = |name: &str| made[name].as_str().unwrap_or("none").to_owned();
+    assert!(offices.contains(&key("new_key_id")), "{offices}");
+    assert!(!offices.contains(&key("old_key_id")), "{offices}");
+    // After its end it is read by its number, with who said yes.
+    let ended = carnet_in(&registry, &admins, ADMIN, &get)?;
+    assert_eq!(ended["state"], "done", "{ended}");
+    assert_eq!(ended["ended_by"], "two", "{ended}");
+    let listed = carnet_in(&registry, &admins, ADMIN, &["proposal", "list", "--ended"])?;
+    let rows = listed.as_array().cloned().unwrap_or_default();
+    assert!(
+        rows.iter().any(|row| row["proposal"] == number.as_str()),
+        "{listed}"
+    );
+    Ok(())
 }
 
 /// Nobody is left who could enrol an office: the roots order it, as the runbook lost-admins says, and a new admin goes on.

@@ -1,8 +1,8 @@
 //! An operator's year on one cluster, by the commands of the operator's guide, while clients write and read and the checkers look on.
 
-use carnet_cluster::border::carnet;
+use carnet_cluster::border::{carnet, carnet_in};
 use carnet_cluster::clocks::Shift;
-use carnet_cluster::jurisdiction::{MANUFACTURER, Plan};
+use carnet_cluster::jurisdiction::{MANUFACTURER, Plan, REGISTRAR};
 use carnet_cluster::patience::until;
 use carnet_cluster::run::{Least, Run};
 use carnet_cluster::workload::LoadPlan;
@@ -10,6 +10,7 @@ use carnet_cluster::{Broken, programs};
 
 use crate::faults::hold;
 use crate::members::{named, voters};
+use crate::rotation::words;
 
 const STOLEN: &str = "manufacturer/0001/stolen";
 
@@ -24,6 +25,12 @@ async fn grow(run: &mut Run, node: u64) -> Result<(), Broken> {
 
 /// New certificates of new keys for every node that runs, taken up without a restart; for whoever works with it; and new roots.
 async fn renew(run: &mut Run) -> Result<(), Broken> {
+    // What is renewed below is signed by the authority that follows, and what was signed before stays good.
+    let root = run.registry.pki().join("root/root-1.seed");
+    let root = root.display().to_string();
+    let renew = ["pki", "renew", "authority/raft", "--root", &root];
+    carnet(&run.registry, &renew)?;
+    run.answers(10).await?;
     for node in run.registry.running() {
         let name = format!("node/{node}");
         carnet(&run.registry, &["pki", "renew", &name, "--new-key"])?;
@@ -72,6 +79,25 @@ async fn renew(run: &mut Run) -> Result<(), Broken> {
     run.answers(20).await
 }
 
+/// The key of an office, which lies with its bearer alone: made there, ordered by an admin, put in place and the old one retired there.
+async fn rotate_office(run: &mut Run) -> Result<(), Broken> {
+    let bearers = run.registry.folder().join("bearer");
+    let shown = bearers.display().to_string();
+    carnet(&run.registry, &["pki", "bundle", REGISTRAR, &shown])?;
+    let rotate = ["key", "rotate", "actor", REGISTRAR, "--person", REGISTRAR];
+    let rotate = [&rotate[..], &["--reason", "a year old", "--grace", "1s"]].concat();
+    let by_bearer =
+        || tokio::task::block_in_place(|| carnet_in(&run.registry, &bearers, REGISTRAR, &rotate));
+    let made = by_bearer()?;
+    assert_eq!(made["state"], "to be ordered", "{made}");
+    let order = words(&made["order"]);
+    let order: Vec<&str> = order.iter().map(String::as_str).collect();
+    carnet(&run.registry, &order)?;
+    let done = by_bearer()?;
+    assert_eq!(done["state"], "rotated", "{done}");
+    run.answers(10).await
+}
+
 /// Lets a member leave for good, and ends it.
 async fn shrink(run: &mut Run, node: u64) -> Result<(), Broken> {
     let id = node.to_string();
@@ -106,6 +132,7 @@ async fn an_operators_year() -> Result<(), Broken> {
 
     // Everything is renewed.
     renew(&mut run).await?;
+    rotate_office(&mut run).await?;
 
     // A client's certificate is stolen.
     run.registry.make_client(STOLEN, 30, Shift::NONE)?;

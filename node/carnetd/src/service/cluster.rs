@@ -157,7 +157,10 @@ fn open_proposals(registry: &Registry, denied: &DenyList) -> Vec<OpenProposal> {
             KeyChange::Add { .. } => "add key",
             KeyChange::Retire { .. } => "retire key",
         },
-        about: one.change.key().to_string(),
+        about: match one.about.person.as_str() {
+            "" => format!("{} of {}", one.about.key, one.about.holder),
+            person => format!("{} of {person}, {}", one.about.key, one.about.holder),
+        },
         by: one.by.person.clone(),
         until: one.until,
     });

@@ -31,6 +31,8 @@ pub enum RecordName {
     Pack,
     /// Certificates that are refused before their time is over.
     DenyList,
+    /// What was proposed under a number, and what became of it.
+    Proposal(u64),
 }
 
 impl RecordName {
@@ -43,7 +45,7 @@ impl RecordName {
             Self::Recall(_) => Query::ListRecalls,
             Self::Transfer(_) => Query::ListTransfers,
             // Who had a certificate stolen is for those who run the cluster.
-            Self::DenyList => Query::ClusterStatus,
+            Self::DenyList | Self::Proposal(_) => Query::ClusterStatus,
             // Who is recognised, and by which agreement, is public: verdicts cite it.
             Self::Peer(_) | Self::Registry | Self::SignedRecord(_) | Self::Pack => Query::LogProof,
         }
@@ -62,6 +64,7 @@ impl fmt::Display for RecordName {
             Self::Registry => f.write_str("registry"),
             Self::Pack => f.write_str("pack"),
             Self::DenyList => f.write_str("deny-list"),
+            Self::Proposal(number) => write!(f, "proposal {number}"),
             Self::SignedRecord(code) => write!(f, "signed record of {code}"),
         }
     }
@@ -107,7 +110,8 @@ impl Provable {
             | RecordName::Registry
             | RecordName::SignedRecord(_)
             | RecordName::Pack
-            | RecordName::DenyList => {
+            | RecordName::DenyList
+            | RecordName::Proposal(_) => {
                 return Err(ApiError::invalid(
                     "kind",
                     "robots, enterprises, models and recalls can be proven",
@@ -214,6 +218,8 @@ pub enum RecordsQuery {
     Peers,
     /// What waits of one peer, or of all.
     Parked(Option<Prefix>),
+    /// What was proposed, the newest first.
+    Proposals,
 }
 
 /// Characters that name an enterprise, and a model.
@@ -293,9 +299,24 @@ impl RecordsQuery {
         Ok(Self::Parked(Some(peer)))
     }
 
+    /// What was proposed, the newest first.
+    ///
+    /// # Errors
+    /// There is no filter for proposals.
+    pub fn proposals(filter: &str) -> Result<Self, ApiError> {
+        if filter.is_empty() {
+            return Ok(Self::Proposals);
+        }
+        Err(ApiError::invalid(
+            "filter",
+            "proposals are listed without a filter",
+        ))
+    }
+
     /// The query of the policy.
     pub fn query(&self) -> Query {
         match self {
+            Self::Proposals => Query::ClusterStatus,
             Self::Parked(_) => Query::ListParked,
             Self::Robots(_) => Query::ListRobots,
             Self::Enterprises(_) => Query::GetEnterprise,
@@ -328,7 +349,7 @@ impl RecordsQuery {
             Self::Models(asked) => narrow(asked).map(Self::Models),
             Self::Transfers(asked) => narrow(asked).map(Self::Transfers),
             // None of these is an enterprise's own.
-            Self::Recalls(_) | Self::Peers | Self::Parked(_) => {
+            Self::Recalls(_) | Self::Peers | Self::Parked(_) | Self::Proposals => {
                 Err(ApiError::denied("only an authority may list these"))
             }
         }
@@ -344,6 +365,7 @@ impl RecordsQuery {
             Self::Transfers(beginning) => ("transfers", beginning.as_str()),
             Self::Peers => ("peers", ""),
             Self::Parked(peer) => ("parked", peer.as_ref().map_or("", Prefix::as_str)),
+            Self::Proposals => ("proposals", ""),
         }
     }
 }

@@ -8,6 +8,7 @@ use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::limits::SUCCESSIONS_MAX;
 use carnet_domain::log::stored::ShownLeaf;
 use carnet_domain::record::denied::DenyList;
+use carnet_domain::record::past::PastProposal;
 use carnet_domain::record::peer::Peer;
 use carnet_domain::record::registry::Registry;
 use carnet_domain::record::transfer::Transfer;
@@ -20,6 +21,7 @@ use carnet_wire::status::ApiError;
 
 use super::caller::{Caller, Permitted};
 use super::cursor::Place;
+use super::proposals;
 use super::query::{Beginning, RecordName, RecordsQuery};
 use super::storage;
 use super::views::View;
@@ -50,6 +52,8 @@ pub enum Record {
     DenyList(Box<DenyList>),
     /// An item of a peer that waits, without its bytes.
     Parked(Box<Parked>),
+    /// What was proposed, and what became of it.
+    Proposal(Box<PastProposal>),
     /// COSE_Sign1 bytes.
     Signed(Vec<u8>),
 }
@@ -67,6 +71,7 @@ impl Record {
             Self::Registry(record) => record.to_bytes(),
             Self::DenyList(record) => record.to_bytes(),
             Self::Parked(record) => record.to_bytes(),
+            Self::Proposal(record) => record.to_bytes(),
             Self::Signed(bytes) => bytes.clone(),
         }
     }
@@ -151,6 +156,10 @@ impl Reading<'_> {
             RecordName::DenyList => {
                 let found = records.deny_list().map_err(storage)?;
                 Some(Record::DenyList(Box::new(found)))
+            }
+            RecordName::Proposal(number) => {
+                let found = proposals::numbered(records, *number)?;
+                found.map(|one| Record::Proposal(Box::new(one)))
             }
             RecordName::SignedRecord(_) | RecordName::Pack => None,
         })
@@ -249,6 +258,15 @@ impl Reading<'_> {
                 let found = self.parked(*of, after, bound)?;
                 let name = |record: &Parked| place_name(&record.peer, record.item);
                 shown(found, name, |record| Record::Parked(Box::new(record)))
+            }
+            RecordsQuery::Proposals => {
+                let after = name_after(after, |text| {
+                    let number = text.parse::<u64>().ok()?;
+                    (number.to_string() == text).then_some(number)
+                })?;
+                let found = proposals::page(records, after, bound)?;
+                let name = |record: &PastProposal| record.number.to_string();
+                shown(found, name, |record| Record::Proposal(Box::new(record)))
             }
         };
         Ok(Page {

@@ -6,15 +6,17 @@ use bytes::Bytes;
 use carnet_domain::bytes::code::Code;
 use carnet_domain::bytes::encoding::{Blob, Canonical};
 use carnet_domain::bytes::time::{DurationMs, TimeMs};
-use carnet_domain::limits::COMMAND_BYTES_MAX;
+use carnet_domain::limits::{COMMAND_BYTES_MAX, PROPOSAL_TIME};
 use carnet_domain::log::authority::{SignedHeader, item_root};
 use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::leaf::{Slots, Subject, SubjectType};
 use carnet_domain::log::stored::ShownLeaf;
 use carnet_domain::machine::Question;
 use carnet_domain::machine::entry::{Answer, Body, ItemAnswer, Request};
+use carnet_domain::record::denied::Bearer;
 use carnet_domain::record::event::{Standing, slot};
 use carnet_domain::record::ledger::Ledger;
+use carnet_domain::record::past::Fate;
 use carnet_domain::record::transfer::Stage;
 use carnet_domain::record::{Enterprise, EnterpriseStatus, Model, PartyName, Recall, Severity};
 use carnet_domain::rules::command::{Action, Command};
@@ -316,6 +318,7 @@ fn name(record: &Record) -> String {
         Record::Transfer(record) => hex::encode(record.id.0),
         Record::Peer(record) => record.bundle.name.clone(),
         Record::Parked(record) => format!("{}/{:015}", record.peer, record.item),
+        Record::Proposal(record) => record.number.to_string(),
         Record::Registry(_) | Record::DenyList(_) | Record::Signed(_) => {
             unreachable!("there is no list of these")
         }
@@ -811,6 +814,7 @@ async fn whatever_has_leaves_of_its_own_is_proven_and_the_rest_is_refused() {
         RecordName::Transfer(transfer(1)),
         RecordName::Pack,
         RecordName::DenyList,
+        RecordName::Proposal(1),
     ];
     for name in rest {
         let refused = proven(&house.registry, &registrar, name, None).await;
@@ -1087,5 +1091,100 @@ async fn a_checkpoint_asks_by_stage_office_consignment_and_declarant_in_pages() 
     let refused = service.transfers_found(&customs, other, &token, 1).await;
     let refused = refused.expect_err("of another query").to_string();
     assert!(refused.contains("another query"), "{refused}");
+    house.close().await;
+}
+
+/// The fault: a proposal that was rejected a second ago was as one that never was, and who said no, and why, nobody could read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_needs_two_is_read_by_its_number_after_its_end() {
+    let mut a = Country::with_market("86");
+    let say = |a: &mut Country, who: &str, command: Command| {
+        let said = carnet_kit::text(&a.command(who, command));
+        assert_eq!(said, "done", "{who}");
+        a.registry().offices.newest.expect("a proposal")
+    };
+    let add = |a: &Country, name: &str| a.enrolment(name, a.office("customs"), Role::Customs, name);
+    let reject = |number| Command::RejectProposal {
+        number,
+        reason: "who is fay?".into(),
+    };
+    let command = add(&a, "done");
+    let done = say(&mut a, "admin", command.clone());
+    say(&mut a, "admin-2", command);
+    let command = add(&a, "fay");
+    let rejected = say(&mut a, "admin", command.clone());
+    say(&mut a, "admin-2", reject(rejected));
+    // Proposed anew, it is another one.
+    let taken_back = say(&mut a, "admin", command.clone());
+    say(&mut a, "admin", reject(taken_back));
+    let bearer = Bearer::Node { node: 9 };
+    let mut refused = samples::refused(samples::client("x"));
+    refused.certificate.bearer = bearer;
+    let revoke = Command::RevokeCertificate {
+        refused: refused.clone(),
+        reason: "lost".into(),
+    };
+    let of_certificate = say(&mut a, "admin", revoke.clone());
+    say(&mut a, "admin-2", revoke);
+    let expired = say(&mut a, "admin", command.clone());
+    a.advance(PROPOSAL_TIME);
+    a.advance(DurationMs::from_days(1));
+    let open = say(&mut a, "admin", command);
+    let house = House::of(&a).await;
+    let service = &house.registry;
+    let admin = Caller::from(house.client(Role::Admin, "hq", Plane::Client));
+    let (mut found, mut token) = (Vec::new(), String::new());
+    loop {
+        let query = RecordsQuery::proposals("").expect("no filter");
+        let page = service.records(&admin, query, &token, 2).await;
+        let page = page.expect("a page").value;
+        for record in page.records {
+            let Record::Proposal(one) = record else {
+                panic!("{record:?} is not a proposal");
+            };
+            found.push(*one);
+        }
+        token = page.next;
+        if token.is_empty() {
+            break;
+        }
+    }
+    let rows: Vec<_> = found.iter().map(|one| (one.number, one.fate)).collect();
+    let expected = [
+        (open, Fate::Open),
+        (expired, Fate::Expired),
+        (of_certificate, Fate::Done),
+        (taken_back, Fate::TakenBack),
+        (rejected, Fate::Rejected),
+        (done, Fate::Done),
+    ];
+    assert_eq!(rows.get(..expected.len()), Some(&expected[..]));
+    let get = async |number| {
+        let name = RecordName::Proposal(number);
+        service.record(&admin, &name, Freshness::Newest).await
+    };
+    let Record::Proposal(one) = get(rejected).await.expect("read").value else {
+        panic!("a proposal");
+    };
+    let end = one.end.as_ref().expect("it ended by a leaf");
+    assert_eq!(
+        (one.by.person.as_str(), end.reason.as_str()),
+        ("admin", "who is fay?")
+    );
+    let by = end.by.as_ref().map(|by| by.person.as_str());
+    assert_eq!(by, Some("admin-2"));
+    assert!(one.at <= end.at);
+    for number in [0, rejected + 1, u64::MAX] {
+        let none = get(number).await.expect_err("none").reason();
+        assert_eq!(none, "NOT_FOUND", "{number}");
+    }
+    // As the list of what is refused: for those who run the cluster.
+    let dealer = Caller::from(house.client(Role::Dealer, "0002", Plane::Client));
+    let query = RecordsQuery::proposals("").expect("no filter");
+    let refused = service.records(&dealer, query, "", 2).await;
+    assert_eq!(
+        refused.expect_err("not theirs").reason(),
+        "PERMISSION_DENIED"
+    );
     house.close().await;
 }

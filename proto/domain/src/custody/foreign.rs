@@ -30,7 +30,7 @@ use crate::limits::{
 };
 use crate::log::authority::Envelope;
 use crate::log::checkpoint::{Origin, peek};
-use crate::log::leaf::{Kind, SlotError, Subject};
+use crate::log::leaf::{Kind, SlotError, Subject, SubjectType};
 use crate::log::map::RobotStatus;
 use crate::log::merkle::{verify_consistency, verify_inclusion};
 use crate::machine::entry::{ChainRun, ItemAnswer, LargeItem, MailBatch, MailItem};
@@ -42,7 +42,9 @@ use crate::record::event::{
 };
 use crate::record::keys::KeyHistory;
 use crate::record::ledger::Ledger;
-use crate::record::peer::{Heard, LogDoubt, OpenFork, Peer, Repaired, Statement, TakenHead};
+use crate::record::peer::{
+    Heard, LogDoubt, OpenFork, Peer, Repaired, Statement, Suspension, TakenHead,
+};
 use crate::record::transfer::{Ending, Transfer};
 use crate::record::{
     Ended, Fitted, Fitting, Hold, Parked, Recall, RecallStatus, Robot, RobotKey, Stay,
@@ -551,6 +553,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             let at = self.now;
             let repaired = proven.as_ref().ok().and_then(|it| repaired(&from, it, at));
             let time_seen = repaired.map_or(now.time_seen, |it| now.time_seen.max(it.from));
+            let me = self.registry.prefix;
+            let suspended = proven.as_ref().ok().and_then(|it| suspended(&me, it));
+            let mut now = now;
+            if let Some(said) = suspended {
+                now.suspended_by_it(said);
+            }
             self.ledger.put_peer(Peer {
                 heard,
                 time_seen,
@@ -2010,6 +2018,27 @@ fn admitted_abroad(purpose: Purpose, robot: Option<&mut Robot>) {
     robot.admitted_abroad = true;
     if purpose == Purpose::PermanentExport {
         robot.stay = Stay::Left {};
+    }
+}
+
+/// That the roots of a peer suspended a version of an agreement with us, or that they resumed it, of the leaf that says so.
+fn suspended(me: &Prefix, proven: &Proven) -> Option<Suspension> {
+    let of_us = Subject::new(SubjectType::Peer, me.as_str()).key();
+    if proven.leaf.kind != Kind::Agreement || proven.leaf.key != of_us {
+        return None;
+    }
+    match proven.slots.get::<Statement>(slot::EVENT) {
+        Ok(Some(Statement::Suspend {
+            agreement,
+            number,
+            until,
+            ..
+        })) => Some(Suspension {
+            agreement,
+            number,
+            until,
+        }),
+        _ => None,
     }
 }
 

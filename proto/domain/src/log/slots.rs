@@ -70,10 +70,13 @@ pub fn slot_names(subject: SubjectType) -> [Option<&'static str>; SLOT_COUNT] {
                 Some("correction, other parts"),
             ];
         }
-        SubjectType::Enterprise
-        | SubjectType::Model
-        | SubjectType::Office
-        | SubjectType::Recall => names[1] = Some("record after the event"),
+        SubjectType::Office => {
+            names[1] = Some("record after the event");
+            names[15] = Some("what was proposed, and the proposal before it");
+        }
+        SubjectType::Enterprise | SubjectType::Model | SubjectType::Recall => {
+            names[1] = Some("record after the event");
+        }
         SubjectType::Agreement
         | SubjectType::Peer
         | SubjectType::KeyList

@@ -21,7 +21,7 @@ use crate::log::merkle::{Frontier, Nodes, root_at};
 use crate::machine::entry::{Answer, Body, Entry, ItemAnswer};
 use crate::planted::{Planted, Sound};
 use crate::record::contact::Contact;
-use crate::record::event::{After, Event};
+use crate::record::event::{After, Effect, Event};
 use crate::record::keys::{GoodHead, KeyHistory, KeyStep, KeysOrder};
 use crate::record::ledger::Ledger;
 use crate::record::offices::{Change, Offices, Profile, is_office_of};
@@ -32,7 +32,7 @@ use crate::record::peer::{
 use crate::record::registry::{OwnBundle, Registry};
 use crate::record::told::Tellings;
 use crate::record::{Daily, Holder, Signer};
-use crate::rules::decide::{Stop, enrolled, has_twins};
+use crate::rules::decide::{Stop, enrolled, enrolled_as, has_twins};
 use crate::rules::policy::Role;
 use crate::rules::rejection::{Counted, Detail, Listed, Reason, Rejection, refuse};
 
@@ -130,6 +130,7 @@ pub(super) fn genesis<L: Ledger>(ledger: &mut L, entry: &Entry) -> Result<Answer
             compromised_after: None,
             enrolled_by: None,
             ends: Daily::default(),
+            instead: None,
         };
         run.registry.offices.follow(&signer);
         run.ledger.put_signer(signer)?;
@@ -203,10 +204,17 @@ fn fits_office(holder: &Holder, role: Role) -> Result<(), Rejection> {
 fn ordered(change: &Change, known: Option<Signer>, index: u64) -> Result<Signer, Rejection> {
     let key = change.key();
     match (change, known) {
-        (Change::Add { .. }, Some(_)) => refuse(Reason::SignerExists, Detail::Key { key }),
+        (Change::Add { .. }, Some(known)) => refuse(Reason::SignerExists, enrolled_as(&known)),
         (Change::Add { enrolment, .. }, None) if enrolment.person.is_empty() => {
             refuse(Reason::Malformed, Detail::NoPerson {})
         }
+        // The order itself retires what the key follows.
+        (
+            Change::Add {
+                instead: Some(_), ..
+            },
+            None,
+        ) => refuse(Reason::Malformed, Detail::NOTHING),
         (Change::Add { enrolment, .. }, None) => {
             fits_office(&enrolment.holder, enrolment.role)?;
             Ok(enrolled(enrolment, index))
@@ -502,7 +510,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             return no(Reason::Malformed, Detail::Twice { what: Listed::Key });
         }
         for change in &order.changes {
-            if let Change::Add { enrolment, proof } = change
+            if let Change::Add {
+                enrolment, proof, ..
+            } = change
                 && !enrolment.is_signed(&self.registry.prefix, &enrolment.public, proof)
             {
                 let key = enrolment.public.key_id();
@@ -935,6 +945,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             agreements: Vec::new(),
             agreement_leaves: Vec::new(),
             suspended: Vec::new(),
+            suspended_there: Vec::new(),
             ..peer
         }));
         Ok(Ok(Event::new(Kind::TrustList, statement, after)))
@@ -972,10 +983,10 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             }
             Err(at) => places.insert(at, suspension),
         }
-        Ok(Ok(Event::new(
-            Kind::Agreement,
-            statement,
-            After::Peer(Box::new(peer)),
-        )))
+        // Who is on the other side of it loads no truck on an offer that nobody may permit.
+        let tells = peer.bundle.primary().map(Effect::Tell);
+        let mut event = Event::new(Kind::Agreement, statement, After::Peer(Box::new(peer)));
+        event.effects.extend(tells);
+        Ok(Ok(event))
     }
 }

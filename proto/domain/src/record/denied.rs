@@ -11,8 +11,8 @@ use crate::bytes::digest::{Digest, sha256};
 use crate::bytes::encoding::Canonical;
 use crate::bytes::time::TimeMs;
 use crate::limits::{
-    CERTIFICATE_SERIAL_BYTES_MAX, FORGOTTEN_AFTER, Index, List, Name, PROPOSALS_MAX, REVOKED_MAX,
-    Sequence,
+    CERTIFICATE_SERIAL_BYTES_MAX, FORGOTTEN_AFTER, Index, List, Maybe, Name, PROPOSALS_MAX,
+    REVOKED_MAX, Sequence,
 };
 use crate::record::Actor;
 use crate::record::offices::makes_way;
@@ -233,6 +233,8 @@ pub struct Waiting {
     pub until: TimeMs,
     /// How often the roots had moved log time: moved since, what has expired stays expired.
     pub clock: u64,
+    /// The number of the proposal before it, of whatever kind, ended or not.
+    pub before: Option<u64>,
 }
 crate::canonical_struct!(Waiting {
     number: Index,
@@ -240,7 +242,8 @@ crate::canonical_struct!(Waiting {
     wanted,
     by,
     until,
-    clock: Sequence
+    clock: Sequence,
+    before: Maybe<Index>
 });
 
 /// The deny-list of a registry.

@@ -26,9 +26,9 @@ use crate::record::peer::Peer;
 use crate::record::told::Untold;
 use crate::record::transfer::Transfer;
 use crate::record::{
-    ApprovalStatus, Before, Daily, Ended, Enterprise, EnterpriseStatus, Firmware, Fitting, Hold,
-    Identity, Model, Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, RobotKey, Signer,
-    Stay,
+    Actor, ApprovalStatus, Before, Daily, Ended, Enterprise, EnterpriseStatus, Firmware, Fitting,
+    Hold, Identity, Model, Part, Party, Pending, Recall, RecallId, RecallStatus, Robot, RobotKey,
+    Signer, Stay,
 };
 use crate::rules::lifecycle::{HoldKind, State};
 use crate::rules::rejection::{Counted, Detail, Reason, Rejection, refuse};
@@ -477,6 +477,51 @@ pub struct Yielded {
 }
 crate::canonical_struct!(Yielded @ 1 { code, identity });
 
+/// Slot 15 of a leaf that says that something was proposed, and waits for its second word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposed {
+    /// The key or certificate that it is about, and whose it is.
+    pub about: Option<Actor>,
+    /// Who proposed.
+    pub by: Actor,
+    /// It expires then.
+    pub until: TimeMs,
+    /// The number of the proposal before it, of whatever kind.
+    pub before: Option<u64>,
+}
+crate::canonical_struct!(Proposed @ 1 {
+    about,
+    by,
+    until,
+    before: Maybe<Index>
+});
+
+/// What the leaf of a proposal says of it beside the command.
+fn proposed(after: &After) -> Option<Proposed> {
+    match after {
+        After::Proposal(one) => Some(Proposed {
+            about: Some(one.about.clone()),
+            by: one.by.clone(),
+            until: one.until,
+            before: one.before,
+        }),
+        // The one that was taken up last.
+        After::Denied(denied) => denied.list.waiting.last().map(|one| Proposed {
+            about: None,
+            by: one.by.clone(),
+            until: one.until,
+            before: one.before,
+        }),
+        After::Members(members) => members.leaving.last().map(|one| Proposed {
+            about: None,
+            by: one.by.clone(),
+            until: one.until,
+            before: one.before,
+        }),
+        _ => None,
+    }
+}
+
 /// The sixteen slots of an event's leaf: the record after it, and the event.
 pub fn slots(event: &Event) -> Slots {
     let mut slots = Slots::new();
@@ -554,6 +599,11 @@ pub fn slots(event: &Event) -> Slots {
                 | After::Jurisdiction(_) => {}
             }
         }
+    }
+    if event.is_first_word()
+        && let Some(first) = proposed(&event.after)
+    {
+        slots.set(slot::OTHER, &first);
     }
     slots.values[usize::from(slot::EVENT)] = Some(event.what.clone());
     if !event.evidence.is_empty() {

@@ -65,6 +65,8 @@ pub enum Change {
         enrolment: Enrolment,
         /// The key's own signature for it.
         proof: Signature,
+        /// The key of the same hand that it follows, which its bearer then retires.
+        instead: Option<KeyId>,
     },
     /// It signs nothing from then on.
     Retire {
@@ -75,7 +77,7 @@ pub enum Change {
     },
 }
 crate::canonical_variants!(Change {
-    1 => Add { enrolment, proof },
+    1 => Add { enrolment, proof, instead },
     2 => Retire { public, compromised_after: Maybe<Index> },
 });
 
@@ -83,14 +85,27 @@ impl std::fmt::Display for Change {
     /// What happens, for people.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Add { enrolment, .. } => write!(
-                f,
-                "key {} is enrolled for {} as {}, in the hand of {}",
-                enrolment.public.key_id(),
-                enrolment.holder,
-                enrolment.role.word(),
-                enrolment.person
-            ),
+            Self::Add {
+                enrolment, instead, ..
+            } => {
+                write!(
+                    f,
+                    "key {} is enrolled for {} as {}",
+                    enrolment.public.key_id(),
+                    enrolment.holder,
+                    enrolment.role.word(),
+                )?;
+                if !enrolment.person.is_empty() {
+                    write!(f, ", in the hand of {}", enrolment.person)?;
+                }
+                match instead {
+                    Some(old) => write!(
+                        f,
+                        ": the rotation of key {old}, which the same hand then retires"
+                    ),
+                    None => Ok(()),
+                }
+            }
             Self::Retire {
                 public,
                 compromised_after: None,
@@ -112,6 +127,16 @@ impl std::fmt::Display for Change {
 }
 
 impl Change {
+    /// What happens, in words, and whose key it is, as `about` says of it.
+    pub fn told(&self, about: &Actor) -> String {
+        let (person, holder) = (&about.person, &about.holder);
+        match (self, person.is_empty()) {
+            (Self::Add { .. }, _) => self.to_string(),
+            (Self::Retire { .. }, true) => format!("{self} (it is one of {holder})"),
+            (Self::Retire { .. }, false) => format!("{self} (it is that of {person}, {holder})"),
+        }
+    }
+
     /// The key that it is about.
     pub fn key(&self) -> KeyId {
         match self {
@@ -129,19 +154,25 @@ pub struct Proposal {
     pub number: u64,
     /// What.
     pub change: Change,
+    /// The key that it is about, and whose it is.
+    pub about: Actor,
     /// Why, where the command says it; else empty.
     pub reason: String,
     /// Who proposed.
     pub by: Actor,
     /// It expires then.
     pub until: TimeMs,
+    /// The number of the proposal before it, of whatever kind, ended or not.
+    pub before: Option<u64>,
 }
 crate::canonical_struct!(Proposal {
     number: Index,
     change,
+    about,
     reason: Name,
     by,
-    until
+    until,
+    before: Maybe<Index>
 });
 
 /// A change of the members of the cluster by which nodes leave it for good.
@@ -188,6 +219,8 @@ pub struct Leaving {
     pub second: Option<Actor>,
     /// It expires then, agreed or not.
     pub until: TimeMs,
+    /// The number of the proposal before it, of whatever kind, ended or not.
+    pub before: Option<u64>,
 }
 crate::canonical_struct!(Leaving {
     number: Index,
@@ -195,7 +228,8 @@ crate::canonical_struct!(Leaving {
     reason: Name,
     by,
     second,
-    until
+    until,
+    before: Maybe<Index>
 });
 
 /// The offices of a registry that supervise it.
@@ -209,12 +243,15 @@ pub struct Offices {
     pub proposals: Vec<Proposal>,
     /// What was asked of the members of the cluster, oldest first; at most one of a change.
     pub leaving: Vec<Leaving>,
+    /// The number of the newest proposal, also of a certificate: its leaf names the one before it, and so on to the first.
+    pub newest: Option<u64>,
 }
 crate::canonical_struct!(Offices {
     profile,
     supervisors: List<SUPERVISORS_MAX>,
     proposals: List<PROPOSALS_MAX>,
-    leaving: List<PROPOSALS_MAX>
+    leaving: List<PROPOSALS_MAX>,
+    newest: Maybe<Index>
 });
 
 impl Offices {
@@ -225,6 +262,7 @@ impl Offices {
             supervisors: Vec::new(),
             proposals: Vec::new(),
             leaving: Vec::new(),
+            newest: None,
         }
     }
 

@@ -256,6 +256,8 @@ pub struct Signer {
     pub enrolled_by: Option<Actor>,
     /// Ends of robots that it declared, or confirmed as no registrar. Kept here alone, and in no leaf.
     pub ends: Daily,
+    /// The key of the same hand that it was enrolled to follow: it retires that one alone.
+    pub instead: Option<KeyId>,
 }
 impl Signer {
     /// As one side of a step that needs two.
@@ -277,7 +279,8 @@ crate::canonical_struct!(Signer @ 1 {
     retired: Maybe<Index>,
     compromised_after: Maybe<Index>,
     enrolled_by,
-    ends
+    ends,
+    instead
 });
 
 impl Signer {

@@ -809,6 +809,9 @@ pub struct Peer {
     pub agreement_leaves: Vec<u64>,
     /// The newest suspension of each version that was ever suspended, ascending.
     pub suspended: Vec<Suspension>,
+    /// As these, what its roots suspended there, by its log, of versions that stand here. It stops nothing but our new offers, which nobody
+    /// there may permit.
+    pub suspended_there: Vec<Suspension>,
     /// Of each agreement that ended with the contact, by name, its newest version: it comes back as a newer one alone.
     pub agreements_ended: Vec<AgreementRef>,
     /// Heads of its log that were taken in, the newest last, the denser the newer: to one of them it goes back when its key was
@@ -847,6 +850,7 @@ crate::canonical_struct!(Peer @ 1 {
     agreements: List<AGREEMENTS_OF_PEER_MAX>,
     agreement_leaves: ListOf<Index, AGREEMENTS_OF_PEER_MAX>,
     suspended: List<AGREEMENTS_OF_PEER_MAX>,
+    suspended_there: List<AGREEMENTS_OF_PEER_MAX>,
     agreements_ended: List<AGREEMENTS_ENDED_MAX>,
     heads: List<HEADS_OF_PEER_MAX>,
     given_up: List<GIVEN_UP_MAX>,
@@ -885,6 +889,7 @@ impl Peer {
             agreements: Vec::new(),
             agreement_leaves: Vec::new(),
             suspended: Vec::new(),
+            suspended_there: Vec::new(),
             agreements_ended: Vec::new(),
             heads: Vec::new(),
             given_up: Vec::new(),
@@ -1006,8 +1011,18 @@ impl Peer {
         let reference = agreement.reference();
         let mut versions = self.agreements.iter().rev();
         let newer = versions.find(|one| one.id == agreement.id && one.in_force(at));
-        let stands = match self.suspended_until(&reference, at) {
-            Some(until) => format!(" suspended until {until}"),
+        let there = self.suspended_there_until(&reference, at);
+        let suspended = match (self.suspended_until(&reference, at), there) {
+            (Some(until), _) => Some(format!(" suspended until {until}")),
+            (None, Some(until)) => {
+                let there = self.bundle.primary();
+                let there = there.map_or_else(String::new, |prefix| prefix.to_string());
+                Some(format!(" suspended by {there} until {until}"))
+            }
+            (None, None) => None,
+        };
+        let stands = match suspended {
+            Some(suspended) => suspended,
             None if at < agreement.effective_from => {
                 format!(" from {}", agreement.effective_from)
             }
@@ -1027,6 +1042,39 @@ impl Peer {
         let mut suspended = self.suspended.iter();
         let found = suspended.find(|one| one.agreement == *agreement && at < one.until);
         found.map(|one| one.until)
+    }
+
+    /// Until when its roots suspended a version there, if they did at a time.
+    pub fn suspended_there_until(&self, agreement: &AgreementRef, at: TimeMs) -> Option<TimeMs> {
+        let mut suspended = self.suspended_there.iter();
+        let found = suspended.find(|one| one.agreement == *agreement && at < one.until);
+        found.map(|one| one.until)
+    }
+
+    /// Notes what its roots said of a version that stands here, as its log says. An older word than the one known is none.
+    pub fn suspended_by_it(&mut self, said: Suspension) {
+        let mut agreements = self.agreements.iter();
+        if !agreements.any(|one| one.reference() == said.agreement) {
+            return;
+        }
+        // No more of them than agreements stand.
+        let agreements = &self.agreements;
+        self.suspended_there.retain(|known| {
+            agreements
+                .iter()
+                .any(|one| one.reference() == known.agreement)
+        });
+        let places = &mut self.suspended_there;
+        match places.binary_search_by(|known| known.agreement.cmp(&said.agreement)) {
+            Ok(at) => {
+                if let Some(known) = places.get_mut(at)
+                    && known.number < said.number
+                {
+                    *known = said;
+                }
+            }
+            Err(at) => places.insert(at, said),
+        }
     }
 
     /// Whether a version is suspended at a time.

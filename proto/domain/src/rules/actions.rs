@@ -151,6 +151,8 @@ pub enum Deed {
     UnrevokeCertificate,
     /// Lets nodes leave the cluster for good.
     ChangeMembers,
+    /// Retires the key that the signer's own was enrolled to follow.
+    RetireFollowed,
 }
 crate::canonical_enum!(Deed {
     1 => AccreditEnterprise, 2 => SetEnterpriseStatus, 3 => AddEnterpriseSigner, 4 => AddOfficeSigner,
@@ -165,6 +167,7 @@ crate::canonical_enum!(Deed {
     54 => RejectProposal, 55 => AmendRecall, 56 => AmendEnterprise, 57 => SucceedEnterprise,
     58 => RetryParked, 59 => DiscardParked, 62 => SetContact, 63 => LimitPeer,
     60 => RevokeCertificate, 61 => UnrevokeCertificate, 64 => ChangeMembers, 70 => Detain,
+    71 => RetireFollowed,
 });
 
 impl Deed {
@@ -177,7 +180,9 @@ impl Deed {
             Self::AmendEnterprise => K::AmendEnterprise,
             Self::SucceedEnterprise => K::SucceedEnterprise,
             Self::AddEnterpriseSigner | Self::AddOfficeSigner => K::AddSigner,
-            Self::RetireEnterpriseSigner | Self::RetireOfficeSigner => K::RetireSigner,
+            Self::RetireEnterpriseSigner | Self::RetireOfficeSigner | Self::RetireFollowed => {
+                K::RetireSigner
+            }
             Self::RejectProposal => K::RejectProposal,
             Self::ApproveModel => K::ApproveModel,
             Self::SetModelStatus => K::SetModelStatus,
@@ -379,6 +384,21 @@ pub const PARTIES: &[Role] = &[Manufacturer, Importer, Dealer, Operator, Owner];
 pub const TRADERS: &[Role] = &[Manufacturer, Importer, Dealer];
 /// Who works on robots of others.
 pub const WORKSHOPS: &[Role] = &[ServiceProvider, Manufacturer, Importer];
+/// Who does something by signing; an auditor signs nothing.
+const SIGNERS: &[Role] = &[
+    Registrar,
+    Manufacturer,
+    Importer,
+    Dealer,
+    ServiceProvider,
+    Recycler,
+    Operator,
+    Owner,
+    Declarant,
+    Customs,
+    Regulator,
+    Admin,
+];
 /// Who is the desk of a person whom no enterprise acts for.
 const OFFICE_DESKS: &[Role] = &[Registrar, Customs];
 
@@ -401,6 +421,8 @@ pub const fn row_of(deed: Deed) -> Row {
         | Deed::RevokeCertificate
         | Deed::UnrevokeCertificate
         | Deed::ChangeMembers => row!(to(&[Admin], OFFICE)),
+        // Who enrolled the new key to follow the old one has said so before; the old key itself says nothing here.
+        Deed::RetireFollowed => row!(to(SIGNERS, &[R::Pending])),
         // Of an office's key, a certificate or the members an admin's, of an enterprise a registrar's: each its own.
         Deed::RejectProposal => row!(to(&[Admin, Registrar], OFFICE)),
         Deed::SetContact | Deed::LimitPeer => row!(to(&[Admin, Registrar], OFFICE)),
@@ -642,7 +664,9 @@ mod tests {
                     .relations
                     .iter()
                     .all(|r| matches!(r, R::Office | R::Desk));
-                assert!(!office || as_office, "{deed:?} {grant:?}");
+                // What is done by a key's being what it is, whoever has it.
+                let as_key = *deed == Deed::RetireFollowed;
+                assert!(!office || as_office || as_key, "{deed:?} {grant:?}");
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use crate::bytes::code::{Code, EnterpriseCode, EnterpriseId, ModelId, Prefix};
 use crate::bytes::digest::Digest;
-use crate::bytes::signature::{PublicKey, Signature};
+use crate::bytes::signature::{KeyId, PublicKey, Signature};
 use crate::bytes::time::TimeMs;
 use crate::limits::{
     Alpha2, CONDITIONS_MAX, Commodity, DOCUMENTS_MAX, Grade, IDENTITY_PARTS_MAX, Index, List,
@@ -458,6 +458,10 @@ pub enum Command {
         proof: Signature,
         /// The word of the enterprise, where it had a key before; without it two registrars are needed.
         word: Option<Word>,
+        /// The key of the same hand that it follows: whoever has the new one retires that one alone.
+        instead: Option<KeyId>,
+        /// Why; may be empty.
+        reason: String,
     },
     /// Retires a signing key.
     RetireSigner {
@@ -722,7 +726,7 @@ pub enum Command {
 crate::canonical_variants!(Command @ 1 {
     1 => AccreditEnterprise { code, name, maker, roles: List<ROLES_MAX>, valid_from, valid_to },
     2 => SetEnterpriseStatus { id, status, reason },
-    3 => AddSigner { enrolment, proof, word },
+    3 => AddSigner { enrolment, proof, word, instead, reason: Name },
     4 => RetireSigner { public, compromised_after: Maybe<Index>, reason: Name },
     5 => ApproveModel { id, facts, production_from, production_to },
     6 => SetModelStatus { id, status, reason },

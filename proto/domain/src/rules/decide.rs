@@ -40,7 +40,7 @@ pub use owed::blocked_by_recall;
 use recall::Stated;
 pub(crate) use recall::touched;
 use signers::NewSigner;
-pub(crate) use signers::enrolled;
+pub(crate) use signers::{enrolled, enrolled_as};
 
 /// Why there are no events: a lawful "no", or the medium failed.
 #[derive(Debug)]
@@ -486,9 +486,19 @@ impl Context<'_> {
         if !self.acts(ledger, party, roles)? {
             return Ok(());
         }
-        let detail = Detail::NoRelation {
+        // An office may see whose it is.
+        let side = match party {
+            Party::Enterprise { id } => Desk::Enterprise { id: *id },
+            Party::Office { prefix, name } => Desk::Office {
+                prefix: *prefix,
+                name: name.clone(),
+            },
+            Party::Person { desk, .. } => desk.clone(),
+        };
+        let detail = Detail::ForSide {
             deed,
             code: robot.identity.code,
+            side,
             holder: self.signer.holder.clone(),
         };
         no(Reason::NotYours, detail)
@@ -566,11 +576,15 @@ pub fn decide<L: Ledger>(ledger: &L, cx: &Context<'_>, command: &Command) -> Dec
             enrolment,
             proof,
             word,
+            instead,
+            reason,
         } => {
             let new = NewSigner {
                 enrolment,
                 proof,
                 word: word.as_ref(),
+                instead: *instead,
+                reason,
             };
             signers::add(ledger, cx, command, &new)
         }

@@ -11,7 +11,7 @@ mod detail;
 mod words;
 
 use crate::bytes::encoding::Canonical;
-use crate::rules::actions::who_may;
+use crate::rules::actions::{Deed, who_may};
 use crate::rules::lifecycle::sets;
 use crate::rules::policy::Role;
 
@@ -83,7 +83,7 @@ reasons! {
     92 OwnershipRequestOpen "A request for ownership of the robot is open.", "Approve it or end it.";
     31 Held "A hold blocks this action.", "Have its setter lift the hold.";
     32 RecallOpen "An open recall blocks this action.", "Have the recall remedied.";
-    111 HereForATime "The robot was admitted for a time, not for good.", "Have this done where its owner is recorded, or have it admitted for good.";
+    111 HereForATime "The robot was admitted for a time, not for good.", "Have this done where its owner is recorded, or have it admitted for good. On, or home, it goes for a time: temporary admission, repair and return, exhibition or transit.";
     33 TransitionNotAllowed "The action does not apply in the robot's state.", "See the life-cycle table, and who owns and holds the robot.";
     94 InspectionMissing "The newest inspection since the robot was retired is not one that it passed, or its report is another one.", "Inspect the robot, and name the report of that inspection.";
     95 LeafNotItsOwn "The leaf to correct is none of the robot's.", "See its history.";
@@ -171,6 +171,30 @@ impl Rejection {
             Detail::RoleMayNotDo { deed, .. } | Detail::NoRelation { deed, .. } => Some(*deed),
             _ => None,
         };
+        // Who holds a robot that is another's, or is here for a time, may send it abroad, but not for good.
+        if let Detail::NoRelation {
+            deed: Deed::DeclareExport,
+            ..
+        } = &self.detail
+        {
+            return "For good it is for the owner, or for whoever holds for sale what nobody owns. Whoever holds it otherwise, as a guest's \
+                    holder, sends it for a time: temporary admission, repair and return, exhibition or transit."
+                .to_owned();
+        }
+        if let Detail::AgreementInForce { asked, newest } = &self.detail
+            && newest.is_none_or(|newest| newest < asked.version)
+        {
+            return format!(
+                "No such version is in force by this registry's log. Where it is concluded, have it published here too: each country puts {asked} into its \
+                 own log."
+            );
+        }
+        if let Detail::OfAnotherHand { .. } = &self.detail {
+            return "Name holder, role and person as the key was enrolled that is to be followed; of an office the list of its keys shows them.".to_owned();
+        }
+        if let Detail::ForSide { .. } = &self.detail {
+            return "Have it done there, or ask whoever acts for that side.".to_owned();
+        }
         if let Detail::RoleMayNotHold { kind, .. } = &self.detail {
             let setters = Role::ALL.iter().filter(|role| sets(**role, *kind));
             let setters: Vec<&str> = setters.map(|role| role.word()).collect();
@@ -179,6 +203,11 @@ impl Rejection {
                 setters => setters.join(", "),
             };
             return format!("{} {} is for: {who}.", self.reason.remedy(), kind.name());
+        }
+        if let Detail::SuspendedThere { by, .. } = &self.detail {
+            return format!(
+                "Nobody in {by} may permit it before then: ask there, or wait until {by} resumes it."
+            );
         }
         if let Detail::AgreementSuspended { .. } = &self.detail {
             return "The agreement stands and is suspended here: wait for that time, or have the roots resume it.".to_owned();

@@ -17,7 +17,7 @@ use carnet_kit::{Country, befriend, samples, transfer};
 use crate::catalog::check;
 
 /// How many cells say yes, of all.
-const MAY: usize = 604;
+const MAY: usize = 616;
 
 type Cell = (Deed, Role, Relation, Standing);
 
@@ -167,14 +167,16 @@ fn command(country: &Country, deed: Deed) -> Command {
             let id = country.enterprise("0002");
             country.enrolment("new", Holder::Enterprise { id }, Role::Dealer, "new")
         }
-        Deed::RetireEnterpriseSigner | Deed::RetireOfficeSigner => Command::RetireSigner {
-            public: public(match deed {
-                Deed::RetireOfficeSigner => "customs",
-                _ => "dealer",
-            }),
-            compromised_after: None,
-            reason: "left".into(),
-        },
+        Deed::RetireEnterpriseSigner | Deed::RetireOfficeSigner | Deed::RetireFollowed => {
+            Command::RetireSigner {
+                public: public(match deed {
+                    Deed::RetireOfficeSigner => "customs",
+                    _ => "dealer",
+                }),
+                compromised_after: None,
+                reason: "left".into(),
+            }
+        }
         Deed::FileImport => {
             let mut registration = country.registration(1);
             registration.importers_filing = true;
@@ -286,6 +288,10 @@ fn decide_asks_the_table_about_every_cell() {
     let registry = country.registry();
     for cell in cells() {
         let (deed, role, relation, standing) = cell;
+        // Whose key follows no other does another deed by the same command.
+        if deed == Deed::RetireFollowed && relation != Relation::Pending {
+            continue;
+        }
         let mut ledger = match deed {
             Deed::CancelExport => {
                 // To whose enterprise declared it, the rest of the row is nothing.
@@ -317,6 +323,9 @@ fn decide_asks_the_table_about_every_cell() {
             compromised_after: None,
             enrolled_by: None,
             ends: Default::default(),
+            // Of this relation alone the key in question is the one that the signer's own follows.
+            instead: (deed == Deed::RetireFollowed)
+                .then(|| country.key("dealer").public().key_id()),
         };
         let context = Context {
             registry: &registry,

@@ -1195,6 +1195,8 @@ fn nobody_enrols_a_key_that_he_does_not_have() {
                 enrolment: burnt.clone(),
                 proof,
                 word: None,
+                instead: None,
+                reason: String::new(),
             };
             check(&mut x, who, burn, "BadSignature: …");
         }

@@ -548,6 +548,49 @@ fn our_own_robot_comes_home_under_an_agreement_too() {
     check(&mut a, "customs", permitted, "done");
 }
 
+/// The fault: the other country went on offering what nobody there might permit, and nothing on its side said so.
+#[test]
+fn what_is_suspended_there_is_known_here_and_stops_new_offers_alone() {
+    let (mut a, mut b) = two();
+    a.must("customs", a.declare(1, transfer(1), &b.prefix));
+    mail(&mut a, &mut b, "done");
+    let stands = |of: &Country, with: &Country| {
+        let Ok(peer) = of.ledger.peer(&with.prefix);
+        let peer = peer.expect("a peer");
+        peer.standing_of(&peer.agreements[0], of.clock)
+    };
+    assert_eq!(text(&b.state(&suspension(&b, &a, 1, TimeMs::MAX))), "done");
+    mail(&mut b, &mut a, "nothing");
+    let said = stands(&a, &b);
+    assert!(
+        said.contains(&format!(" suspended by {} until ", b.prefix)),
+        "{said}"
+    );
+    a.must("maker", a.register(2));
+    let declare = a.declare(2, transfer(2), &b.prefix);
+    check(&mut a, "customs", declare.clone(), "NoAgreement: …");
+    // What it says of its own suspension binds no permit here, nor an offer made before.
+    assert!(!stands(&b, &a).contains(" suspended by "), "its own");
+    assert_eq!(text(&b.state(&suspension(&b, &a, 2, TimeMs(0)))), "done");
+    mail(&mut b, &mut a, "nothing");
+    assert!(!stands(&a, &b).contains("suspended"));
+    check(&mut a, "customs", declare, "done");
+    // Of a version that does not stand here nothing is kept, and an older word takes nothing back.
+    let Ok(peer) = a.ledger.peer(&b.prefix);
+    let mut peer = peer.expect("a peer");
+    let known = peer.suspended_there.clone();
+    let older = carnet_domain::record::peer::Suspension {
+        number: 1,
+        until: TimeMs::MAX,
+        ..known[0].clone()
+    };
+    peer.suspended_by_it(older.clone());
+    let mut unknown = older;
+    unknown.agreement.version = 9;
+    peer.suspended_by_it(unknown);
+    assert_eq!(peer.suspended_there, known);
+}
+
 /// What a suspension stops is new: an open transfer goes on to its end, under what it named.
 #[test]
 fn an_open_transfer_goes_on_whatever_is_agreed_or_suspended_since() {
@@ -575,9 +618,9 @@ fn an_open_transfer_goes_on_whatever_is_agreed_or_suspended_since() {
         }
     }
     check(&mut a, "customs", depart(1), "done");
-    mail(&mut a, &mut b, "done");
+    mail(&mut a, &mut b, "nothing; nothing; done");
     check(&mut b, "customs", admit(1), "done");
-    mail(&mut b, &mut a, "done");
+    mail(&mut b, &mut a, "nothing; nothing; done");
     // A new offer is stopped.
     a.must("maker", a.register(2));
     let next = a.declare(2, transfer(2), &b.prefix);
@@ -911,11 +954,11 @@ fn a_suspension_unsays_no_theft_no_recall_and_no_end() {
     check(&mut a, "maker", next, "NoAgreement: …");
     let code = a.code(1);
     a.must("regulator", set(code, HoldKind::Theft));
-    mail(&mut a, &mut b, "done");
+    mail(&mut a, &mut b, "nothing; done");
     assert_eq!(holds(&b, &code), [HoldKind::Theft]);
     // What its custodian orders needs a clause at its issuer.
     b.must("regulator", set(code, HoldKind::RegulatorStop));
-    mail(&mut b, &mut a, "done");
+    mail(&mut b, &mut a, "nothing; done");
     assert!(holds(&a, &code).contains(&HoldKind::RegulatorStop));
     let recall = carnet_kit::samples::recall(&a, "R-1", Severity::StopUse);
     a.must("maker", recall);

@@ -446,6 +446,7 @@ fn peers_are_counted() {
         outbox: 0,
         agreements: Vec::new(),
         suspended: Vec::new(),
+        suspended_there: Vec::new(),
         note_seen: "x".repeat(carnet_domain::limits::NOTE_KEPT_BYTES_MAX),
         split_note: "x".repeat(carnet_domain::limits::NOTE_KEPT_BYTES_MAX),
         given_up: Vec::new(),

@@ -519,6 +519,7 @@ fn records_query(kind: pb::RecordKind, filter: &str) -> Result<RecordsQuery, Api
         pb::RecordKind::Transfer => RecordsQuery::transfers(filter),
         pb::RecordKind::Peer => RecordsQuery::peers(filter),
         pb::RecordKind::Parked => RecordsQuery::parked(filter),
+        pb::RecordKind::Proposal => RecordsQuery::proposals(filter),
         pb::RecordKind::Registry
         | pb::RecordKind::SignedRecord
         | pb::RecordKind::Pack

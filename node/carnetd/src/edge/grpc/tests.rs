@@ -676,6 +676,7 @@ fn calls(country: &mut Country, seat: &Seat, method: &Method) -> Vec<Vec<Vec<u8>
                     (pb::RecordKind::Registry, String::new()),
                     (pb::RecordKind::Pack, String::new()),
                     (pb::RecordKind::DenyList, String::new()),
+                    (pb::RecordKind::Proposal, "1".into()),
                 ])
                 .collect();
             let get = |stale_ok| {
@@ -700,6 +701,7 @@ fn calls(country: &mut Country, seat: &Seat, method: &Method) -> Vec<Vec<Vec<u8>
                 pb::RecordKind::Peer,
                 pb::RecordKind::Registry,
                 pb::RecordKind::Parked,
+                pb::RecordKind::Proposal,
             ];
             let list = |filter: &'static str| {
                 kinds.map(|kind| {

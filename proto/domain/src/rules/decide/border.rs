@@ -359,7 +359,19 @@ pub(super) fn declare_export<L: Ledger>(
         safety_class: robot.safety_class,
         purpose: *purpose,
     };
-    let clause = clause_for::<L::Fault>(newest(&peer, agreement, cx.now)?, &wanted)?;
+    let agreed = newest(&peer, agreement, cx.now)?;
+    if let Some(until) = peer.suspended_there_until(agreement, cx.now) {
+        let (agreement, by) = (agreement.clone(), *to);
+        return no(
+            Reason::NoAgreement,
+            Detail::SuspendedThere {
+                agreement,
+                by,
+                until,
+            },
+        );
+    }
+    let clause = clause_for::<L::Fault>(agreed, &wanted)?;
     let declarant = match &cx.signer.holder {
         Holder::Enterprise { id } => Some(*id),
         Holder::Office { .. } => None,

@@ -8,7 +8,10 @@ use std::collections::BTreeSet;
 use super::signers::{in_time, may_reject, person_of};
 use super::{Context, Decided, OrFault, Stop, no};
 use crate::bytes::time::TimeMs;
-use crate::limits::{CERTIFICATE_NAME_BYTES_MAX, PROPOSAL_TIME, REVOKED_BY_ONE_MAX, REVOKED_MAX};
+use crate::limits::{
+    CERTIFICATE_NAME_BYTES_MAX, CERTIFICATE_TIME_MAX, PROPOSAL_TIME, REVOKED_BY_ONE_MAX,
+    REVOKED_MAX,
+};
 use crate::log::leaf::Kind;
 use crate::record::Actor;
 use crate::record::denied::{
@@ -41,6 +44,14 @@ pub(super) fn revoke<L: Ledger>(
     if refused.not_after < cx.now {
         let (until, now) = (refused.not_after, cx.now);
         return no(Reason::DeadlinePassed, Detail::ValidUntil { until, now });
+    }
+    let latest = cx
+        .now
+        .checked_add(CERTIFICATE_TIME_MAX)
+        .unwrap_or(TimeMs::MAX);
+    if refused.not_after > latest {
+        let until = refused.not_after;
+        return no(Reason::DeadlinePassed, Detail::EndsBefore { until, latest });
     }
     if list.entry(certificate).is_none() {
         full(&mut list, &certificate.bearer, cx.now)?;
@@ -256,6 +267,7 @@ fn asked(
         by: cx.side(),
         until: cx.now.checked_add(PROPOSAL_TIME).unwrap_or(TimeMs::MAX),
         clock: cx.registry.time_statements,
+        before: cx.registry.offices.newest,
     });
     let mut events = changed(command, list, &certificate, status);
     for event in &mut events {

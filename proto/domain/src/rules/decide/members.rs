@@ -47,6 +47,7 @@ pub(super) fn change<F>(
         reason: reason.to_owned(),
         by: asked.map_or(by, |first| first.by.clone()),
         second,
+        before: asked.map_or(offices.newest, |first| first.before),
         until: cx.now.checked_add(PROPOSAL_TIME).unwrap_or(TimeMs::MAX),
     };
     let members = Members {

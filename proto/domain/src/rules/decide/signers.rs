@@ -11,11 +11,13 @@
 //! The first key of an enterprise is a registrar's to enrol. Once it may act, or is party to a robot, its further keys take its
 //! own word, by a key that it has, or a second registrar: nobody becomes its hand alone.
 //!
+//! A key may be enrolled to follow another of the same hand: whoever has it then retires that one alone, and no more words are needed.
+//!
 //! What waits for its second word has a number, the index of the leaf that says it was proposed. Another person may reject it, but
 //! nobody what is about themselves: whoever has stolen a key does not keep it by saying no.
 
 use super::{Context, Decided, OrFault, Stop, no, standing};
-use crate::bytes::signature::{PublicKey, Signature};
+use crate::bytes::signature::{KeyId, PublicKey, Signature};
 use crate::bytes::time::TimeMs;
 use crate::limits::{PROPOSAL_TIME, SUPERVISORS_MAX};
 use crate::log::leaf::Kind;
@@ -24,7 +26,7 @@ use crate::record::event::{After, Effect, Event};
 use crate::record::ledger::Ledger;
 use crate::record::offices::{Change, Profile, Proposal, is_office_of, supervises, takes_two};
 use crate::record::{Actor, Daily, Enrolment, Holder, Signer, Word};
-use crate::rules::actions::Deed;
+use crate::rules::actions::{Deed, Relation};
 use crate::rules::command::Command;
 use crate::rules::parties::are_two;
 use crate::rules::policy::Role;
@@ -35,6 +37,9 @@ pub(super) struct NewSigner<'a> {
     pub(super) enrolment: &'a Enrolment,
     pub(super) proof: &'a Signature,
     pub(super) word: Option<&'a Word>,
+    /// The key of the same hand that it follows.
+    pub(super) instead: Option<KeyId>,
+    pub(super) reason: &'a str,
 }
 
 pub(super) fn add<L: Ledger>(
@@ -90,8 +95,8 @@ pub(super) fn add<L: Ledger>(
         }
         Holder::Office { .. } => !takes_two(role),
     };
-    if ledger.signer(&id).or_fault()?.is_some() {
-        return no(Reason::SignerExists, Detail::Key { key: id });
+    if let Some(known) = ledger.signer(&id).or_fault()? {
+        return no(Reason::SignerExists, enrolled_as(&known));
     }
     // Who makes the first key alone makes the party, whoever accredited it; and a key on the word of one is of the same making.
     let enrolled_by = match vouched_by {
@@ -100,6 +105,7 @@ pub(super) fn add<L: Ledger>(
     };
     let signer = Signer {
         enrolled_by,
+        instead: new.instead,
         ..enrolled(enrolment, cx.next_leaf)
     };
     if supervising(&signer) && cx.registry.offices.supervisors.len() >= SUPERVISORS_MAX {
@@ -108,10 +114,11 @@ pub(super) fn add<L: Ledger>(
     let change = Change::Add {
         enrolment: enrolment.clone(),
         proof: *new.proof,
+        instead: new.instead,
     };
     let said = Said {
         change,
-        reason: "",
+        reason: new.reason,
         at_once,
     };
     let mut events = settled(cx, command, signer, said)?;
@@ -134,7 +141,42 @@ pub(crate) fn enrolled(enrolment: &Enrolment, index: u64) -> Signer {
         compromised_after: None,
         enrolled_by: None,
         ends: Daily::default(),
+        instead: None,
     }
+}
+
+/// As what a key is enrolled already.
+pub(crate) fn enrolled_as(known: &Signer) -> Detail {
+    Detail::EnrolledAs {
+        key: known.id,
+        holder: known.holder.clone(),
+        role: known.role,
+        ended: known.has_ended(),
+    }
+}
+
+/// Refuses a key that is to follow what is no active key of the same hand: who has it would retire another's.
+fn follows<L: Ledger>(
+    ledger: &L,
+    enrolment: &Enrolment,
+    instead: Option<KeyId>,
+) -> Result<(), Stop<L::Fault>> {
+    let Some(key) = instead else {
+        return Ok(());
+    };
+    // An enterprise is one party, whoever signs for it; of an office each person is one.
+    let is_enterprise = matches!(enrolment.holder, Holder::Enterprise { .. });
+    let of_same_hand = |old: &Signer| {
+        (&old.holder, old.role) == (&enrolment.holder, enrolment.role)
+            && (is_enterprise || old.person == enrolment.person)
+    };
+    let Some(old) = ledger.signer(&key).or_fault()?.filter(of_same_hand) else {
+        return no(Reason::SignerUnknown, Detail::OfAnotherHand { key });
+    };
+    if old.has_ended() {
+        return no(Reason::SignerNotActive, Detail::Key { key });
+    }
+    Ok(())
 }
 
 /// Refuses a key that did not sign for its own enrolment: nobody uses up the key of another. And the key, which is active, by which
@@ -146,6 +188,7 @@ fn vouched<L: Ledger>(
 ) -> Result<Option<Signer>, Stop<L::Fault>> {
     let (enrolment, me) = (new.enrolment, cx.me());
     let of = |key| Detail::NotSignedBy { key };
+    follows(ledger, enrolment, new.instead)?;
     let mut vouched_by = None;
     if let Some(word) = new.word {
         let key = word.key;
@@ -179,13 +222,20 @@ pub(super) fn retire<L: Ledger>(
 ) -> Decided<L::Fault> {
     let key = public.key_id();
     let found = ledger.signer(&key).or_fault()?;
+    // Whoever enrolled the signer's key said with it that this one goes.
+    let is_followed = cx.signer.instead == Some(key) && compromised_after.is_none();
     let deed = match found.as_ref().map(|signer| &signer.holder) {
         Some(Holder::Enterprise { .. }) => Deed::RetireEnterpriseSigner,
         Some(Holder::Office { .. }) => Deed::RetireOfficeSigner,
         None if cx.signer.role == Role::Admin => Deed::RetireOfficeSigner,
         None => Deed::RetireEnterpriseSigner,
     };
-    cx.allow(deed, None)?;
+    match is_followed {
+        true => cx.judged(Deed::RetireFollowed, &[Relation::Pending], || {
+            Detail::NOTHING
+        })?,
+        false => cx.allow(deed, None)?,
+    }
     let Some(signer) = found else {
         return no(Reason::SignerUnknown, Detail::Key { key });
     };
@@ -223,7 +273,7 @@ pub(super) fn retire<L: Ledger>(
         && !supervising(&retired)
         && (is_of_enterprise || takes_two(retired.role));
     let stops = falls && signer_stands;
-    let at_once = !(supervising(&retired) || falls);
+    let at_once = is_followed || !(supervising(&retired) || falls);
     let kind = match retired.holder {
         Holder::Enterprise { .. } => Kind::Enterprise,
         Holder::Office { .. } => Kind::Office,
@@ -345,6 +395,8 @@ fn settled<F>(cx: &Context<'_>, command: &Command, signer: Signer, said: Said<'_
         None if !at_once => {
             let proposal = Proposal {
                 number: cx.next_leaf,
+                about: signer.side(),
+                before: offices.newest,
                 change: said.change,
                 reason: said.reason.to_owned(),
                 by: cx.side(),

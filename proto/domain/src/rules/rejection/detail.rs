@@ -16,7 +16,8 @@ use crate::limits::{List, READINGS_MAX, ROLES_MAX};
 use crate::machine::reading::ClockReading;
 use crate::record::denied::Certificate;
 use crate::record::{
-    AgreementRef, ApprovalStatus, EnterpriseStatus, Holder, PartType, RecallId, Setter, Severity,
+    AgreementRef, ApprovalStatus, Desk, EnterpriseStatus, Holder, PartType, RecallId, Setter,
+    Severity,
 };
 use crate::rules::actions::Deed;
 use crate::rules::command::{CommandKind, Condition, Purpose, TransferId};
@@ -258,6 +259,13 @@ details! {
         "two registrars cleared this {} from {}: who said it was there does not fit it again", part.word(), code.display_form();
     221 NoKeyOf { id: EnterpriseId } "{id} has no key that signs: a registrar enrols one first";
     270 AgreementSuspended { agreement: AgreementRef, until: TimeMs } "{agreement} is suspended until {until}";
+    275 OfAnotherHand { key: KeyId } "{key} is not a key of the same holder, role and person, which the new one could follow";
+    274 ForSide { deed: Deed, code: Code, side: Desk, holder: Holder }
+        "{} of {} is for {side}, which owns or holds it or acts for whoever does, and not for {holder}", deed.name(), code.display_form();
+    272 EnrolledAs { key: KeyId, holder: Holder, role: Role, ended: bool }
+        "{key} {} for {holder} as {}", if *ended { "was enrolled" } else { "is enrolled" }, role.word();
+    273 EndsBefore { until: TimeMs, latest: TimeMs } "until {until}, no certificate lasts beyond {latest}";
+    276 SuspendedThere { agreement: AgreementRef, by: Prefix, until: TimeMs } "{agreement} is suspended by {by} until {until}";
     271 ProposedBy { by: Holder } "it was proposed by {by}, and somebody else of that role says no to it";
     192 OpenedBy { recall: RecallId, by: Holder } "recall {recall} was opened by {by}";
 }
