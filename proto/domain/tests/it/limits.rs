@@ -450,6 +450,7 @@ fn peers_are_counted() {
         note_seen: "x".repeat(carnet_domain::limits::NOTE_KEPT_BYTES_MAX),
         split_note: "x".repeat(carnet_domain::limits::NOTE_KEPT_BYTES_MAX),
         given_up: Vec::new(),
+        roots_number: 0,
         heard: carnet_domain::record::peer::Heard::default(),
         limits: carnet_domain::record::contact::Allowed::default(),
         contact: carnet_domain::record::contact::Contact::Open,
