@@ -127,15 +127,15 @@ load() {
 
 echo "etcd $(etcd --version | head -n 1 | sed 's/.*: //'), 3 nodes each, 512-byte records, $(nproc) cores, $(awk -F': ' '/model name/{print $2; exit}' /proc/cpuinfo)"
 
-# Whoever waits for the answer to each write before the next has at most CLIENTS writes under way, so a sync covers at most so many:
-# two nodes of three must have synced at least as often as all writes together divided by that.
+# Whoever waits for the answer to each write before the next has as many writes under way as there are clients, so a sync covers at
+# most so many. What a majority of three synced, one of the two that synced less has synced too: these two must have done so at least
+# as often as there were writes, divided by that.
 clients_counted=64
 if command -v strace >/dev/null 2>&1; then
   echo "== syncs while $clients_counted clients write singly for 3 s each (slowed down by counting)"
   count() {
     local name=$1
     shift
-    # Of each node, since a majority of them has to sync.
     for pid in "$@"; do
       timeout -s INT 12 strace -qq -f -c -e trace=fsync,fdatasync -p "$pid" -o "$scratch/$name.$pid.strace" &
     done
@@ -153,8 +153,8 @@ if command -v strace >/dev/null 2>&1; then
   for name in ours theirs; do
     system=carnet
     [ $name = ours ] || system=etcd
-    # The second most of the three: the least that a majority of the nodes did.
-    syncs=$(for file in "$scratch/$name".*.strace; do awk '$NF ~ /sync$/{n += $4} END{print n + 0}' "$file"; done | sort -rn | tee "$scratch/$name.syncs" | sed -n 2p)
+    for file in "$scratch/$name".*.strace; do awk '$NF ~ /sync$/{n += $4} END{print n + 0}' "$file"; done | sort -rn >"$scratch/$name.syncs"
+    syncs=$(awk 'NR > 1 {n += $1} END {print n + 0}' "$scratch/$name.syncs")
     writes=$(written $system)
     echo "$system: $(paste -sd' ' "$scratch/$name.syncs") syncs of its nodes for ${writes:-no} writes"
     if [ -z "$writes" ] || [ $((syncs * clients_counted)) -lt "$writes" ]; then
@@ -199,16 +199,16 @@ alone() {
 field() { sed -n "s/.*\"$1\": *\"\{0,1\}\([0-9.]*\).*/\1/p" | head -n 1; }
 
 beside_postgres() {
-  local clients=$1 number mine theirs
-  echo "== singly, $clients clients, beside PostgreSQL's prepared INSERTs"
+  local many=$1 number mine theirs
+  echo "== singly, $many clients, beside PostgreSQL's prepared INSERTs"
   for number in $(seq "$rounds"); do
-    mine=$(alone --clients "$clients" --seconds "$seconds")
-    theirs=$(carnet_postgres_round "$clients" "$seconds" 512)
+    mine=$(alone --clients "$many" --seconds "$seconds")
+    theirs=$(carnet_postgres_round "$many" "$seconds" 512)
     printf '{"carnet": {"per_second": %s, "cpu_us_each": %s}, "postgres": %s}\n' \
       "$(field per_second <<<"$mine")" "$(field cpu_us_each <<<"$mine")" "$theirs"
-  done | tee "$results/postgres-$clients.json"
+  done | tee "$results/postgres-$many.json"
   # per_second of both stand in one line; the median of what they make.
-  sed 's/[^0-9.]\{1,\}/ /g' "$results/postgres-$clients.json" | awk '$3 > 0 {print $1 / $3}' | sort -n \
+  sed 's/[^0-9.]\{1,\}/ /g' "$results/postgres-$many.json" | awk '$3 > 0 {print $1 / $3}' | sort -n \
     | awk '{r[NR] = $1} END {if (NR) printf "ratio_to_postgres: median %.2f of %d (%.2f to %.2f)\n", (r[int((NR + 1) / 2)] + r[int((NR + 2) / 2)]) / 2, NR, r[1], r[NR]}'
 }
 . deploy/bench-postgres.sh
