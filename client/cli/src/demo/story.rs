@@ -647,6 +647,8 @@ async fn round(world: &World, stage: &mut Stage, code: &str) -> Result<String, S
 const TRUCK: usize = 200;
 /// Its reference.
 const UCR: &str = "6CN86-DEMO-000001";
+/// For whom it is.
+const CONSIGNEE: &str = "enterprise/490001";
 
 /// A truck of robots is declared, permitted and released, each step one command under one signature.
 async fn consignment(world: &World, stage: &mut Stage, truck: &[Code]) -> Result<String, String> {
@@ -672,6 +674,8 @@ async fn consignment(world: &World, stage: &mut Stage, truck: &[Code]) -> Result
         "Shanghai",
         "--office-of-entry",
         "Hamburg",
+        "--consignee",
+        CONSIGNEE,
     ];
     let mut took = Vec::new();
     let steps: [(&str, &str, Vec<&str>); 3] = [
@@ -738,7 +742,7 @@ async fn detained(world: &World, stage: &mut Stage, truck: &[Code]) -> Result<St
         "--place",
         "Hamburg",
         "--importer",
-        "Hansa Robotik",
+        CONSIGNEE,
     ];
     let typed = format!("{one}\ndetain another serial on the plate\nadmit\n");
     let (code, said) = world.piped(stage, "49-customs", &desk, &typed)?;
@@ -762,7 +766,7 @@ async fn detained(world: &World, stage: &mut Stage, truck: &[Code]) -> Result<St
         "--place",
         "Hamburg",
         "--importer",
-        "Hansa Robotik",
+        CONSIGNEE,
     ];
     let begun = Instant::now();
     let rest = world.must(stage, "49-customs", &admit)?;

@@ -694,7 +694,10 @@ fn attack(reason: Reason) -> ItemAnswer {
             };
             let first = declare(&a, 1, 1);
             a.must("maker", first);
-            let second = declare(&a, 2, 2);
+            let mut second = declare(&a, 2, 2);
+            if let Command::DeclareExport { purpose, .. } = &mut second {
+                *purpose = Purpose::Exhibition;
+            }
             said(&mut a, "customs", second)
         }
         Reason::HereForATime => {
