@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use carnet_client::{Client, MovementQuery};
 use carnet_domain::bytes::code::{Code, Prefix};
-use carnet_domain::limits::{COMMODITY_COMMON_LEN, CONSIGNMENT_ROBOTS_MAX};
+use carnet_domain::limits::common_commodity;
 use carnet_domain::machine::entry::ItemAnswer;
 use carnet_domain::record::transfer::{Stage, Transfer};
 use carnet_domain::rules::command::{Command, Condition, TransferId};
+use carnet_wire::limits::ITEMS_MAX;
 use clap::{Args, Subcommand};
 use rand::Rng as _;
 use serde_json::{Value, json};
@@ -241,8 +242,7 @@ fn any(_: &Transfer) -> bool {
 
 /// Whether a commodity code is the one asked for, as far as every country reads it alike.
 fn agrees(asked: &str, declared: &str) -> bool {
-    let common = |code: &str| code.get(..COMMODITY_COMMON_LEN).map(str::to_owned);
-    asked.is_empty() || common(asked) == common(declared)
+    asked.is_empty() || common_commodity(asked) == common_commodity(declared)
 }
 
 /// What a verb follows.
@@ -317,8 +317,8 @@ fn codes_of(path: &Path) -> Result<Vec<Code>, Failed> {
             return Err(wrong("this robot stands in the file already".into()));
         }
         codes.push(code);
-        if codes.len() > CONSIGNMENT_ROBOTS_MAX {
-            let text = format!("a consignment has at most {CONSIGNMENT_ROBOTS_MAX} robots");
+        if codes.len() > ITEMS_MAX as usize {
+            let text = format!("a consignment has at most {ITEMS_MAX} robots");
             return Err(Failed::usage(text));
         }
     }

@@ -9,7 +9,7 @@ use carnet_client::{ApiError, Client, ClientError, MovementQuery, wall_time};
 use carnet_domain::bytes::code::{Code, Prefix};
 use carnet_domain::bytes::digest::Digest;
 use carnet_domain::bytes::time::DurationMs;
-use carnet_domain::limits::COMMODITY_COMMON_LEN;
+use carnet_domain::limits::common_commodity;
 use carnet_domain::record::PartyName;
 use carnet_domain::record::transfer::{Stage, Transfer};
 use carnet_domain::rules::command::{Command, Purpose};
@@ -337,14 +337,13 @@ fn in_words(value: Verdicted, why: &[&str]) -> String {
 
 /// What customs law asks: whether code, commodity code and model agree.
 fn commodity(declared: &str, approved: Option<&str>) -> String {
-    let common = |code: &str| code.get(..COMMODITY_COMMON_LEN).map(str::to_owned);
     match (declared, approved) {
         ("", _) => String::new(),
         (declared, None) => format!(
             "{declared} (of a model of another country, whose registry compared it with the approval)"
         ),
         (declared, Some("")) => format!("{declared} (the approval names none)"),
-        (declared, Some(approved)) if common(declared) == common(approved) => {
+        (declared, Some(approved)) if common_commodity(declared) == common_commodity(approved) => {
             format!("{declared} (agrees with the approval)")
         }
         (declared, Some(approved)) => format!("{declared}, APPROVED AS {approved}"),

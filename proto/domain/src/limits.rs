@@ -110,8 +110,6 @@ pub const ROLES_MAX: usize = 32;
 pub const DOCUMENTS_MAX: usize = 32;
 /// The most characters of the reference of a consignment: as many as a unique consignment reference of the World Customs Organization has.
 pub const UCR_LEN_MAX: usize = 35;
-/// The most robots that one consignment has: as many as one request has commands.
-pub const CONSIGNMENT_ROBOTS_MAX: usize = ITEM_COUNT_MAX as usize;
 /// The most conditions of a permit.
 pub const CONDITIONS_MAX: usize = 32;
 
@@ -498,9 +496,6 @@ impl Bound<String> for Lot {
 /// country.
 pub struct Commodity;
 
-/// Digits of a commodity code that every country reads alike.
-pub const COMMODITY_COMMON_LEN: usize = 6;
-
 impl Bound<String> for Commodity {
     fn read(d: &mut Decoder<'_>) -> Result<String, DecodeError> {
         let at = d.clone();
@@ -512,9 +507,14 @@ impl Bound<String> for Commodity {
     }
 }
 
+/// What every country reads alike of a commodity code: its first six digits. `None` where none is stated.
+pub fn common_commodity(code: &str) -> Option<&str> {
+    code.get(..6)
+}
+
 /// Whether a text is a [`Commodity`] that is stated.
 pub fn is_commodity(text: &str) -> bool {
-    (COMMODITY_COMMON_LEN..=10).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+    (6..=10).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Reference of a consignment: at most [`UCR_LEN_MAX`] of `0-9A-Z-./`, or empty where a robot goes alone.

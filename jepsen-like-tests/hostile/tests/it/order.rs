@@ -983,6 +983,14 @@ const SCENES: [&str; 5] = [
 /// Reasons that stand in no scene, and why.
 const IN_NO_SCENE: &[(Reason, &str)] = &[
     (
+        Reason::CommodityDiffers,
+        "of the papers of a declaration, after all that is asked of robot, peer and agreement",
+    ),
+    (
+        Reason::ConsignmentDiffers,
+        "of the papers of a declaration, after the commodity code in them",
+    ),
+    (
         Reason::PredicateEmpty,
         "a maker that names no model names none of its own, and is told that",
     ),

@@ -10,6 +10,7 @@ use carnet_domain::bytes::signature::KeyId;
 use carnet_domain::bytes::time::TimeMs;
 use carnet_domain::log::map::PagePath;
 use carnet_domain::record::session::Session;
+use carnet_domain::record::transfer::Stage;
 use carnet_domain::record::{Holder, Severity};
 use carnet_domain::rules::command::{Action, Command};
 use carnet_domain::rules::lifecycle::EndOfLife;
@@ -18,10 +19,10 @@ use carnet_store::artefact::{StateEngine, content_digest};
 use carnet_store::engine::{Batch, KvEngine, KvRead, Pair};
 use carnet_store::families::Family;
 use carnet_store::fault::StorageFault;
-use carnet_store::keys;
+use carnet_store::keys::{self, Facet};
 use carnet_store::machine::{LogRecord, Payload, StateMachine};
 use carnet_store::memory::MemoryEngine;
-use carnet_store::records::{BehindRecalls, Bound, Records};
+use carnet_store::records::{BehindRecalls, Bound, Records, Under};
 use carnet_store::registry::RegistryState;
 
 use crate::bench::{Disk, files_of, position};
@@ -181,6 +182,28 @@ fn read_all(
             for (key, _) in sound.iter().filter(|(key, _)| key[0] == b'h') {
                 let holder = Holder::from_bytes(&key[1..]).expect("a holder");
                 note(records.told_by(&holder).map(drop));
+            }
+            for (key, _) in sound.iter().filter(|(key, _)| key[0] == b'i') {
+                let (rest, _) = key.split_at(key.len() - 8 - 16);
+                let (stage, value) = rest[2..].split_last().expect("a stage");
+                let facets = [
+                    Facet::All,
+                    Facet::Lane,
+                    Facet::Office,
+                    Facet::Robot,
+                    Facet::Model,
+                    Facet::Declarant,
+                    Facet::Consignment,
+                ];
+                let facet = facets.into_iter().find(|facet| *facet as u8 == key[1]);
+                let stage = Stage::from_number(u64::from(*stage)).expect("a stage");
+                let under = Under {
+                    facet: facet.expect("a facet"),
+                    value: value.to_vec(),
+                    since: TimeMs(0),
+                    before: None,
+                };
+                note(records.found_under(&under, stage, None, 99).map(drop));
             }
             for (key, _) in sound.iter().filter(|(key, _)| key[0] == b'u') {
                 let about = Digest(key[1..].try_into().expect("a digest"));

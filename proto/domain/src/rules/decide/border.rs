@@ -14,8 +14,8 @@ use crate::custody::admission::{Passage, admitted, approved, detained};
 use crate::custody::links::way;
 use crate::custody::{Act, Chain, Link, Phase, Step, propose};
 use crate::limits::{
-    CHAIN_ABROAD_MAX, COMMODITY_COMMON_LEN, EPOCH_FOREIGN_MAX, EPOCHS_TO_LEAVE, OFFER_MAX,
-    OFFERS_OF_PEER_MAX,
+    CHAIN_ABROAD_MAX, EPOCH_FOREIGN_MAX, EPOCHS_TO_LEAVE, OFFER_MAX, OFFERS_OF_PEER_MAX,
+    common_commodity,
 };
 use crate::log::head::Head;
 use crate::log::leaf::{Kind, Subject};
@@ -476,10 +476,8 @@ fn agrees_with_model<L: Ledger>(
 ) -> Result<(), Stop<L::Fault>> {
     let model = ledger.model(&code.model_id()).or_fault()?;
     let approved = model.map_or(String::new(), |model| model.facts.commodity);
-    let common = |code: &str| code.get(..COMMODITY_COMMON_LEN).map(str::to_owned);
-    let said = |code: &str| !code.is_empty();
-    if said(&approved) && said(&papers.commodity) && common(&approved) != common(&papers.commodity)
-    {
+    let sides = common_commodity(&approved).zip(common_commodity(&papers.commodity));
+    if sides.is_some_and(|(approved, declared)| approved != declared) {
         let declared = papers.commodity.clone();
         let detail = Detail::CommodityOf { declared, approved };
         return no(Reason::CommodityDiffers, detail);
