@@ -25,18 +25,19 @@ pub(crate) fn each_line(
     let mut line = Vec::new();
     loop {
         line.clear();
-        let mut within = (&mut reader).take(line_bytes_max as u64 + 1);
+        let mut within = (&mut reader).take(line_bytes_max as u64 + 2);
         let read = within.read_until(b'\n', &mut line);
         if read.map_err(|error| wrong(error.to_string()))? == 0 {
             return Ok(());
         }
+        // The two letters of an end are no part of it.
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
         if text.len() > line_bytes_max {
             return Err(wrong(format!(
                 "a line has more than {line_bytes_max} bytes"
             )));
         }
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
         let text = std::str::from_utf8(text).map_err(|error| wrong(error.to_string()))?;
         if !each(text) {
             return Ok(());
