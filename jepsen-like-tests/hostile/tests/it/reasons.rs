@@ -37,7 +37,11 @@ use carnet_kit::{Country, agreement, transfer};
 fn said(country: &mut Country, who: &str, command: Command) -> ItemAnswer {
     // Customs give away nobody's robot for good: they are told that first.
     let who = match &command {
-        Command::DeclareExport { code, .. } if who == "customs" => country.giver(code),
+        Command::DeclareExport {
+            code,
+            purpose: Purpose::PermanentExport,
+            ..
+        } if who == "customs" => country.giver(code),
         _ => who,
     };
     country.command(who, command)
