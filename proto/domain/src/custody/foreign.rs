@@ -1717,8 +1717,15 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let of_these = decided.filter(|decided| decided.words == theirs.words());
         let status = match (theirs.status, of_these) {
             (RecallStatus::Withdrawn, _) => RecallStatus::Withdrawn,
-            (RecallStatus::InForce, Some(decided)) => decided.status,
-            (RecallStatus::InForce, None) if self.binds(from, &theirs)? => RecallStatus::InForce,
+            (RecallStatus::InForce, Some(decided))
+                if known
+                    .as_ref()
+                    .is_some_and(|known| known.status.is_decided())
+                    || !self.binds(from, &theirs)? =>
+            {
+                decided.status
+            }
+            (RecallStatus::InForce, _) if self.binds(from, &theirs)? => RecallStatus::InForce,
             // Nor does another country decide for the regulator here.
             _ => RecallStatus::Proposed,
         };

@@ -624,6 +624,7 @@ fn with_models(a: &mut Country, id: &EnterpriseId, models: u64) {
 #[test]
 fn one_registrar_leaves_a_maker_room_for_models_that_two_approve() {
     let mut a = Country::with_market("86");
+    a.enrol_office("registrar-2", "registrar", Role::Registrar);
     let id = a.enterprise("0001");
     let models = |a: &Country| {
         let Ok(enterprise) = a.ledger.enterprise(&id);
@@ -663,6 +664,7 @@ fn one_registrar_leaves_a_maker_room_for_models_that_two_approve() {
 #[test]
 fn models_of_an_enterprise_are_counted() {
     let mut a = Country::with_market("86");
+    a.enrol_office("registrar-2", "registrar", Role::Registrar);
     let template = {
         let Ok(model) = a.ledger.model(&a.model("0001", "100002"));
         model.expect("approved")
