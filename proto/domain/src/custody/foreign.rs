@@ -1715,13 +1715,13 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         // What was decided here of these very words stands; of others it is asked anew.
         let decided = known.as_ref().and_then(|known| known.decided);
         let of_these = decided.filter(|decided| decided.words == theirs.words());
+        let is_decided = known
+            .as_ref()
+            .is_some_and(|known| known.status.is_decided());
         let status = match (theirs.status, of_these) {
             (RecallStatus::Withdrawn, _) => RecallStatus::Withdrawn,
             (RecallStatus::InForce, Some(decided))
-                if known
-                    .as_ref()
-                    .is_some_and(|known| known.status.is_decided())
-                    || !self.binds(from, &theirs)? =>
+                if is_decided || !self.binds(from, &theirs)? =>
             {
                 decided.status
             }
@@ -1732,13 +1732,12 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         // What bound goes on binding until the graver form of it is decided: a word more takes nothing back.
         let bound = match (status, &known) {
             (RecallStatus::Proposed, Some(known)) => known.bound(),
-            (RecallStatus::Accepted | RecallStatus::Declined, Some(known)) => {
-                match known.status.is_decided() {
-                    true => known.bound.clone(),
-                    // Its mail is read again, and these words were decided before.
-                    false => known.bound(),
-                }
+            (RecallStatus::Declined, Some(known)) if known.status.is_decided() => {
+                known.bound.clone()
             }
+            // Its mail is read again, and these words were decided before.
+            (RecallStatus::Declined, Some(known)) => known.bound(),
+            // All of an accepted one binds.
             _ => None,
         };
         let found_before = known.as_ref().map_or_else(Vec::new, Recall::found_under);

@@ -269,8 +269,8 @@ fn what_was_decided_of_a_recall_stands_when_it_is_read_again() {
         assert!(before < peer(&b, &a).cursor, "it is read again");
         let after = known(&b);
         assert_eq!(
-            (after.status, after.words()),
-            (decided.status, decided.words())
+            (after.status, after.bound.clone(), after.words()),
+            (decided.status, decided.bound.clone(), decided.words())
         );
     }
 }
