@@ -106,8 +106,11 @@ const NO_BOUNDS: &[&str] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 36] = [
+const SOURCES: [&str; 39] = [
     include_str!("peers.rs"),
+    include_str!("../../../../proto/domain/tests/it/members.rs"),
+    include_str!("../../../../proto/domain/tests/it/proposals.rs"),
+    include_str!("../../../../proto/domain/tests/it/stolen.rs"),
     include_str!("chains.rs"),
     include_str!("../../../../proto/domain/tests/it/contact.rs"),
     include_str!("../../../../proto/domain/tests/it/keys.rs"),

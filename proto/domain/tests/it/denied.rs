@@ -412,7 +412,13 @@ fn a_refusal_that_could_not_be_read_again_keeps_its_reason_alone() {
         types.any(|kind| *kind == "String")
     });
     let texts: Vec<&str> = texts.map(|(_, name, _)| *name).collect();
-    assert_eq!(texts, ["TransferEnding", "GivenUp"]);
+    // Of papers a form with bounds of its own was read.
+    let bounded = ["CommodityOf", "ConsignmentTo"];
+    let free: Vec<&str> = texts
+        .into_iter()
+        .filter(|it| !bounded.contains(it))
+        .collect();
+    assert_eq!(free, ["TransferEnding", "GivenUp"]);
 }
 
 /// That a node goes on is believed of another key that is not refused itself, and of nothing else.

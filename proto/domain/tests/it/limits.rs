@@ -9,10 +9,11 @@ use carnet_domain::limits::{ADVANCE_MAX, COMMAND_BYTES_MAX, LOG_TIME_MAX};
 use carnet_domain::limits::{
     AGREEMENT_BYTES_MAX, AGREEMENTS_OF_PEER_MAX, BUNDLE_BYTES_MAX, BUNDLE_LIST_MAX, CHAIN_MAX,
     CLAUSES_MAX, CONDITIONS_MAX, DOCUMENTS_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX,
-    EPOCH_FOREIGN_MAX, FIRST_SIGNERS_MAX, HOLDS_MAX, LATER_LEAVES_MAX, MAIL_ITEMS_MAX,
-    MAP_CHANGES_MAX, MODELS_BY_ONE_MAX, MODELS_OF_ENTERPRISE_MAX, PEERS_MAX, PROPOSALS_MAX,
-    RECALL_BINDS_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX, RECALLS_OF_ROBOT_MAX,
-    REFUSAL_BYTES_MAX, ROLES_MAX, ROOT_SIGNATURES_MAX, SUPERVISORS_MAX, UNSEALED_MAX,
+    EPOCH_FOREIGN_MAX, FIRST_SIGNERS_MAX, HOLDS_MAX, HOLDS_OF_OTHERS_MAX, LATER_LEAVES_MAX,
+    MAIL_ITEMS_MAX, MAP_CHANGES_MAX, MODELS_BY_ONE_MAX, MODELS_OF_ENTERPRISE_MAX, PEERS_MAX,
+    PROPOSALS_MAX, RECALL_BINDS_MAX, RECALLS_OF_MODEL_BY_PARTIES_MAX, RECALLS_OF_MODEL_MAX,
+    RECALLS_OF_ROBOT_MAX, REFUSAL_BYTES_MAX, ROLES_MAX, ROOT_SIGNATURES_MAX, SUPERVISORS_MAX,
+    UNSEALED_MAX,
 };
 use carnet_domain::log::leaf::{Kind, Leaf, Slots, Subject, SubjectType};
 use carnet_domain::log::map::RobotStatus;
@@ -285,18 +286,22 @@ fn an_issuers_hold_is_counted_with_the_others() {
     let (mut a, mut b) = two();
     export(&mut a, &mut b, 1, 1);
     let code = a.code(1);
-    let fill = |b: &mut Country, count: usize| {
+    let fill = |b: &mut Country, prefix: Prefix, count: usize| {
         let mut full = robot(b, &code);
         let hold = |i: usize| Hold {
             kind: HoldKind::SaleLock,
-            setter: setter(&format!("somebody {i}")),
+            setter: carnet_domain::record::Setter {
+                prefix,
+                ..setter(&format!("somebody {i}"))
+            },
             reason: "why".into(),
             since: TimeMs(1),
         };
         full.holds = (0..count).map(hold).collect();
         let Ok(()) = b.ledger.put_robot(full);
     };
-    fill(&mut b, HOLDS_MAX);
+    let own = b.prefix;
+    fill(&mut b, own, HOLDS_MAX);
     let stolen = Command::SetHold {
         code,
         kind: HoldKind::Theft,
@@ -306,17 +311,26 @@ fn an_issuers_hold_is_counted_with_the_others() {
     assert_eq!(a.deliver(&mut b).len(), 1, "the feed goes on");
     assert_eq!(nacked(&b), format!("RecordFull: {HOLDS_MAX} holds"));
     assert_eq!(robot(&b, &code).holds.len(), HOLDS_MAX);
-    fill(&mut b, HOLDS_MAX - 1);
     let lift = Command::LiftHold {
         code,
         kind: HoldKind::Theft,
         reason: "found".into(),
     };
-    a.must("registrar", lift);
-    a.must("registrar", stolen);
-    a.deliver(&mut b);
-    assert_eq!(nacked(&b), "Foreign");
+    let mut again = |a: &mut Country, b: &mut Country| {
+        a.must("registrar", lift.clone());
+        a.must("registrar", stolen.clone());
+        a.deliver(b);
+        nacked(b)
+    };
+    fill(&mut b, own, HOLDS_MAX - 1);
+    assert_eq!(again(&mut a, &mut b), "Foreign");
     assert_eq!(robot(&b, &code).holds.len(), HOLDS_MAX);
+    // What other countries say, together, leaves room for what is said here.
+    fill(&mut b, prefix("81"), HOLDS_OF_OTHERS_MAX);
+    let others = format!("RecordFull: {HOLDS_OF_OTHERS_MAX} holds");
+    assert_eq!(again(&mut a, &mut b), others);
+    fill(&mut b, prefix("81"), HOLDS_OF_OTHERS_MAX - 1);
+    assert_eq!(again(&mut a, &mut b), "Foreign");
 }
 
 fn theirs(a: &Country, number: &str, models: Vec<carnet_domain::bytes::code::ModelId>) -> Recall {
