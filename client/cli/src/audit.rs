@@ -777,7 +777,7 @@ const NOT_HELD_TO: &str = "the log: records taken off its end are not missed (ca
 
 /// Files as one chain each, unless one begins where the one before it ends, or is named as one of the same chain.
 /// The longest line of an audit: a record, with its number and its hash.
-const LINE_BYTES_MAX: usize = AUDIT_TEXT_BYTES_MAX + 256;
+const RECORD_BYTES_MAX: usize = AUDIT_TEXT_BYTES_MAX + 256;
 
 fn verify_files(files: &[PathBuf]) -> Result<Outcome, Failed> {
     let mut rows = Vec::new();
@@ -789,7 +789,7 @@ fn verify_files(files: &[PathBuf]) -> Result<Outcome, Failed> {
         let mut followed = Followed::default();
         let mut walk: Option<AuditWalk> = None;
         // A node's folder has files of any size: one line is in memory at a time.
-        each_line(path, LINE_BYTES_MAX, |line| {
+        each_line(path, RECORD_BYTES_MAX, |line| {
             let walk = walk.get_or_insert_with(|| {
                 let first = line.split(' ').next();
                 let first = first.and_then(|number| number.parse::<u64>().ok());

@@ -5,6 +5,7 @@
 mod agreement;
 mod audit;
 mod bench;
+mod border;
 mod bounded;
 mod bundle;
 mod cluster;
@@ -12,7 +13,6 @@ mod completions;
 mod consignment;
 mod context;
 mod demo;
-mod desk;
 mod draft;
 mod ends;
 mod enterprise;
@@ -140,7 +140,7 @@ enum Noun {
     Consignment(Box<consignment::Consignment>),
     /// At a checkpoint: look up code after code, and admit, detain or refuse.
     #[command(subcommand)]
-    Border(desk::Border),
+    Border(border::Border),
     /// Transfers between countries.
     #[command(subcommand)]
     Transfer(transfer::Transfer),
@@ -313,7 +313,7 @@ async fn run(noun: Noun, global: &Global) -> Result<Outcome, Failed> {
         Noun::Import(verb) => import::run(verb, &settings).await,
         Noun::Transfer(verb) => transfer::run(verb, &settings, global.output).await,
         Noun::Consignment(verb) => consignment::run(*verb, &settings, global.output).await,
-        Noun::Border(verb) => desk::run(verb, &settings, global.output).await,
+        Noun::Border(verb) => border::run(verb, &settings, global.output).await,
         Noun::Movement(verb) => movement::run(verb, &settings, global.output).await,
         Noun::Recall(verb) => recall::run(verb, &settings).await,
         Noun::Verify(verify) => verify::run(*verify, &settings).await,

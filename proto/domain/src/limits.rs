@@ -78,6 +78,8 @@ pub const PARKED_OF_ROBOT_MAX: usize = 8;
 pub const PARKED_BEHIND_MAX: usize = 64;
 /// The most holds of other registries that a disclosure brings: offices here have room for theirs.
 pub const HOLDS_OF_OTHERS_MAX: usize = HOLDS_MAX / 2;
+/// Rows of the store's index that a transfer has at most: read once, taken away and written by each step.
+pub const INDEX_ROWS_MAX: usize = 8;
 /// The most recalls that name one model and have not ended.
 pub const RECALLS_OF_MODEL_MAX: usize = 128;
 /// The most recalls that name one model while an enterprise may open another: the rest is for the regulator.

@@ -106,7 +106,8 @@ const NO_BOUNDS: &[&str] = &[
 ];
 
 /// The sources that hold the tests named.
-const SOURCES: [&str; 39] = [
+const SOURCES: [&str; 40] = [
+    include_str!("../../../../node/store/tests/it/found.rs"),
     include_str!("peers.rs"),
     include_str!("../../../../proto/domain/tests/it/members.rs"),
     include_str!("../../../../proto/domain/tests/it/proposals.rs"),

@@ -23,7 +23,7 @@ use carnet_wire::status::ApiError;
 use super::storage;
 
 /// Leaves of one key or certificate that are looked through for what became of a proposal about it.
-const LEAVES_READ_MAX: u64 = 256;
+const LEAVES_OF_PROPOSALS_MAX: u64 = 256;
 /// As many of them at once.
 const PIECE_COUNT: usize = 32;
 
@@ -122,7 +122,7 @@ fn ended(
 ) -> Result<PastProposal, StorageFault> {
     let newest = records.head_of(&leaf.key)?;
     let (mut from, mut read) = (leaf.seq.saturating_add(1), 0);
-    while read < LEAVES_READ_MAX {
+    while read < LEAVES_OF_PROPOSALS_MAX {
         let piece = records.history(newest, from, PIECE_COUNT)?;
         if piece.is_empty() {
             break;

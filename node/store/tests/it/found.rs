@@ -75,7 +75,7 @@ fn the_index_is_what_the_transfers_say() {
             .transfers()
             .map(|one| keys::index_of(one).len())
             .max();
-        assert!(most <= Some(carnet_domain::record::transfer::INDEX_ROWS_MAX));
+        assert!(most <= Some(carnet_domain::limits::INDEX_ROWS_MAX));
     }
 }
 

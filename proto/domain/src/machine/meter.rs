@@ -11,7 +11,7 @@ use crate::bytes::digest::Digest;
 use crate::bytes::encoding::Encoder;
 use crate::bytes::signature::KeyId;
 use crate::bytes::time::TimeMs;
-use crate::limits::{ENTRY_LEAF_BYTES_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX};
+use crate::limits::{ENTRY_LEAF_BYTES_MAX, ENTRY_READ_BYTES_MAX, ENTRY_ROWS_MAX, INDEX_ROWS_MAX};
 use crate::log::head::Head;
 use crate::log::map::{Page, PagePath};
 use crate::log::merkle::Node;
@@ -25,7 +25,7 @@ use crate::record::peer::Peer;
 use crate::record::registry::Registry;
 use crate::record::session::{Session, StoredAnswer};
 use crate::record::told::{ToldBy, Untold};
-use crate::record::transfer::{INDEX_ROWS_MAX, Transfer};
+use crate::record::transfer::Transfer;
 use crate::record::{
     Claim, Ends, Enterprise, Fitting, Holder, Maker, Model, Parked, ParkedPlace, Recall, RecallId,
     Robot, Signer,

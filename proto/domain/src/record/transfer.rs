@@ -141,9 +141,6 @@ crate::canonical_enum!(Stage {
     9 => Lost,
 });
 
-/// Rows of the store's index that a transfer has at most: read once, taken away and written by each step.
-pub const INDEX_ROWS_MAX: usize = 8;
-
 impl Transfer {
     /// Where it stands.
     pub fn stage(&self) -> Stage {

@@ -316,7 +316,7 @@ fn an_issuers_hold_is_counted_with_the_others() {
         kind: HoldKind::Theft,
         reason: "found".into(),
     };
-    let mut again = |a: &mut Country, b: &mut Country| {
+    let again = |a: &mut Country, b: &mut Country| {
         a.must("registrar", lift.clone());
         a.must("registrar", stolen.clone());
         a.deliver(b);
