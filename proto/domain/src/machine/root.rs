@@ -27,7 +27,7 @@ use crate::record::ledger::Ledger;
 use crate::record::offices::{Change, Offices, Profile, is_office_of};
 use crate::record::peer::{
     Agreement, Bundle, Genesis, OfficeOrder, Peer, RootsChange, Signed, Statement, Suspension,
-    roots_after, roots_numbers, signed_by_roots,
+    replaced_since, roots_after, signed_by_roots,
 };
 use crate::record::registry::{OwnBundle, Registry};
 use crate::record::told::Tellings;
@@ -622,13 +622,9 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let pinned = known.as_ref().map(|peer| &peer.bundle);
         let pinned = pinned.unwrap_or(&bundle);
         let level = self.registry.level;
-        let numbers = roots_numbers(changes, level);
         // Roots that came back are led on by what was signed since, and not to those between by the statements of then.
         let followed = known.as_ref().map_or(0, |peer| peer.roots_number);
-        if numbers.first().is_some_and(|first| *first <= followed) {
-            let peer = primary;
-            return no(Reason::StatementUnsigned, Detail::BundleOf { peer });
-        }
+        let (changes, newest) = replaced_since(changes, followed, level);
         let Some((roots, threshold)) = roots_after(&pinned.roots, pinned.threshold, changes, level)
         else {
             let peer = primary;
@@ -738,7 +734,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             },
             // The leaf that the statement becomes.
             bundle_leaf: self.registry.tree.size(),
-            roots_number: numbers.last().copied().unwrap_or(known.roots_number),
+            roots_number: newest.unwrap_or(known.roots_number),
             ..known
         };
         Ok(Ok(Event::new(

@@ -427,13 +427,17 @@ pub fn roots_after(
     Some(now)
 }
 
-/// The numbers of replacements of roots, in their order.
-pub fn roots_numbers(changes: &[Signed], level: Level) -> Vec<u64> {
-    let number = |signed: &Signed| match Statement::from_bytes_at(&signed.bytes.0, level) {
+/// Those of some replacements of roots that come behind the one of a number, and the number of the last.
+pub fn replaced_since(changes: &[Signed], number: u64, level: Level) -> (&[Signed], Option<u64>) {
+    let number_of = |signed: &Signed| match Statement::from_bytes_at(&signed.bytes.0, level) {
         Ok(Statement::Roots { change }) => Some(change.number),
         _ => None,
     };
-    changes.iter().filter_map(number).collect()
+    let mut numbers = changes.iter().map(number_of);
+    let first = numbers.position(|its| its.is_none_or(|its| its > number));
+    let rest = first.and_then(|first| changes.get(first..));
+    let rest = rest.unwrap_or_default();
+    (rest, rest.last().and_then(number_of))
 }
 
 /// What a jurisdiction's own roots state in its log.

@@ -336,12 +336,20 @@ fn a_replacement_of_roots_is_followed_once() {
     // saturates: a time of the kit
     let later = y.clock.saturating_add(DurationMs::from_days(90));
     let both = ["root-1", "root-2"];
-    let replaced = |number: u64, roots: &[&str]| {
-        let change = change(&x, number, roots);
-        signed(&x, &Statement::Roots { change }, &both)
+    // Too few of the old ones, and enough of the new.
+    let between = ["root-2", NEW[2]];
+    let replaced = |x: &mut Country, number: u64, roots: &[&str]| {
+        let change = change(x, number, roots);
+        let replacing = signed(x, &Statement::Roots { change }, &both);
+        let body = Body::Root {
+            signed: replacing.clone(),
+        };
+        assert_eq!(text(&x.apply(body).items[0]), "done", "{number}");
+        replacing
     };
-    let mut recognise = |sequence: u64, roots: &[&str], changes: Vec<Signed>| {
-        let bundle = bundle_by(&x, sequence, roots, &both, later);
+    let mut recognise = |x: &Country, sequence: u64, by: &[&str], changes: Vec<Signed>| {
+        let roots: &[&str] = if sequence == 2 { &OLD } else { &NEW };
+        let bundle = bundle_by(x, sequence, roots, by, later);
         let read = Bundle::from_bytes(&bundle.bytes.0).expect("a bundle");
         text(&y.state(&Statement::Recognise {
             fingerprint: read.fingerprint(),
@@ -349,10 +357,17 @@ fn a_replacement_of_roots_is_followed_once() {
             changes,
         }))
     };
-    let way = vec![replaced(1, &NEW), replaced(2, &OLD)];
-    assert_eq!(recognise(2, &OLD, way.clone()), "done");
-    assert_ne!(recognise(3, &NEW, vec![replaced(1, &NEW)]), "done");
-    assert_ne!(recognise(3, &OLD, way), "done");
+    let way = vec![replaced(&mut x, 1, &NEW), replaced(&mut x, 2, &OLD)];
+    assert_eq!(recognise(&x, 2, &both, way.clone()), "done");
+    // Whoever has those keys writes the bundle that follows as its country would.
+    let third = replaced(&mut x, 3, &NEW);
+    let unsigned = "StatementUnsigned: bundle of 86";
+    assert_eq!(recognise(&x, 3, &between, way[..1].to_vec()), unsigned);
+    // The whole way is no less than what comes behind those that were followed.
+    let way = [way, vec![third]].concat();
+    assert_eq!(recognise(&x, 3, &between, way), "done");
+    // Without any the roots are those that are known.
+    assert_eq!(recognise(&x, 4, &between, Vec::new()), "done");
 }
 
 /// Whoever recognises a country for the first time has compared its newest bundle, and nothing leads there.
