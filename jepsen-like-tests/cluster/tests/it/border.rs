@@ -18,7 +18,7 @@ use serde_json::Value;
 const MODELS: &str = "../../deploy/humanoid_models.csv";
 
 /// Lines of the story. One that is left out fails here.
-const LINES: usize = 22;
+const LINES: usize = 25;
 
 #[test]
 fn every_line_of_the_story_holds() -> Result<(), Broken> {
