@@ -54,7 +54,8 @@ pub async fn run(node: Arc<Node>, mut signer: Signer, comparer: Arc<Comparer>) {
             // Woken by what was applied; the interval only bounds how late a seal may be. Nothing is done before the first one is
             // due but to publish the last.
             let rests = {
-                let now = progress.borrow_and_update();
+                // Not marked as seen: what came since the last look is to wake at once below.
+                let now = progress.borrow();
                 now.sealed <= now.published && since < pause
             };
             match rests {

@@ -13,6 +13,7 @@ use carnet_domain::machine::entry::{Body, ChainRun, MailBatch};
 use carnet_domain::record::event::slot;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Clause, Statement};
+use carnet_domain::record::transfer::Stage;
 use carnet_domain::rules::command::{Command, Purpose};
 use carnet_domain::rules::lifecycle::State;
 use carnet_domain::rules::rejection::{Detail, Ending, Flaw, Reason};
@@ -658,6 +659,10 @@ fn a_robot_that_departed_before_its_permit_was_taken_back_keeps_its_chain() {
     };
     c.must("customs", back);
     b.deliver(&mut c);
+    let Ok(known) = c.ledger.transfer(&transfer(2));
+    let known = known.expect("it is on its way");
+    assert_eq!((known.stage(), known.waits()), (Stage::InTransit, false));
+    assert!(known.expected_by().is_some());
     c.must("customs", admit(2));
     assert_eq!(steps(&c, 2).len(), 6);
 }

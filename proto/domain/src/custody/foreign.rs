@@ -713,7 +713,13 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
                 if let Some(fork) = self.custody_fork(from, proven, &code, &link)? {
                     return Ok(vec![fork]);
                 }
+                // Of an offer under no agreement not even the chain is read.
+                let is_agreed = !matches!(
+                    &taken,
+                    Err(Stop::Refused(rejection)) if rejection.reason == Reason::NoAgreement
+                );
                 if link.step == Step::Offer
+                    && is_agreed
                     && let Some(fork) =
                         self.fork_in_chain((from, item), &code, ((size, *root), &link))?
                 {
@@ -1132,6 +1138,13 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         {
             return no(Reason::IdentityEnded, Detail::Code { code });
         }
+        // It is detained already: said again and again, it would fill the trail of the robot.
+        if link.step == Step::Detain {
+            let known = self.ledger.transfer(&id).or_fault()?;
+            if known.is_some_and(|known| known.stopped.is_some()) {
+                return Ok(Vec::new());
+            }
+        }
         let mut before = Led::at(&here.chain);
         let comes = link.step == Step::Offer && link.epoch > here.chain.epoch;
         // Who is responsible here answers by that alone. What a planted fault lets pass proves no chain.
@@ -1260,6 +1273,27 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             events.extend(doubt(from, from.reference(proven), &rejection));
         }
         Ok(events)
+    }
+
+    /// Whether a leaf tells what another country wrote that is known here: it names that leaf, and whether there is one can be asked there.
+    fn names_another(&self, from: &Sender, proven: &Proven) -> Result<bool, Stop<L::Fault>> {
+        if proven.leaf.kind != Kind::Foreign {
+            return Ok(false);
+        }
+        let named = said::<Vec<EvidenceRef>, _>(proven, slot::EVIDENCE)?;
+        for one in named.unwrap_or_default() {
+            let Ok(origin) = Origin::parse(&one.origin) else {
+                continue;
+            };
+            let prefix = origin.prefix;
+            if from.peer.bundle.prefixes.contains(&prefix) {
+                continue;
+            }
+            if prefix == self.registry.prefix || self.ledger.peer(&prefix).or_fault()?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The transfer of a step that the chain of a later offer shows is over by it. What its country says of that itself comes later, and
@@ -1488,7 +1522,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
         let bound = issuer && from.peer.has_clause(self.registry.prefix, self.now);
         let weight = match (held_there, bound) {
             (true, _) => Weight::Proven,
-            (false, true) if names_another(from, proven)? => Weight::Proven,
+            (false, true) if self.names_another(from, proven)? => Weight::Proven,
             (false, true) => Weight::Word,
             (false, false) => Weight::Claim,
         };
@@ -1801,13 +1835,6 @@ enum Weight {
     Word,
     /// It is an alarm.
     Claim,
-}
-
-/// Whether a leaf tells what another country wrote: it names that leaf, and whether there is one can be looked up.
-fn names_another<F>(from: &Sender, proven: &Proven) -> Result<bool, Stop<F>> {
-    let named = said::<Vec<EvidenceRef>, F>(proven, slot::EVIDENCE)?.unwrap_or_default();
-    let own = from.origin.to_string();
-    Ok(proven.leaf.kind == Kind::Foreign && named.iter().any(|one| one.origin != own))
 }
 
 /// What the leaf of a fork says: two roots of one size, both signed.

@@ -700,6 +700,7 @@ impl<L: Ledger, P: Planted> Run<'_, L, P> {
             known.time_seen = TimeMs(0);
             known.shown_at = TimeMs(0);
             known.note_seen = String::new();
+            known.suspended_there = Vec::new();
             // Its roots and ours have settled what it signed twice.
             known.quarantined = false;
             known.split = false;

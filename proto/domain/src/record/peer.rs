@@ -950,6 +950,8 @@ impl Peer {
         self.time_seen = TimeMs(0);
         self.shown_at = TimeMs(0);
         self.note_seen = String::new();
+        // A thief may have said it, under a number that no later word reaches; what is true is read again.
+        self.suspended_there = Vec::new();
         // Two roots of one size, of which a thief signed one. What it is quarantined for besides stands.
         if self.split {
             self.quarantined = self.fork.is_some();

@@ -155,12 +155,13 @@ impl Transfer {
             };
         }
         match self.step {
-            _ if self.refused.is_some() => Stage::Refused,
-            Step::Accept => Stage::Permitted,
+            // It departed before it was refused: it is on its way all the same.
             Step::Depart | Step::Detain if self.detained.is_none() && self.stopped.is_none() => {
                 Stage::InTransit
             }
             Step::Depart | Step::Detain => Stage::Detained,
+            _ if self.refused.is_some() => Stage::Refused,
+            Step::Accept => Stage::Permitted,
             _ => Stage::Offered,
         }
     }
@@ -189,7 +190,8 @@ impl Transfer {
 
     /// Whether it takes a place among what two countries offer each other: it waits for an answer, or for its departure.
     pub fn waits(&self) -> bool {
-        self.ending.is_none() && self.step != Step::Depart && !self.lapsed
+        let has_departed = matches!(self.step, Step::Depart | Step::Detain);
+        self.ending.is_none() && !has_departed && !self.lapsed
     }
 
     /// Whether its robot is on its way, or may be: it departed and did not arrive, or was permitted here and its permit ran out.

@@ -965,13 +965,16 @@ fn a_suspension_unsays_no_theft_no_recall_and_no_end() {
     mail(&mut a, &mut b, "done");
     let Ok(known) = b.ledger.recall(&carnet_kit::samples::recall_id(&a, "R-1"));
     assert_eq!(known.expect("told").status, RecallStatus::InForce);
-    // Of an end in a country that it never heard of, its issuer alone tells the third one.
+    // Of an end in a country that it never heard of, its issuer alone tells the third one: that is its word, and shown as an end.
     crate::rules::scrap(&mut b, a.code(2));
     b.deliver(&mut a);
     a.deliver(&mut c);
     let Ok(ends) = c.ledger.ends(&Subject::robot(&a.code(2)).key());
-    let proven = ends.and_then(|ends| ends.proven);
-    assert_eq!(proven.map(|end| end.by), Some(a.prefix));
+    let ends = ends.expect("it is kept");
+    assert_eq!(
+        (ends.shown().map(|end| end.by), &ends.proven),
+        (Some(a.prefix), &None)
+    );
 }
 
 /// A third country's word about a body, under a code of its own, strands no robot between two others.
