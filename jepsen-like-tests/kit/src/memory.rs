@@ -437,8 +437,9 @@ impl Ledger for MemoryLedger {
         Ok(self.transfers.get(id).cloned())
     }
     fn consignment(&self, from: &Prefix, ucr: &str) -> Result<Option<TransferId>, Infallible> {
-        let mut all = self.transfers.values();
-        let found = all.find(|one| one.from == *from && one.papers.ucr == ucr);
+        let all = self.transfers.values();
+        let of_it = all.filter(|one| one.from == *from && one.papers.ucr == ucr);
+        let found = of_it.min_by_key(|one| (one.stage(), one.stage_at(), one.id));
         Ok(found.map(|one| one.id))
     }
 

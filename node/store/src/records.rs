@@ -579,7 +579,7 @@ impl<'a> Records<'a> {
         self.one(Family::Transfers, &keys::transfer(id))
     }
 
-    /// A transfer of a consignment that one country declared.
+    /// A transfer of a consignment that one country declared: rows stand by stage, so one that is open comes first.
     pub fn consignment(
         &self,
         from: &Prefix,

@@ -364,11 +364,12 @@ impl Case<'_> {
             return;
         }
         let mut own = parties.iter().filter(|party| party.bundle.owns(&me));
-        let steps = own.find_map(|party| party.proven.links().last());
-        let Some(step) = steps.filter(|it| matches!(it.link().step, Step::Admit | Step::Return))
-        else {
-            return;
-        };
+        // What was offered since, and taken back, let it out of no door.
+        let step = own.find_map(|party| {
+            let mut steps = party.proven.links().iter().rev();
+            steps.find(|it| matches!(it.link().step, Step::Admit | Step::Return))
+        });
+        let Some(step) = step else { return };
         let (what, at) = (step.link().step.name().to_lowercase(), step.at());
         let detail = format!(
             "{me} recorded {what} of it on {at}, and it is there since: at the border it would be presented a second time"

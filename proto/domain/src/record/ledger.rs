@@ -127,7 +127,7 @@ pub trait Ledger {
     fn transfer(&self, id: &TransferId) -> Result<Option<Transfer>, Self::Fault>;
     /// Replaces a transfer, and what it is found under.
     fn put_transfer(&mut self, transfer: Transfer) -> Result<(), Self::Fault>;
-    /// A transfer of a consignment that one country declared, whichever is found first; none if nobody did.
+    /// A transfer of a consignment that one country declared, one that is open before one that ended; none if nobody did.
     fn consignment(&self, from: &Prefix, ucr: &str) -> Result<Option<TransferId>, Self::Fault>;
     /// How many robots an enterprise offers a peer that wait for its answer, or for their departure.
     fn offers_of(&self, peer: &Prefix, enterprise: &EnterpriseId) -> Result<u64, Self::Fault>;

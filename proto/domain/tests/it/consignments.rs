@@ -53,7 +53,16 @@ fn nobody_adds_a_robot_to_the_consignment_of_another() {
         *purpose = Purpose::Exhibition;
     }
     let refused = "ConsignmentDiffers: consignment 6CN86-2026-000001 goes to 49, for whoever declared it first";
-    check(&mut a, "customs", of_another, refused);
+    check(&mut a, "customs", of_another.clone(), refused);
+    // While one is open, and no longer.
+    let cancelled = |number: u8| Command::CancelExport {
+        transfer: transfer(number),
+        reason: String::new(),
+    };
+    check(&mut a, "maker", cancelled(1), "done");
+    check(&mut a, "customs", of_another.clone(), refused);
+    check(&mut a, "maker", cancelled(2), "done");
+    check(&mut a, "customs", of_another, "done");
     // The same reference of another country is another consignment.
     b.must("maker", b.register(1));
     let theirs = with(b.declare(1, transfer(9), &a.prefix), |papers| {

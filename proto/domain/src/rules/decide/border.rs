@@ -499,7 +499,9 @@ fn is_of_consignment<L: Ledger>(
         return Ok(());
     };
     let first = the_transfer(ledger, &id)?;
-    if first.to != to || first.declared_by != declarant {
+    // One that has ended holds its reference no more: a truck that was refused goes elsewhere, and nobody keeps a reference for good.
+    let is_open = first.ending.is_none();
+    if is_open && (first.to != to || first.declared_by != declarant) {
         let (ucr, to) = (papers.ucr.clone(), first.to);
         return no(
             Reason::ConsignmentDiffers,
