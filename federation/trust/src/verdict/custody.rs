@@ -171,7 +171,9 @@ fn covered(robot: &ProvenRobot) -> bool {
 /// Whether a registry shows the robot as released to it and not yet admitted. The map shows one status, the gravest: what else
 /// is true of the robot says the newest step.
 fn released(party: &Party<'_>, robot: &ProvenRobot) -> bool {
-    let came = |link: &Link| link.step == Step::Depart && party.bundle.owns(&link.to);
+    let came = |link: &Link| {
+        matches!(link.step, Step::Depart | Step::Detain) && party.bundle.owns(&link.to)
+    };
     match robot.status() {
         Some(RobotStatus::Released) => true,
         Some(_) if covered(robot) => robot
@@ -265,7 +267,7 @@ fn join(from: &Party<'_>, link: &Link, to: &Party<'_>) -> Result<Joined, (Reason
     }
     if released(to, robot) {
         return match theirs {
-            Some(theirs) if theirs == *link => Ok(Joined::InTransit),
+            Some(theirs) if is_of_release(from.proven, link, &theirs) => Ok(Joined::InTransit),
             _ => mismatch(format!("{me} and {next} show different releases")),
         };
     }
@@ -293,6 +295,20 @@ fn join(from: &Party<'_>, link: &Link, to: &Party<'_>) -> Result<Joined, (Reason
     mismatch(format!(
         "{me} shows the robot as departed to {next}, which shows no admission that names this departure"
     ))
+}
+
+/// Whether what the importer shows as newest is that release, or that it detained what came by it.
+fn is_of_release(from: &ProvenEvidence, link: &Link, theirs: &Link) -> bool {
+    let detained = || {
+        let depart = Link {
+            step: Step::Depart,
+            prev: link.prev,
+            ..theirs.clone()
+        };
+        let names_it = departure(from, link).is_none_or(|leaf| leaf == theirs.prev);
+        theirs.step == Step::Detain && depart == *link && names_it
+    };
+    theirs == link || detained()
 }
 
 /// The leaf by which a registry released the robot.

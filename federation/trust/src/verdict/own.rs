@@ -389,13 +389,18 @@ impl Case<'_> {
             let detail = format!("{me} detained it: {}", why.name());
             self.block(ReasonCode::Detained, seen, detail);
         }
+        let transfer = self.own_word().and_then(|own| own.transfer.as_ref());
+        let by_officer = transfer.is_some_and(|transfer| transfer.step == Step::Detain);
+        if here && why.is_none() && by_officer {
+            self.block(ReasonCode::Detained, seen, format!("{me} detained it"));
+        }
         // Own evidence of later than what is known says so by its newest step.
         let known_at = self.input.known.as_ref().map(|known| known.at);
         for (party, seen) in parties.iter().zip(all_seen) {
             let newest = party.proven.robot().map(ProvenRobot::link);
             let is_detained = matches!(newest, Some(Ok(Some(link))) if link.step == Step::Detain);
             let is_newer = party.bundle.owns(&me) && known_at < Some(party.proven.time());
-            if here && why.is_none() && is_newer && is_detained {
+            if here && why.is_none() && !by_officer && is_newer && is_detained {
                 let detail = format!("{me} detained it");
                 self.block(ReasonCode::Detained, *seen, detail);
             }

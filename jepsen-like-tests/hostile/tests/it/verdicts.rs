@@ -9,11 +9,12 @@ use carnet_domain::log::checkpoint::Origin;
 use carnet_domain::log::leaf::Subject;
 use carnet_domain::record::ledger::Ledger;
 use carnet_domain::record::peer::{Bundle, Signed};
-use carnet_domain::rules::command::{Action, Command};
+use carnet_domain::rules::command::{self, Action, Command};
 use carnet_domain::rules::lifecycle::EndOfLife;
 use carnet_domain::rules::policy::Role;
+use carnet_hostile::scene::{bring, two};
 use carnet_kit::evidence::{forged, known};
-use carnet_kit::{Country, befriend};
+use carnet_kit::{Country, befriend, transfer};
 use carnet_trust::bundle::PinnedBundle;
 use carnet_trust::evidence::{Evidence, Published, SLOTS_FOR_AUTHORITIES, build};
 use carnet_trust::known::KnownRobot;
@@ -300,4 +301,41 @@ fn repeated_signatures_and_parties_are_not_read() {
         let found = EvidenceFile::read(&file.to_file());
         assert!(matches!(found, Err(FileError::Content(_))));
     }
+}
+
+/// Whom a robot was released to detains it: that is the same release, and says nothing against it but that.
+#[test]
+fn a_robot_that_is_detained_was_released_to_whoever_detained_it() {
+    let (mut a, mut b) = two();
+    let code = a.code(1);
+    bring(&mut a, &mut b, code, 1, command::Purpose::PermanentExport);
+    let judged = |a: &mut Country, b: &mut Country| {
+        let of = |country: &mut Country| {
+            let evidence = shown(country, &code);
+            let bundle = PinnedBundle::of_state(country.bundle_of(1)).expect("it names a prefix");
+            EvidenceInput::of(bundle, Some(evidence.to_bytes()))
+        };
+        let input = Input {
+            verifier: b.prefix,
+            code,
+            issuer: Some(of(a)),
+            custodians: vec![of(b)],
+            known: Some(known(b)),
+            own_age_max: OWN_AGE_MAX,
+        };
+        judge(Purpose::BorderInspection, &input, soon(b)).to_string()
+    };
+    let before = judged(&mut a, &mut b);
+    assert!(!before.contains("CUSTODY_MISMATCH"), "{before}");
+    let detained = Command::Detain {
+        transfer: transfer(1),
+        reason: "another serial on the plate".into(),
+    };
+    b.must("customs", detained);
+    let after = judged(&mut a, &mut b);
+    assert!(!after.contains("CUSTODY_MISMATCH"), "{after}");
+    assert!(after.contains("DETAINED"), "{after}");
+    b.deliver(&mut a);
+    let told = judged(&mut a, &mut b);
+    assert!(!told.contains("CUSTODY_MISMATCH"), "{told}");
 }
