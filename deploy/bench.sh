@@ -214,7 +214,7 @@ beside_postgres() {
 . deploy/bench-postgres.sh
 if [ "$(id -u)" = 0 ] && id postgres >/dev/null 2>&1 && command -v pgbench >/dev/null 2>&1 && command -v openssl >/dev/null 2>&1; then
   # The servers run as another user, to whom the cache is closed.
-  postgres=$(mktemp -d "${TMPDIR:-/tmp}/carnet-bench.XXXXXX")
+  postgres=$(mktemp -d -t carnet-bench.XXXXXX)
   chmod 755 "$postgres"
   if carnet_postgres_up "$postgres/pg" $((base + 37)); then
     for count in 64 256; do beside_postgres "$count"; done
