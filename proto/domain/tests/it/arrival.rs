@@ -523,7 +523,7 @@ fn agree(countries: [&mut Country; 2], agreement: &Agreement) {
     }
 }
 
-fn suspension(of: &Country, with: &Country, number: u32, until: TimeMs) -> Statement {
+pub(crate) fn suspension(of: &Country, with: &Country, number: u32, until: TimeMs) -> Statement {
     Statement::Suspend {
         peer: with.prefix,
         agreement: agreed(of.prefix, with.prefix),

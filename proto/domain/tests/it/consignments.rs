@@ -2,7 +2,7 @@
 
 use carnet_domain::bytes::digest::sha256;
 use carnet_domain::record::ledger::Ledger;
-use carnet_domain::record::transfer::Stage;
+use carnet_domain::record::transfer::{Stage, Transfer};
 use carnet_domain::rules::command::{Command, Papers, Purpose};
 use carnet_kit::{Country, transfer};
 
@@ -109,6 +109,25 @@ fn a_robot_detained_on_its_way_is_admitted_against_a_report_or_sent_back() {
         (stage(&a, 1), stage(&b, 1)),
         (Stage::Detained, Stage::Detained)
     );
+    let known = |of: &Country| {
+        let Ok(known) = of.ledger.transfer(&transfer(1));
+        known.expect("a transfer")
+    };
+    // It departed, and takes no place among what is offered.
+    for one in [&a, &b] {
+        assert!(known(one).is_under_way(), "{}", one.prefix);
+    }
+    // Whoever detains it again and again fills no trail of it elsewhere.
+    let (mut told, mut liar) = (a.clone(), b.clone());
+    let stopped = None;
+    let Ok(()) = liar.ledger.put_transfer(Transfer {
+        stopped,
+        ..known(&b)
+    });
+    check(&mut liar, "customs", detain(1), "done");
+    let size = told.registry().tree.size();
+    mail(&mut liar, &mut told, "nothing");
+    assert_eq!(told.registry().tree.size(), size);
     check(
         &mut b,
         "customs",

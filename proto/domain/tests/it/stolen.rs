@@ -15,6 +15,7 @@ use carnet_domain::rules::lifecycle::{EndOfLife, HoldKind};
 use carnet_domain::rules::policy::Role;
 use carnet_kit::{Country, befriend, samples, text};
 
+use crate::arrival::suspension;
 use crate::border::two;
 use crate::rules::{act, check, market};
 
@@ -580,4 +581,20 @@ fn a_proposal_of_a_clock_that_ran_ahead_is_none() {
     // What is of before the clock went wrong, and has not expired, stands.
     x.must("admin-2", before);
     assert!(active(&x, "eight"));
+}
+
+/// A thief says it under a number that no later word reaches: it goes with the rest that he said.
+#[test]
+fn a_suspension_that_a_thief_told_is_forgotten() {
+    let (mut a, mut b) = two();
+    let good = sealed(&mut a);
+    let mut thief = a.clone();
+    let said = suspension(&thief, &b, u32::MAX, TimeMs::MAX);
+    assert_eq!(text(&thief.state(&said)), "done");
+    thief.deliver(&mut b);
+    assert_eq!(peer(&b, &a).suspended_there.len(), 1);
+    assert_eq!(report(&mut a, good), "done");
+    a.close();
+    recognise(&mut b, &mut a);
+    assert_eq!(peer(&b, &a).suspended_there, []);
 }
